@@ -1,0 +1,1 @@
+"""The robot: nodes, message conversions and bag tools."""

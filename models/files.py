@@ -1,0 +1,117 @@
+"""Files that are whole or absent, and images in the orders and types this project uses."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff'})
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` (same suffix); it is renamed to ``path`` only if the block succeeds.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix)
+    except OSError as error:
+        raise InputError(f'{path}: cannot write there ({error.strerror})') from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; results are for everybody the umask allows.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def list_images(source: Path) -> list[Path]:
+    """The image itself if ``source`` is a file, else the folder's images, sorted by name.
+
+    Raises:
+        InputError: ``source`` does not exist, or the folder holds no image.
+    """
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise InputError(f'{source}: no such file or folder')
+    images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise InputError(f'{source}: holds no image ({", ".join(sorted(IMAGE_SUFFIXES))})')
+    return images
+
+
+def match_pairs(visible: Path, thermal: Path) -> list[tuple[Path, Path]]:
+    """Pair visible and thermal images by file name without its ending; two files are always a pair.
+
+    Raises:
+        InputError: something is missing, or a name has no partner.
+    """
+    if visible.is_file() and thermal.is_file():
+        return [(visible, thermal)]
+    by_name = {path.stem: path for path in list_images(thermal)}
+    images = list_images(visible)
+    unpaired = [path for path in images if path.stem not in by_name]
+    unpaired += [path for stem, path in by_name.items() if stem not in {image.stem for image in images}]
+    if unpaired:
+        raise InputError(f'{unpaired[0]}: no image of that name in the other folder ({len(unpaired)} without partner)')
+    return [(path, by_name[path.stem]) for path in images]
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """Read an image as (H, W) grey or (H, W, 3) RGB, uint8 or uint16 as stored.
+
+    Raises:
+        InputError: missing, unreadable, or of another type.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: no such file')
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    if image is None:
+        raise InputError(f'{path}: not a readable image')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f'{path}: {image.dtype} pixels; 8 or 16 bits are needed')
+    if image.ndim == 3:
+        code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        image = cv2.cvtColor(image, code)
+    return image
+
+
+def write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:
+    """Write (H, W) grey or (H, W, 3) RGB, 8 or 16 bits, whole or not at all.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    with written_whole(path) as temporary:
+        if not cv2.imwrite(str(temporary), stored):
+            raise InputError(f'{path}: cannot be written as an image')
+
+
+def depth_to_millimetres(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Depth (H, W) in metres to 16-bit millimetres (REP 118); unknown, or beyond 65.535 m, becomes 0."""
+    millimetres = np.round(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0)
+    return np.where((millimetres > 0) & (millimetres <= 65535), millimetres, 0).astype(np.uint16)

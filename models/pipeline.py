@@ -1,0 +1,109 @@
+"""The runtime: images of any size and type in, fused image and metric depth out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.engines import Engine, create_engine
+from ldfusion_models.errors import InputError
+from ldfusion_models.thermal import GainControl
+
+MINIMUM_SIZE = 32
+AnyImage = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """One frame's result at the visible image's size.
+
+    Attributes:
+        fused: (H, W, 3) RGB uint8.
+        depth: (H, W) float32, metres along the optical axis.
+    """
+
+    fused: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+
+
+class Pipeline:
+    """Owns the engine and the gain control of one camera pair; call it with one pair after the other."""
+
+    def __init__(self, engine: Engine, gain: GainControl | None = None) -> None:
+        self.engine = engine
+        self._gain = gain or GainControl()
+        self._no_text = np.zeros((1, engine.info.text_dim), np.float32)
+
+    @classmethod
+    def load(cls, engine: str = 'auto', weights: Path | None = None, threads: int = 0) -> 'Pipeline':
+        """Load the weights into an engine; see :func:`ldfusion_models.engines.create_engine`."""
+        return cls(create_engine(engine, weights, threads))
+
+    def __call__(
+        self,
+        visible: AnyImage,
+        thermal: AnyImage,
+        text: npt.NDArray[np.float32] | None = None,
+        focal: float | None = None,
+    ) -> FusionResult:
+        """Fuse one aligned pair.
+
+        Args:
+            visible: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
+            thermal: (h, w), uint8 or uint16 counts; resized to the visible image if it differs.
+            text: (D,) embedding, or None for none.
+            focal: horizontal focal length of the visible camera in pixels at this size; None leaves depth as
+                for the canonical camera.
+
+        Raises:
+            InputError: shapes, types or sizes that the networks can't take.
+        """
+        colour = as_rgb8(visible)
+        grey = self._as_grey8(thermal)
+        height, width = colour.shape[:2]
+        if grey.shape != (height, width):
+            grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
+        output = self.engine.run(colour[None], grey[None, :, :, None], self._embedding(text))
+        depth = output.depth[0]
+        if focal is not None:
+            depth = depth * np.float32(focal / self.engine.info.canonical_focal)
+        return FusionResult(output.fused[0], depth)
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Run once at this size, so that the first frame is as fast as the rest."""
+        visible = np.zeros((1, height, width, 3), np.uint8)
+        self.engine.run(visible, visible[..., :1], self._no_text)
+
+    def _embedding(self, text: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
+        if text is None:
+            return self._no_text
+        if text.shape != self._no_text.shape[1:]:
+            raise InputError(f'text embedding of shape {text.shape}; this model needs {self._no_text.shape[1:]}')
+        return np.ascontiguousarray(text[None], np.float32)
+
+    def _as_grey8(self, thermal: AnyImage) -> npt.NDArray[np.uint8]:
+        if thermal.ndim == 3 and thermal.shape[2] == 1:
+            thermal = thermal[..., 0]
+        if thermal.ndim == 3:
+            thermal = cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
+        _check(thermal, 'thermal')
+        return self._gain(thermal) if thermal.dtype == np.uint16 else np.ascontiguousarray(thermal, np.uint8)
+
+
+def as_rgb8(image: AnyImage) -> npt.NDArray[np.uint8]:
+    """Grey or RGB of 8 or 16 bits to RGB (H, W, 3) uint8."""
+    _check(image, 'visible')
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2).astype(np.uint8)
+    return np.ascontiguousarray(image, np.uint8)
+
+
+def _check(image: AnyImage, name: str) -> None:
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+        raise InputError(f'{name} image of shape {image.shape} and type {image.dtype}; grey or RGB, 8 or 16 bits')
+    if min(image.shape[:2]) < MINIMUM_SIZE:
+        raise InputError(f'{name} image of {image.shape[1]}x{image.shape[0]}: at least {MINIMUM_SIZE} pixels each way')

@@ -1,0 +1,1 @@
+"""Data sets: documented folder layouts, read as aligned arrays."""

@@ -1,0 +1,1 @@
+"""Simulated RGB-thermal-depth scenes with exact depth, labels and text."""
