@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,29 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path`` to fill; it is renamed to ``path`` only if the block succeeds.
+
+    Raises:
+        InputError: ``path`` exists already, or can't be written.
+    """
+    if path.exists():
+        raise InputError(f'{path}: exists already; remove it or choose another name')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        outer = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
+    except OSError as error:
+        raise InputError(f'{path}: cannot write there ({error.strerror})') from error
+    try:
+        inner = outer / path.name
+        inner.mkdir()
+        yield inner
+        inner.rename(path)
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:
