@@ -1,0 +1,312 @@
+"""rosbag2 recordings without ROS: MCAP or sqlite3 in, MCAP out, in the form that Humble to Lyrical read."""
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import ReaderError, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from ldfusion_models.camera import Intrinsics
+from ldfusion_models.encodings import decode_compressed, decode_raw
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import folder_written_whole
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+POINTS = 'sensor_msgs/msg/PointCloud2'
+TRANSFORMS = 'tf2_msgs/msg/TFMessage'
+
+# The last metadata version that Humble reads; the messages used here are the same from Humble to Lyrical.
+METADATA_VERSION = 8
+TYPES = get_typestore(Stores.ROS2_HUMBLE)
+FOREVER = QosTime(0, 0)
+SECOND = 1_000_000_000
+
+# The datatype numbers of sensor_msgs/PointField.
+POINT_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Where frame ``child`` is: points (x, y, z, 1) of ``child`` times ``matrix`` (4, 4) are points of ``parent``."""
+
+    parent: str
+    child: str
+    matrix: npt.NDArray[np.float64]
+
+
+class BagWriter:
+    """Writes one recording; use it as a context manager.
+
+    The recording appears when the block succeeds, and not at all if it fails.
+
+    Raises:
+        InputError: ``path`` exists already or can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
+        self._connections: dict[str, Connection] = {}
+
+    def __enter__(self) -> 'BagWriter':
+        with ExitStack() as stack:
+            folder = stack.enter_context(folder_written_whole(self._path))
+            folder.rmdir()  # The writer makes it.
+            self._writer = stack.enter_context(
+                Writer(folder, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write_image(
+        self, topic: str, stamp_ns: int, frame_id: str, image: npt.NDArray[Any], encoding: str | None = None
+    ) -> None:
+        """Write an Image.
+
+        Args:
+            image: (H, W, 3) RGB uint8, or (H, W) uint8, uint16 or float32.
+            encoding: its name; None for rgb8, mono8, mono16 or 32FC1 by shape and type.
+
+        Raises:
+            InputError: another shape or type.
+        """
+        message = TYPES.types[IMAGE](
+            header=_header(stamp_ns, frame_id),
+            height=image.shape[0],
+            width=image.shape[1],
+            encoding=encoding or encoding_of(image),
+            is_bigendian=0,
+            step=image.itemsize * image[0].size,
+            data=np.ascontiguousarray(image).reshape(-1).view(np.uint8),
+        )
+        self._write(topic, message, stamp_ns)
+
+    def write_camera_info(self, topic: str, stamp_ns: int, frame_id: str, camera: Intrinsics) -> None:
+        """Write the CameraInfo of a rectified camera."""
+        k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+        region = TYPES.types['sensor_msgs/msg/RegionOfInterest'](
+            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
+        message = TYPES.types[CAMERA_INFO](
+            header=_header(stamp_ns, frame_id),
+            height=camera.height,
+            width=camera.width,
+            distortion_model='plumb_bob',
+            d=np.zeros(5),
+            k=np.array(k),
+            r=np.eye(3).reshape(-1),
+            p=np.array([*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]),
+            binning_x=0,
+            binning_y=0,
+            roi=region,
+        )
+        self._write(topic, message, stamp_ns)
+
+    def write_transforms(self, stamp_ns: int, transforms: Collection[Transform], static: bool = False) -> None:
+        """Write to ``/tf``, or to the latched ``/tf_static``."""
+        message = TYPES.types[TRANSFORMS](transforms=[_stamped(stamp_ns, transform) for transform in transforms])
+        topic, qos = ('/tf_static', _qos(latched=True)) if static else ('/tf', _qos())
+        self._write(topic, message, stamp_ns, qos)
+
+    def _write(self, topic: str, message: Any, log_ns: int, qos: Qos | None = None) -> None:
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(
+                topic, message.__msgtype__, typestore=TYPES, offered_qos_profiles=[qos or _qos()]
+            )
+        self._writer.write(self._connections[topic], log_ns, TYPES.serialize_cdr(message, message.__msgtype__))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message of a recording.
+
+    Attributes:
+        stamp_ns: the header's stamp; ``log_ns`` where the message has no header.
+        log_ns: when it was recorded.
+        message: fields as in the message definition.
+    """
+
+    topic: str
+    type: str
+    stamp_ns: int
+    log_ns: int
+    message: Any
+
+    def image(self) -> npt.NDArray[Any]:
+        """Pixels of an Image or CompressedImage: (H, W, 3) RGB uint8, or (H, W) uint8, uint16 or float32.
+
+        Raises:
+            InputError: another message, an unknown encoding, or damaged data.
+        """
+        if self.type == IMAGE:
+            raw = self.message
+            return decode_raw(raw.encoding, raw.height, raw.width, raw.step, raw.data, bool(raw.is_bigendian))
+        if self.type == COMPRESSED_IMAGE:
+            return decode_compressed(self.message.data)
+        raise InputError(f'{self.topic}: {self.type} holds no image')
+
+    def points(self) -> npt.NDArray[Any]:
+        """Points of a PointCloud2 as a structured array (H, W) with the cloud's own field names.
+
+        Raises:
+            InputError: another message, or data that don't fit its size.
+        """
+        if self.type != POINTS:
+            raise InputError(f'{self.topic}: {self.type} holds no points')
+        cloud = self.message
+        if cloud.row_step < cloud.point_step * cloud.width or len(cloud.data) < cloud.row_step * cloud.height:
+            raise InputError(f'{self.topic}: {cloud.width}x{cloud.height} points do not fit {len(cloud.data)} bytes')
+        order = '>' if cloud.is_bigendian else '<'
+        layout = np.dtype(
+            {
+                'names': [field.name for field in cloud.fields],
+                'formats': [_field_type(field, order) for field in cloud.fields],
+                'offsets': [field.offset for field in cloud.fields],
+                'itemsize': cloud.point_step,
+            }
+        )
+        return np.ndarray((cloud.height, cloud.width), layout, cloud.data, strides=(cloud.row_step, cloud.point_step))
+
+    def camera(self) -> Intrinsics:
+        """Intrinsics of a CameraInfo, from its matrix K.
+
+        Raises:
+            InputError: another message, or intrinsics that make no camera.
+        """
+        if self.type != CAMERA_INFO:
+            raise InputError(f'{self.topic}: {self.type} holds no camera')
+        k = self.message.k
+        return Intrinsics(self.message.width, self.message.height, k[0], k[4], k[2], k[5])
+
+
+def topics_of(bag: Path) -> dict[str, str]:
+    """Names of the topics in a recording, with their types.
+
+    Raises:
+        InputError: no such recording, or it can't be read.
+    """
+    with _opened(bag) as reader:
+        return {connection.topic: connection.msgtype for connection in reader.connections}
+
+
+def read_bag(bag: Path, topics: Collection[str] | None = None) -> Iterator[Record]:
+    """Read a recording's messages in the order in which they were recorded; ``topics`` None means all.
+
+    Raises:
+        InputError: no such recording, a topic that is not in it, or it can't be read.
+    """
+    with _opened(bag) as reader:
+        names = {connection.topic for connection in reader.connections}
+        missing = sorted(set(topics or ()) - names)
+        if missing:
+            raise InputError(f'{bag}: no topic {missing[0]}; it has {", ".join(sorted(names)) or "none"}')
+        wanted = [c for c in reader.connections if topics is None or c.topic in topics]
+        for connection, log_ns, data in reader.messages(wanted) if wanted else ():
+            message: Any = reader.deserialize(data, connection.msgtype)
+            yield Record(connection.topic, connection.msgtype, _stamp_ns(message, log_ns), log_ns, message)
+
+
+def encoding_of(image: npt.NDArray[Any]) -> str:
+    """The encoding in which an array is stored: rgb8, mono8, mono16 or 32FC1.
+
+    Raises:
+        InputError: no encoding fits its shape and type.
+    """
+    names = {(3, 'uint8'): 'rgb8', (2, 'uint8'): 'mono8', (2, 'uint16'): 'mono16', (2, 'float32'): '32FC1'}
+    name = names.get((image.ndim, image.dtype.name))
+    if name is None or image.shape[2:] not in ((), (3,)):
+        raise InputError(f'image of shape {image.shape} and type {image.dtype} has no encoding here')
+    return name
+
+
+def quaternion_from_rotation(rotation: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Unit quaternion (x, y, z, w) of a rotation matrix (3, 3)."""
+    # The eigenvector of the largest eigenvalue of Bar-Itzhack's matrix: exact for a rotation, nearest otherwise.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    bar_itzhack = np.array(
+        [
+            [xx - yy - zz, 0, 0, 0],
+            [yx + xy, yy - xx - zz, 0, 0],
+            [zx + xz, zy + yz, zz - xx - yy, 0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(bar_itzhack, UPLO='L')[1][:, -1].tolist()
+    return (x, y, z, w) if w >= 0 else (-x, -y, -z, -w)
+
+
+@contextmanager
+def _opened(bag: Path) -> Iterator[AnyReader]:
+    if not bag.exists():
+        raise InputError(f'{bag}: no such recording')
+    if bag.suffix == '.bag':
+        raise InputError(f'{bag}: a ROS 1 recording; convert it with rosbags-convert')
+    try:
+        with AnyReader([bag], default_typestore=TYPES) as reader:
+            yield reader
+    except (AnyReaderError, ReaderError, OSError) as error:
+        raise InputError(f'{bag}: not a readable rosbag2 recording ({error})') from error
+
+
+def _field_type(field: Any, order: str) -> str:
+    count = field.count if field.count > 1 else ''
+    return f'{count}{order}{POINT_TYPES[field.datatype]}'
+
+
+def _stamp_ns(message: Any, log_ns: int) -> int:
+    header = getattr(message, 'header', None)
+    return log_ns if header is None else header.stamp.sec * SECOND + header.stamp.nanosec
+
+
+def _time(stamp_ns: int) -> Any:
+    return TYPES.types['builtin_interfaces/msg/Time'](sec=stamp_ns // SECOND, nanosec=stamp_ns % SECOND)
+
+
+def _header(stamp_ns: int, frame_id: str) -> Any:
+    return TYPES.types['std_msgs/msg/Header'](stamp=_time(stamp_ns), frame_id=frame_id)
+
+
+def _stamped(stamp_ns: int, transform: Transform) -> Any:
+    types = TYPES.types
+    x, y, z = transform.matrix[:3, 3].tolist()
+    qx, qy, qz, qw = quaternion_from_rotation(transform.matrix[:3, :3])
+    return types['geometry_msgs/msg/TransformStamped'](
+        header=_header(stamp_ns, transform.parent),
+        child_frame_id=transform.child,
+        transform=types['geometry_msgs/msg/Transform'](
+            translation=types['geometry_msgs/msg/Vector3'](x=x, y=y, z=z),
+            rotation=types['geometry_msgs/msg/Quaternion'](x=qx, y=qy, z=qz, w=qw),
+        ),
+    )
+
+
+def _qos(latched: bool = False) -> Qos:
+    return Qos(
+        QosHistory.KEEP_LAST,
+        1 if latched else 10,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        FOREVER,
+        FOREVER,
+        QosLiveliness.AUTOMATIC,
+        FOREVER,
+        False,
+    )
