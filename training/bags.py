@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ POINTS = 'sensor_msgs/msg/PointCloud2'
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 
 # The last metadata version that Humble reads; the messages used here are the same from Humble to Lyrical.
-METADATA_VERSION = 8
+METADATA_VERSION: Final = 8
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 FOREVER = QosTime(0, 0)
 SECOND = 1_000_000_000
@@ -183,7 +183,9 @@ class Record:
                 'itemsize': cloud.point_step,
             }
         )
-        return np.ndarray((cloud.height, cloud.width), layout, cloud.data, strides=(cloud.row_step, cloud.point_step))
+        strides = (cloud.row_step, cloud.point_step)
+        points: npt.NDArray[Any] = np.ndarray((cloud.height, cloud.width), layout, cloud.data, strides=strides)
+        return points
 
     def camera(self) -> Intrinsics:
         """Intrinsics of a CameraInfo, from its matrix K.
