@@ -67,6 +67,7 @@ class _Stream(Generic[T]):
         self.frames.append((stamp_ns, item))
 
     def restart(self) -> None:
+        self.frames.clear()
         self.last_ns = None
         self._intervals.clear()
 
@@ -100,24 +101,24 @@ class Synchroniser(Generic[T]):
 
     def add_visible(self, stamp_ns: int, item: T) -> list[Pair[T]]:
         """Take a frame of the visible camera; returns the pairs that are now certain, oldest first."""
-        return self._add(self._visible, self._thermal, stamp_ns, item)
+        return self._add(self._visible, stamp_ns, item)
 
     def add_thermal(self, stamp_ns: int, item: T) -> list[Pair[T]]:
         """Take a frame of the thermal camera; returns the pairs that are now certain, oldest first."""
-        return self._add(self._thermal, self._visible, stamp_ns + self.config.clock_offset_ns, item)
+        return self._add(self._thermal, stamp_ns + self.config.clock_offset_ns, item)
 
     @property
     def waiting(self) -> tuple[int, int]:
         """Visible and thermal frames that wait for a partner."""
         return len(self._visible.frames), len(self._thermal.frames)
 
-    def _add(self, stream: _Stream[T], other: _Stream[T], stamp_ns: int, item: T) -> list[Pair[T]]:
+    def _add(self, stream: _Stream[T], stamp_ns: int, item: T) -> list[Pair[T]]:
         if stream.last_ns is not None and stamp_ns <= stream.last_ns:
             if stamp_ns >= stream.last_ns - self.config.reset_ns:
                 cause = 'duplicate' if stamp_ns == stream.last_ns else 'out_of_order'
                 self._drop(stream, cause)
                 return []
-            self._start_over(stream, other, stamp_ns)
+            self._start_over(stream)
         stream.append(stamp_ns, item)
         pairs = self._take_pairs(certain_only=True)
         if len(stream.frames) > self.config.queue_size:
@@ -127,14 +128,10 @@ class Synchroniser(Generic[T]):
             self._drop(stream, 'unpaired')
         return pairs
 
-    def _start_over(self, stream: _Stream[T], other: _Stream[T], stamp_ns: int) -> None:
-        """Forget what belongs to the time before a jump back; the other stream may have jumped already."""
+    def _start_over(self, stream: _Stream[T]) -> None:
+        """Forget what belongs to the time before a jump back; the other stream jumps, and forgets, by itself."""
         self._drop(stream, 'reset', len(stream.frames))
-        stream.frames.clear()
         stream.restart()
-        while other.frames and other.frames[-1][0] > stamp_ns + self.config.reset_ns:
-            other.frames.pop()
-            self._drop(other, 'reset')
 
     def _take_pairs(self, certain_only: bool) -> list[Pair[T]]:
         pairs = []
