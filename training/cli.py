@@ -10,7 +10,10 @@ from ldfusion_models import __version__
 from ldfusion_models.errors import InputError
 
 # Modules of ldfusion_training.commands, in the order in which --help lists them.
-COMMANDS: tuple[str, ...] = ()
+COMMANDS = (
+    'make_bag',
+    'train',
+)
 OWN_PACKAGES = ('ldfusion_models', 'ldfusion_training', 'ldfusion_ros')
 BAD_INPUT, INTERRUPTED = 2, 130
 

@@ -1,0 +1,91 @@
+"""The diffusion process of the 4-channel image: forward noising, reverse steps, sampling (paper eq. 2-8)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NoisePredictor = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Linear variance schedule; timesteps count from 0 to ``timesteps - 1``.
+
+    Attributes:
+        timesteps: T, length of the chain.
+        beta_start, beta_end: variance of the noise added by the first and the last step.
+    """
+
+    timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 2e-2
+
+
+class Diffusion:
+    """Schedule and steps of a denoising diffusion model (DDPM); holds no weights."""
+
+    def __init__(self, config: DiffusionConfig) -> None:
+        self.config = config
+        beta = torch.linspace(config.beta_start, config.beta_end, config.timesteps, dtype=torch.float64)
+        self.beta = beta
+        self.alpha = 1.0 - beta
+        self.alpha_bar = torch.cumprod(self.alpha, dim=0)
+
+    def mean_scale(self, timestep: int) -> float:
+        """sqrt(alpha_bar_t): what is left of the image's amplitude at ``timestep`` (eq. 4)."""
+        return float(self.alpha_bar[timestep].sqrt())
+
+    def add_noise(self, image: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
+        """Draw I_t from P(I_t | I_f), eq. 4: sqrt(alpha_bar_t) I_f + sqrt(1 - alpha_bar_t) Z.
+
+        Args:
+            image, noise: (B, C, H, W), image in [-1, 1].
+            timestep: (B,) int64.
+        """
+        alpha_bar = _per_image(self.alpha_bar, timestep, image)
+        return alpha_bar.sqrt() * image + (1.0 - alpha_bar).sqrt() * noise
+
+    def posterior_mean(self, noisy: Tensor, predicted_noise: Tensor, timestep: Tensor) -> Tensor:
+        """mu_theta(I_t, t) of eq. 7 for ``noisy`` (B, C, H, W)."""
+        alpha = _per_image(self.alpha, timestep, noisy)
+        alpha_bar = _per_image(self.alpha_bar, timestep, noisy)
+        return (noisy - (1.0 - alpha) / (1.0 - alpha_bar).sqrt() * predicted_noise) / alpha.sqrt()
+
+    def posterior_variance(self, timestep: int) -> float:
+        """sigma_t^2 of eq. 6; zero for the step that ends at the image."""
+        if timestep == 0:
+            return 0.0
+        ratio = (1.0 - self.alpha_bar[timestep - 1]) / (1.0 - self.alpha_bar[timestep])
+        return float(ratio * (1.0 - self.alpha[timestep]))
+
+    def sample(
+        self, predict: NoisePredictor, shape: tuple[int, int, int, int], generator: torch.Generator, steps: int = 50
+    ) -> Iterator[Tensor]:
+        """Turn noise into images: the reverse chain (eq. 5-7) on ``steps`` evenly spaced timesteps.
+
+        With ``steps`` equal to T this is ancestral sampling exactly as printed; fewer steps use the same Gaussian
+        posterior between the kept timesteps (respaced DDPM), its image estimate clipped to [-1, 1].
+
+        Yields:
+            The state (B, C, H, W) after each step; the last one is the image in [-1, 1].
+        """
+        state = torch.randn(shape, generator=generator)
+        kept = torch.linspace(0, self.config.timesteps - 1, steps).round().long().tolist()
+        for index in reversed(range(steps)):
+            timestep = torch.full((shape[0],), kept[index], dtype=torch.long)
+            alpha_bar = float(self.alpha_bar[kept[index]])
+            before = float(self.alpha_bar[kept[index - 1]]) if index else 1.0
+            predicted = predict(state, timestep)
+            image = ((state - (1 - alpha_bar) ** 0.5 * predicted) / alpha_bar**0.5).clamp(-1, 1)
+            alpha = alpha_bar / before
+            mean = (before**0.5 * (1 - alpha) * image + alpha**0.5 * (1 - before) * state) / (1 - alpha_bar)
+            variance = (1 - before) / (1 - alpha_bar) * (1 - alpha)
+            noise = torch.randn(shape, generator=generator) if index else torch.zeros(shape)
+            state = mean + variance**0.5 * noise
+            yield state
+
+
+def _per_image(schedule: Tensor, timestep: Tensor, like: Tensor) -> Tensor:
+    return schedule.to(like.device)[timestep].to(like.dtype).reshape(-1, 1, 1, 1)

@@ -1,0 +1,90 @@
+"""The whole way of a frame as one network: the graph that every engine runs."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ldfusion_models.denoiser import Denoiser, DenoiserConfig
+from ldfusion_models.depth import DepthConfig, DepthNetwork, combine
+from ldfusion_models.diffusion import Diffusion, DiffusionConfig
+from ldfusion_models.fusion import FusionConfig, FusionNetwork, luminance
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """All settings of the frame graph, part by part."""
+
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    visible_depth: DepthConfig = field(default_factory=DepthConfig)
+    infrared_depth: DepthConfig = field(default_factory=lambda: DepthConfig(image_channels=1))
+
+
+class FeatureExtractor(nn.Module):
+    """The frozen denoiser as the fusion sees it: features of the noise-free mean at fixed timesteps."""
+
+    def __init__(self, denoiser: Denoiser, diffusion: Diffusion, timesteps: tuple[int, ...]) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.timesteps = timesteps
+        self.scales = tuple(diffusion.mean_scale(timestep) for timestep in timesteps)
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> list[Tensor]:
+        """Features of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1], all timesteps concatenated."""
+        image = torch.cat([visible, thermal], dim=1) * 2.0 - 1.0
+        passes = [
+            self.denoiser.features(scale * image, torch.full((image.shape[0],), timestep, device=image.device))
+            for timestep, scale in zip(self.timesteps, self.scales, strict=True)
+        ]
+        return [torch.cat(scale, dim=1) if len(scale) > 1 else scale[0] for scale in zip(*passes, strict=True)]
+
+
+class FrameGraph(nn.Module):
+    """uint8 images in, uint8 fused image and float32 metres out; see design: inputs and outputs of every engine."""
+
+    def __init__(self, config: FrameConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.diffusion = Diffusion(config.diffusion)
+        self.denoiser = Denoiser(config.denoiser)
+        self.extractor = FeatureExtractor(self.denoiser, self.diffusion, config.fusion.timesteps)
+        self.fusion = FusionNetwork(config.fusion)
+        self.visible_depth = DepthNetwork(config.visible_depth)
+        self.infrared_depth = DepthNetwork(config.infrared_depth)
+
+    def fuse(self, visible: Tensor, thermal: Tensor, text: Tensor) -> Tensor:
+        """Fused (B, 3, H, W), not clipped, of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1]."""
+        return self.fusion(visible, thermal, self.extractor(visible, thermal), text)
+
+    def depth_of_fused(self, fused: Tensor) -> Tensor:
+        """Canonical log depth (B, 1, H, W): the visible branch reads the colours, the infrared branch the luminance."""
+        return combine(self.visible_depth(fused), self.infrared_depth(luminance(fused)))
+
+    def forward(self, visible: Tensor, thermal: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Run one frame.
+
+        Args:
+            visible: (1, H, W, 3) uint8 RGB.
+            thermal: (1, H, W, 1) uint8.
+            text: (1, D) float32; zeros for none.
+
+        Returns:
+            fused (1, H, W, 3) uint8 and depth (1, H, W) float32, metres for the canonical focal length.
+        """
+        height, width = visible.shape[1], visible.shape[2]
+        rgb = self._prepare(visible)
+        grey = self._prepare(thermal)
+        fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
+        depth = self.depth_of_fused(fused)[:, 0, :height, :width].exp()
+        levels = (fused[:, :, :height, :width] * 255.0).round().permute(0, 2, 3, 1)
+        return levels.to(torch.uint8), depth
+
+    def _prepare(self, image: Tensor) -> Tensor:
+        """(1, H, W, C) uint8 to (1, C, H', W') in [0, 1], padded to the networks' stride by repeating the border."""
+        planes = image.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
+        stride = max(self.visible_depth.stride, self.denoiser.config.stride)
+        height, width = planes.shape[2], planes.shape[3]
+        return F.pad(planes, (0, (-width) % stride, 0, (-height) % stride), mode='replicate')

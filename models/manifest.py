@@ -1,0 +1,156 @@
+"""Trained weights: safetensors files beside a manifest that fixes their configuration and their bytes."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+import yaml
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import sha256_of, written_whole
+
+if TYPE_CHECKING:
+    from ldfusion_models.frame_graph import FrameConfig, FrameGraph
+
+SHIPPED = Path(__file__).parent / 'weights'
+PARTS = ('denoiser', 'fusion', 'visible_depth', 'infrared_depth')
+Config = TypeVar('Config')
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.yaml`` says.
+
+    Attributes:
+        folder: where the files lie.
+        config: settings of the frame graph, part by part.
+        text_encoder: name of the text encoder that the modulation was trained on, empty if none.
+        parts: per part: file, sha256, data, recipe, metrics, licence.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    text_encoder: str
+    parts: dict[str, dict[str, Any]]
+
+    @property
+    def weights_id(self) -> str:
+        """Twelve digits that change with any weight or setting."""
+        sums = ''.join(self.parts[part]['sha256'] for part in PARTS)
+        return hashlib.sha256((sums + repr(sorted(self.config.items()))).encode()).hexdigest()[:12]
+
+    def frame_config(self) -> 'FrameConfig':
+        """The settings as dataclasses; unknown names are errors."""
+        from ldfusion_models.frame_graph import FrameConfig
+
+        return from_mapping(FrameConfig, self.config, str(self.folder / 'manifest.yaml'))
+
+    def verified(self, part: str) -> Path:
+        """The file of one part, its sha256 checked.
+
+        Raises:
+            InputError: the part is not listed, or its file is missing or not the one that the manifest names.
+        """
+        entry = self.parts.get(part)
+        if entry is None:
+            raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
+        path = self.folder / entry['file']
+        if not path.is_file():
+            raise InputError(f'{path}: weights are missing; install the package again or check the folder')
+        if sha256_of(path) != entry['sha256']:
+            raise InputError(
+                f'{path}: sha256 is not the one in manifest.yaml; the file is damaged or of another version'
+            )
+        return path
+
+
+def read_manifest(folder: Path | None = None) -> Manifest:
+    """Read ``manifest.yaml`` of ``folder``, by default of the weights that came with the package.
+
+    Raises:
+        InputError: no such file, or it is not a manifest.
+    """
+    folder = folder or SHIPPED
+    path = folder / 'manifest.yaml'
+    if not path.is_file():
+        raise InputError(f'{path}: no such file; a folder of weights holds manifest.yaml')
+    try:
+        content = yaml.safe_load(path.read_text())
+        return Manifest(folder, content['config'], content['text_encoder'], content['parts'])
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise InputError(f'{path}: not a manifest of weights ({error})') from error
+
+
+def write_manifest(manifest: Manifest) -> None:
+    """Write ``manifest.yaml`` into the manifest's folder."""
+    content = {'config': manifest.config, 'text_encoder': manifest.text_encoder, 'parts': manifest.parts}
+    with written_whole(manifest.folder / 'manifest.yaml') as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, width=110))
+
+
+def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]':
+    """The frame graph with its weights, in eval mode and float32 on the CPU.
+
+    Raises:
+        InputError: weights missing, damaged, or of another configuration.
+    """
+    from ldfusion_models.frame_graph import FrameGraph
+
+    manifest = read_manifest(folder)
+    graph = FrameGraph(manifest.frame_config())
+    for part in PARTS:
+        load_part(getattr(graph, part), manifest, part)
+    return graph.eval(), manifest
+
+
+def load_part(network: Any, manifest: Manifest, part: str) -> None:
+    """Load one part's weights into ``network``.
+
+    Raises:
+        InputError: weights missing, damaged, or of another configuration.
+    """
+    from safetensors.torch import load_file
+
+    path = manifest.verified(part)
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    except RuntimeError as error:
+        raise InputError(f'{path}: weights do not fit the configuration in manifest.yaml ({error})') from error
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
+    """Build a (nested) config dataclass from a mapping such as a YAML file's.
+
+    Raises:
+        InputError: an unknown name, a value of another type, or a value that the dataclass refuses.
+    """
+    assert dataclasses.is_dataclass(kind)
+    if not isinstance(values, Mapping):
+        raise InputError(f'{source}: {kind.__name__} needs names and values, not {values!r}')
+    hints = get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(
+            f'{source}: {kind.__name__} has no setting {unknown[0]!r}; known are {", ".join(sorted(known))}'
+        )
+    arguments = {name: _typed(hints[name], value, f'{source}: {name}') for name, value in values.items()}
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise InputError(f'{source}: {error}') from error
+
+
+def _typed(hint: Any, value: Any, source: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, source)  # type: ignore[arg-type]
+    if isinstance(value, list):
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, float, str, bool) and type(value) is not hint:
+        raise InputError(f'{source}: {value!r} is not of type {hint.__name__}')
+    return value

@@ -1,0 +1,111 @@
+"""``ldfusion train STAGE``: run one training stage from its recipe."""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ldfusion_models.errors import InputError
+
+RECIPES = Path(__file__).parents[1] / 'configs'
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser('train', help='train one stage of the networks')
+    parser.add_argument('stage', metavar='STAGE', help='diffusion, fusion or depth')
+    parser.add_argument('--config', type=Path, help='recipe (YAML); default: the one of the shipped weights')
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='NAME=VALUE', help='override, e.g. trainer.steps=10'
+    )
+    parser.add_argument('--output', type=Path, help='folder for checkpoints and logs; default runs/STAGE')
+    parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in the output folder')
+    parser.add_argument('--dry-run', action='store_true', help='print the resolved settings and stop')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, with a progress bar, TensorBoard logs and a picture at the end."""
+    from ldfusion_models.manifest import from_mapping
+    from ldfusion_training.stages import stage_module
+
+    module = stage_module(arguments.stage)
+    recipe = arguments.config or RECIPES / f'{arguments.stage}.yaml'
+    config = from_mapping(module.CONFIG, override(read_recipe(recipe), arguments.set), str(recipe))
+    if arguments.dry_run:
+        print(yaml.safe_dump(plain(dataclasses.asdict(config)), sort_keys=False), end='')
+        return 0
+    output = arguments.output or Path('runs') / recipe.stem
+    train_stage(module.create(config), config.trainer, output, arguments.resume)
+    return 0
+
+
+def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
+    """Train ``stage`` and write ``picture.png``, the recipe and the logs beside its checkpoint."""
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+    from ldfusion_models.files import write_image, written_whole
+    from ldfusion_training.trainer import train
+
+    output.mkdir(parents=True, exist_ok=True)
+    with written_whole(output / 'config.yaml') as temporary:
+        temporary.write_text(yaml.safe_dump(plain(stage.settings), sort_keys=False))
+    smooth: dict[str, float] = {}
+    with SummaryWriter(output / 'logs') as writer, tqdm(total=config.steps, unit='step') as bar:
+        for report in train(stage, config, output, resume):
+            for name, value in report.losses.items():
+                smooth[name] = 0.95 * smooth.get(name, value) + 0.05 * value
+            bar.update(report.step - bar.n)
+            if report.step % config.log_every == 0:
+                bar.set_postfix({name: f'{value:.4f}' for name, value in smooth.items()})
+                writer.add_scalar('learning_rate', report.learning_rate, report.step)
+                for name, value in smooth.items():
+                    writer.add_scalar(name, value, report.step)
+    write_image(output / 'picture.png', stage.picture())
+    print(f'{output}: checkpoint.pt, picture.png, config.yaml and TensorBoard logs are there')
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        InputError: missing, or not names and values.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: no such recipe')
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f'{path}: not YAML ({error})') from error
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: a recipe holds names and values')
+    return content
+
+
+def override(recipe: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """The recipe with ``a.b=value`` settings put in; values are YAML.
+
+    Raises:
+        InputError: not of that form.
+    """
+    for setting in settings:
+        name, equals, value = setting.partition('=')
+        if not equals or not name:
+            raise InputError(f'--set {setting}: write NAME=VALUE, for example trainer.steps=100')
+        *outer, last = name.split('.')
+        place = recipe
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = yaml.safe_load(value)
+    return recipe
+
+
+def plain(values: Any) -> Any:
+    """Tuples as lists, so that YAML stays readable."""
+    if isinstance(values, Mapping):
+        return {key: plain(value) for key, value in values.items()}
+    return [plain(value) for value in values] if isinstance(values, list | tuple) else values

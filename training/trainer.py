@@ -1,0 +1,241 @@
+"""The training loop: any stage, any number of GPUs (accelerate), exact resume.
+
+All randomness of a step is drawn on the host from (seed, index of the sample), so an interrupted run that resumes
+sees the very samples and noise that an uninterrupted one sees; no generator state needs to be kept.
+"""
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import written_whole
+
+Sample = dict[str, npt.NDArray[Any]]
+CHECKPOINT = 'checkpoint.pt'
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Settings that every stage shares.
+
+    Attributes:
+        steps: optimizer steps in all.
+        batch_size: samples per step over all processes.
+        learning_rate: at its peak; it rises linearly over ``warmup`` steps, then falls as a cosine to a hundredth.
+        weight_decay: of AdamW.
+        ema_decay: of the exponential moving average of the weights, which is what a stage delivers.
+        gradient_clip: largest norm of the gradient.
+        seed: of initial weights and samples.
+        precision: ``no`` (float32), ``bf16`` or ``fp16``, as accelerate names them.
+        workers: processes that prepare samples; 0 for none.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between lines in TensorBoard.
+    """
+
+    steps: int = 2000
+    batch_size: int = 8
+    learning_rate: float = 5e-4
+    warmup: int = 100
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.998
+    gradient_clip: float = 1.0
+    seed: int = 0
+    precision: str = 'no'
+    workers: int = 0
+    checkpoint_every: int = 200
+    log_every: int = 20
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of optimizer step ``step`` (from 0)."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class Stage(nn.Module, ABC):
+    """One stage of training: what a sample is, and what its losses are.
+
+    Attributes:
+        parts: trained networks by the name of the weights they become.
+        settings: the resolved config, plain values, stored in the checkpoint.
+    """
+
+    parts: dict[str, nn.Module]
+    settings: dict[str, Any]
+
+    @abstractmethod
+    def sample(self, generator: np.random.Generator) -> Sample:
+        """One training sample as arrays of fixed shapes, noise included; all randomness from ``generator``."""
+
+    @abstractmethod
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of a batch by name; ``loss`` is the one that is minimised."""
+
+    @abstractmethod
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) by which a person sees what the stage has learned."""
+
+
+class IndexedSamples(torch.utils.data.Dataset[Sample]):
+    """Sample ``i`` of a stage, a function of (seed, i) alone."""
+
+    def __init__(self, stage: Stage, seed: int, first: int, last: int) -> None:
+        self.stage, self.seed, self.first, self.last = stage, seed, first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.stage.sample(np.random.default_rng([self.seed, self.first + index]))
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """State after optimizer step ``step`` (from 1) and the losses on its batch."""
+
+    step: int
+    losses: dict[str, float]
+    learning_rate: float
+
+
+def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = False) -> Iterator[StepReport]:
+    """Train ``stage``; checkpoints in ``output`` are whole or absent, and the last one is of the last step.
+
+    Args:
+        stage: what is trained; its parts hold the averaged weights when the iterator ends.
+        config: settings.
+        output: folder of checkpoints and TensorBoard logs.
+        resume: go on from the checkpoint in ``output``, if there is one.
+
+    Yields:
+        One report per optimizer step.
+
+    Raises:
+        InputError: a checkpoint of another config, or one that is already there and not to be resumed.
+        FloatingPointError: the loss is not finite; the last checkpoint is kept.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(mixed_precision=config.precision)
+    trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay)
+    average = {name: tensor.detach().clone() for name, tensor in _trained_state(stage).items()}
+    start = _start(stage, optimizer, average, output / CHECKPOINT, config, resume)
+    samples = IndexedSamples(stage, config.seed, start * config.batch_size, config.steps * config.batch_size)
+    loader: Any = torch.utils.data.DataLoader(
+        samples, batch_size=config.batch_size // accelerator.num_processes, num_workers=config.workers, drop_last=True
+    )
+    model, prepared, loader = accelerator.prepare(stage, optimizer, loader)
+    average = {name: tensor.to(accelerator.device) for name, tensor in average.items()}
+    model.train()
+    for step, batch in enumerate(loader, start=start):
+        rate = config.learning_rate_at(step)
+        for group in prepared.param_groups:
+            group['lr'] = rate
+        with accelerator.autocast():
+            losses = model(batch)
+        if not torch.isfinite(losses['loss']):
+            raise FloatingPointError(f'loss is {float(losses["loss"].detach())} at step {step + 1}')
+        prepared.zero_grad()
+        accelerator.backward(losses['loss'])
+        accelerator.clip_grad_norm_(trained, config.gradient_clip)
+        prepared.step()
+        _follow(average, _trained_state(stage), config.ema_decay, step)
+        done = step + 1
+        if accelerator.is_main_process and (done % config.checkpoint_every == 0 or done == config.steps):
+            _save(stage, optimizer, average, output / CHECKPOINT, config, done)
+        yield StepReport(done, {name: float(value.detach()) for name, value in losses.items()}, rate)
+    stage.load_state_dict(average, strict=False)
+    stage.eval()
+
+
+def load_averaged(stage: Stage, checkpoint: Path) -> int:
+    """Give ``stage`` the averaged weights of a checkpoint; returns the step it was written at.
+
+    Raises:
+        InputError: missing or unreadable, or its weights are not the stage's.
+    """
+    content = read_checkpoint(checkpoint)
+    expected = set(_trained_state(stage))
+    if set(content['average']) != expected:
+        raise InputError(f'{checkpoint}: holds other weights than this stage trains')
+    stage.load_state_dict(content['average'], strict=False)
+    stage.eval()
+    return int(content['step'])
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint: step, weights, average, optimizer, settings.
+
+    Raises:
+        InputError: missing or unreadable.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: no such checkpoint; train the stage first')
+    try:
+        content: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise InputError(f'{path}: not a readable checkpoint ({error})') from error
+    return content
+
+
+def _trained_state(stage: Stage) -> dict[str, Tensor]:
+    """Parameters and buffers of the trained parts, by their names in the stage."""
+    state = stage.state_dict()
+    prefixes = tuple(f'{name}.' for name in stage.parts)
+    return {name: tensor for name, tensor in state.items() if name.startswith(prefixes)}
+
+
+@torch.no_grad()
+def _follow(average: dict[str, Tensor], current: dict[str, Tensor], decay: float, step: int) -> None:
+    # Early on the average follows faster, or it would keep the initial weights for long.
+    decay = min(decay, (1 + step) / (10 + step))
+    for name, tensor in current.items():
+        if tensor.is_floating_point():
+            average[name].lerp_(tensor, 1 - decay)
+        else:
+            average[name].copy_(tensor)
+
+
+def _save(
+    stage: Stage, optimizer: Any, average: dict[str, Tensor], path: Path, config: TrainerConfig, step: int
+) -> None:
+    content = {
+        'step': step,
+        'weights': _trained_state(stage),
+        'average': average,
+        'optimizer': optimizer.state_dict(),
+        'settings': stage.settings,
+        'trainer': dataclasses.asdict(config),
+    }
+    with written_whole(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _start(
+    stage: Stage, optimizer: Any, average: dict[str, Tensor], path: Path, config: TrainerConfig, resume: bool
+) -> int:
+    if not path.exists():
+        return 0
+    if not resume:
+        raise InputError(f'{path}: a run is there already; add --resume to go on, or name another folder')
+    content = read_checkpoint(path)
+    if content['settings'] != stage.settings:
+        different = sorted(key for key in stage.settings if content['settings'].get(key) != stage.settings[key])
+        raise InputError(f'{path}: was trained with other settings ({", ".join(different)}); name another folder')
+    stage.load_state_dict(content['weights'], strict=False)
+    optimizer.load_state_dict(content['optimizer'])
+    for name, tensor in content['average'].items():
+        average[name].copy_(tensor)
+    return int(content['step'])
