@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from ldfusion_models import __version__
 from ldfusion_models.errors import InputError
@@ -18,9 +19,17 @@ OWN_PACKAGES = ('ldfusion_models', 'ldfusion_training', 'ldfusion_ros')
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(BAD_INPUT, f'{self.prog}: {message}; see {self.prog} --help\n')
+
+
 def create_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(prog='ldfusion', description='Thermal and visible images to one image and depth.')
+    parser = OneLineParser(prog='ldfusion', description='Thermal and visible images to one image and depth.')
     parser.add_argument('--version', action='version', version=f'ldfusion {__version__}')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error (anywhere on the line)')
     subparsers = parser.add_subparsers(metavar='COMMAND', required=True)

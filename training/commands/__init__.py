@@ -5,6 +5,18 @@ code. All are imported for ``ldfusion --help``, so heavy imports (torch, simulat
 """
 
 import argparse
+import math
 from typing import TypeAlias
 
 Subparsers: TypeAlias = 'argparse._SubParsersAction[argparse.ArgumentParser]'
+
+
+def positive_number(text: str) -> float:
+    """A finite number above zero, for ``add_argument(type=...)``."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f'{text!r} is no number above 0')
+    return number

@@ -1,0 +1,55 @@
+"""``ldfusion fuse``: image files or folders of pairs to fused images and depth."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ldfusion_models.engines import ENGINES, create_engine
+from ldfusion_models.errors import naming
+from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image, write_image
+from ldfusion_models.pipeline import Pipeline
+from ldfusion_models.thermal import GainConfig, GainControl
+from ldfusion_training.commands import Subparsers, positive_number
+from ldfusion_training.run_summary import RunSummary
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        'fuse',
+        help='fuse pairs of images',
+        description='Writes OUTPUT/fused/NAME.png, OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown or beyond '
+        '65.5 m) and OUTPUT/summary.json. Folders are paired by file name.',
+    )
+    parser.add_argument('--visible', type=Path, required=True, help='image or folder')
+    parser.add_argument('--thermal', type=Path, required=True, help='image or folder, 8 or 16 bits, aligned to visible')
+    parser.add_argument('--output', type=Path, required=True, help='folder')
+    parser.add_argument('--engine', choices=('auto', *ENGINES), default='auto')
+    parser.add_argument('--fx', type=positive_number, metavar='PX', help='focal length of the visible images')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fuse every pair."""
+    pairs = match_pairs(arguments.visible, arguments.thermal)
+    # Files are no video: each thermal image gets its own gain.
+    pipeline = Pipeline(create_engine(arguments.engine), GainControl(GainConfig(smoothing=0.0)))
+    summary = RunSummary()
+    for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
+        visible, thermal = read_image(visible_path), read_image(thermal_path)
+        with naming(visible_path), summary.timed(visible.shape[1], visible.shape[0]):
+            result = pipeline(visible, thermal, focal=arguments.fx)
+        name = f'{visible_path.stem}.png'
+        write_image(arguments.output / 'fused' / name, result.fused)
+        write_image(arguments.output / 'depth' / name, depth_to_millimetres(result.depth))
+    engine = pipeline.engine
+    summary.write(
+        arguments.output / 'summary.json',
+        engine=engine.name,
+        device=engine.device,
+        weights=engine.info.weights_id,
+        focal_length_px=arguments.fx,
+    )
+    print(f'{len(pairs)} fused images and depth maps in {arguments.output}')
+    return 0
