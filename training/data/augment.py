@@ -43,7 +43,7 @@ class View:
 
     def of_depth(self, depth: Depth) -> Depth:
         """This view of depth (H, W): nearest pixels, for a mean across an edge is a point in the air."""
-        return self._cut(depth, cv2.INTER_NEAREST)
+        return self._cut(depth, cv2.INTER_NEAREST_EXACT)
 
     def of_camera(self, camera: Intrinsics) -> Intrinsics:
         """The camera that would have taken this view: its focal length follows the scale."""

@@ -1,0 +1,285 @@
+"""Measures of image fusion, by the definitions of the field's public MATLAB toolbox (Linfeng-Tang/Image-Fusion).
+
+All take grey images (H, W) of 8 bits; ``to_grey`` makes them from colour as MATLAB's ``rgb2gray`` does, rounded to
+whole grey levels. Where a definition has no value (a constant image has no correlation), the result is NaN.
+
+The toolbox differs from what it means in three places, and this module follows the meaning: its mutual information
+counts the grey levels 254 and 255 as one (saturated addition), its SSIM takes 0..255 for 0..1, and it hands the
+images to Nabf in the wrong order.
+"""
+
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.errors import InputError
+
+Image8 = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float64]
+
+# VIF halves the image three times and still needs a window of three pixels.
+MINIMUM_SIZE = 41
+_GREY_OF_RGB = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])
+_SMALLEST_VARIANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class FusionMetrics:
+    """The measures of one fused image; of all but ``nabf`` more is better.
+
+    Attributes:
+        en: entropy, 0 to 8 bits.
+        mi: mutual information with the thermal image plus that with the visible one, in bits.
+        two_en: twice the entropy; the tables of the paper call this MI.
+        sf: spatial frequency, root mean square of the differences of neighbours, in grey levels.
+        sd: standard deviation in grey levels.
+        vif: visual information fidelity (pixel domain, four scales), thermal plus visible.
+        qabf: edge preservation of Xydeas and Petrovic, 0 to 1.
+        ag: average gradient in grey levels.
+        scd: sum of the correlations of differences, -2 to 2.
+        cc: mean correlation with both sources, -1 to 1.
+        ssim: mean structural similarity with both sources.
+        nabf: edges that no source has (artefacts), in the form of Shreyamsha Kumar.
+    """
+
+    en: float
+    mi: float
+    two_en: float
+    sf: float
+    sd: float
+    vif: float
+    qabf: float
+    ag: float
+    scd: float
+    cc: float
+    ssim: float
+    nabf: float
+
+
+TITLES = {
+    'en': 'EN',
+    'mi': 'MI',
+    'two_en': '2EN',
+    'sf': 'SF',
+    'sd': 'SD',
+    'vif': 'VIF',
+    'qabf': 'Qabf',
+    'ag': 'AG',
+    'scd': 'SCD',
+    'cc': 'CC',
+    'ssim': 'SSIM',
+    'nabf': 'Nabf',
+}
+
+
+def to_grey(image: Image8) -> Image8:
+    """Grey (H, W) uint8 of RGB (H, W, 3), weighted and rounded as MATLAB's rgb2gray; grey images stay as they are."""
+    if image.ndim == 2:
+        return image
+    grey: Image8 = np.floor(image @ _GREY_OF_RGB + 0.5).astype(np.uint8)
+    return grey
+
+
+def evaluate_fusion(visible: Image8, thermal: Image8, fused: Image8) -> FusionMetrics:
+    """All measures of one fused image against its two sources.
+
+    Args:
+        visible, thermal, fused: grey (H, W) uint8, of one size.
+
+    Raises:
+        InputError: not grey, not 8 bits, of several sizes, or smaller than ``MINIMUM_SIZE``.
+    """
+    for name, image in (('visible', visible), ('thermal', thermal), ('fused', fused)):
+        if image.dtype != np.uint8 or image.ndim != 2:
+            raise InputError(f'{name} image of shape {image.shape} and type {image.dtype}; grey with 8 bits is needed')
+        if min(image.shape) < MINIMUM_SIZE:
+            raise InputError(f'{name} image of shape {image.shape}; at least {MINIMUM_SIZE} pixels each way')
+    if not visible.shape == thermal.shape == fused.shape:
+        raise InputError(f'images of {visible.shape}, {thermal.shape} and {fused.shape}; all must have one size')
+    a, b, f = (image.astype(np.float64) for image in (thermal, visible, fused))
+    en = entropy(fused)
+    return FusionMetrics(
+        en=en,
+        mi=mutual_information(thermal, fused) + mutual_information(visible, fused),
+        two_en=2 * en,
+        sf=spatial_frequency(f),
+        sd=float(f.std()),
+        vif=visual_information_fidelity(a, f) + visual_information_fidelity(b, f),
+        qabf=edge_preservation(a, b, f),
+        ag=average_gradient(f),
+        scd=correlation(f - b, a) + correlation(f - a, b),
+        cc=(correlation(a, f) + correlation(b, f)) / 2,
+        ssim=(structural_similarity(a, f) + structural_similarity(b, f)) / 2,
+        nabf=fusion_artefacts(a, b, f),
+    )
+
+
+def mean_metrics(rows: list[FusionMetrics]) -> FusionMetrics:
+    """The mean of each measure; NaN where one image has none."""
+    return FusionMetrics(*(float(np.mean([getattr(row, field.name) for row in rows])) for field in fields(rows[0])))
+
+
+def entropy(image: Image8) -> float:
+    """Entropy of the grey levels in bits."""
+    return _bits(np.bincount(image.ravel(), minlength=256))
+
+
+def mutual_information(first: Image8, second: Image8) -> float:
+    """Mutual information of the grey levels of two images in bits."""
+    joint = np.bincount(first.ravel().astype(np.int64) * 256 + second.ravel(), minlength=256 * 256)
+    return entropy(first) + entropy(second) - _bits(joint)
+
+
+def spatial_frequency(image: Values) -> float:
+    """Root of the mean squared differences of vertical plus those of horizontal neighbours."""
+    return float(np.sqrt(np.mean(np.diff(image, axis=0) ** 2) + np.mean(np.diff(image, axis=1) ** 2)))
+
+
+def average_gradient(image: Values) -> float:
+    """Mean length of the gradient over root 2; as in the toolbox, the sum is divided by (H - 1) (W - 1)."""
+    rows, columns = np.gradient(image)
+    height, width = image.shape
+    return float(np.sqrt((rows**2 + columns**2) / 2).sum() / ((height - 1) * (width - 1)))
+
+
+def correlation(first: Values, second: Values) -> float:
+    """Pearson's correlation of two images; NaN if one is constant."""
+    x, y = first - first.mean(), second - second.mean()
+    scale = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / scale) if scale > 0 else float('nan')
+
+
+def visual_information_fidelity(reference: Values, image: Values) -> float:
+    """VIF in the pixel domain (Sheikh and Bovik): four scales, scalar model, noise variance 2; NaN if all is flat."""
+    noise = 2.0
+    kept, available = 0.0, 0.0
+    for size in (17, 9, 5, 3):
+        window = _gaussian(size, size / 5)
+        if size < 17:
+            reference, image = (_filter_valid(values, window)[::2, ::2] for values in (reference, image))
+        mean_r, mean_i = _filter_valid(reference, window), _filter_valid(image, window)
+        variance_r = np.maximum(_filter_valid(reference * reference, window) - mean_r * mean_r, 0)
+        variance_i = np.maximum(_filter_valid(image * image, window) - mean_i * mean_i, 0)
+        covariance = _filter_valid(reference * image, window) - mean_r * mean_i
+
+        gain = covariance / (variance_r + _SMALLEST_VARIANCE)
+        rest = variance_i - gain * covariance
+        flat_r, flat_i = variance_r < _SMALLEST_VARIANCE, variance_i < _SMALLEST_VARIANCE
+        gain[flat_r | flat_i] = 0
+        rest[flat_r] = variance_i[flat_r]
+        variance_r[flat_r] = 0
+        rest[flat_i] = 0
+        inverted = gain < 0
+        rest[inverted] = variance_i[inverted]
+        gain[inverted] = 0
+        rest = np.maximum(rest, _SMALLEST_VARIANCE)
+        kept += np.log10(1 + gain * gain * variance_r / (rest + noise)).sum()
+        available += np.log10(1 + variance_r / noise).sum()
+    return float(kept / available) if available > 0 else float('nan')
+
+
+def edge_preservation(first: Values, second: Values, fused: Values) -> float:
+    """Qabf of Xydeas and Petrovic: how much of both sources' edges is in the fused image; NaN without any edge."""
+    strength_f, angle_f = _edges(fused)
+    preserved, weight = 0.0, 0.0
+    for source in (first, second):
+        strength, angle = _edges(source)
+        smaller, larger = np.minimum(strength, strength_f), np.maximum(strength, strength_f)
+        # The toolbox takes the strength itself where both are equal, which counts as fully preserved.
+        ratio = np.where(smaller == larger, smaller, smaller / np.maximum(larger, 1))
+        turn = 1 - np.abs(angle - angle_f) / (np.pi / 2)
+        quality = _sigmoid(ratio, 0.9994, 15, 0.5) * _sigmoid(turn, 0.9879, 22, 0.8)
+        preserved += float((quality * strength).sum())
+        weight += float(strength.sum())
+    return preserved / weight if weight > 0 else float('nan')
+
+
+def fusion_artefacts(first: Values, second: Values, fused: Values) -> float:
+    """Nabf, as changed by Shreyamsha Kumar: weight of edges that are stronger than in both sources."""
+    threshold, exponent, smallest_weight = 2.0, 1.5, 0.001
+    strength_f, angle_f = _edges_eighth(fused)
+    lost, weights = np.zeros_like(fused), 0.0
+    added = np.ones(fused.shape, bool)
+    for source in (first, second):
+        strength, angle = _edges_eighth(source)
+        smaller, larger = np.minimum(strength, strength_f), np.maximum(strength, strength_f)
+        ratio = np.divide(smaller, larger, out=np.zeros_like(larger), where=larger > 0)
+        turn = np.abs(np.abs(angle - angle_f) - np.pi / 2) * 2 / np.pi
+        quality = np.sqrt(_sigmoid(ratio, 0.9999, 19, 0.5) * _sigmoid(turn, 0.9995, 22, 0.5))
+        weight = np.where(strength >= threshold, strength**exponent, smallest_weight)
+        lost += (1 - quality) * weight
+        weights += float(weight.sum())
+        added &= strength_f > strength
+    return float(lost[added].sum() / weights)
+
+
+def structural_similarity(first: Values, second: Values) -> float:
+    """SSIM (Wang et al. 2004): Gaussian window of 11 pixels and deviation 1.5, range 255, edges repeated."""
+    window = _gaussian(11, 1.5)
+
+    def smooth(values: Values) -> Values:
+        return np.asarray(cv2.sepFilter2D(values, -1, window, window, borderType=cv2.BORDER_REPLICATE), np.float64)
+
+    mean_x, mean_y = smooth(first), smooth(second)
+    variance_x = smooth(first * first) - mean_x * mean_x
+    variance_y = smooth(second * second) - mean_y * mean_y
+    covariance = smooth(first * second) - mean_x * mean_y
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return float((light * (2 * covariance + c2) / (variance_x + variance_y + c2)).mean())
+
+
+def chroma_error(visible: Image8, thermal: Image8, fused: Image8) -> float:
+    """Mean distance of the fused colours from the visible ones where the thermal image is cold.
+
+    Colour is (Cb, Cr) of full-range BT.601 in 8-bit steps; cold is up to the median of the thermal image.
+
+    Args:
+        visible, fused: (H, W, 3) RGB uint8.
+        thermal: (H, W) uint8.
+    """
+    cold = thermal <= np.median(thermal)
+    seen, shown = (cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float64) for image in (visible, fused))
+    return float(np.linalg.norm(seen - shown, axis=2)[cold].mean())
+
+
+def _bits(counts: npt.NDArray[np.int64]) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _gaussian(size: int, deviation: float) -> Values:
+    distance = np.arange(size) - (size - 1) / 2
+    window = np.exp(-(distance**2) / (2 * deviation**2))
+    return window / window.sum()
+
+
+def _filter_valid(values: Values, window: Values) -> Values:
+    """Filter with a separable window and keep those pixels whose window lies within the image."""
+    reach = len(window) // 2
+    filtered: Values = cv2.sepFilter2D(values, -1, window, window, borderType=cv2.BORDER_REFLECT_101)
+    return filtered[reach:-reach, reach:-reach]
+
+
+def _sigmoid(values: Values, height: float, slope: float, centre: float) -> Values:
+    return height / (1 + np.exp(-slope * (values - centre)))
+
+
+def _edges(image: Values) -> tuple[Values, Values]:
+    """Strength and angle of Sobel edges, the surroundings black; a vertical gradient has the angle pi / 2."""
+    x = -cv2.Sobel(image, cv2.CV_64F, 1, 0, borderType=cv2.BORDER_CONSTANT)
+    y = cv2.Sobel(image, cv2.CV_64F, 0, 1, borderType=cv2.BORDER_CONSTANT)
+    angle = np.full_like(x, np.pi / 2)
+    slanted = x != 0
+    angle[slanted] = np.arctan(y[slanted] / x[slanted])
+    return np.sqrt(x * x + y * y), angle
+
+
+def _edges_eighth(image: Values) -> tuple[Values, Values]:
+    """Strength and angle of Sobel edges in grey levels per pixel, the surroundings mirrored."""
+    x = cv2.Sobel(image, cv2.CV_64F, 1, 0, scale=0.125, borderType=cv2.BORDER_REFLECT_101)
+    y = cv2.Sobel(image, cv2.CV_64F, 0, 1, scale=0.125, borderType=cv2.BORDER_REFLECT_101)
+    angle = np.where(y == 0, np.sign(x) * np.pi / 2, np.arctan(x / np.where(y == 0, 1, y)))
+    return np.sqrt(x * x + y * y), angle
