@@ -8,6 +8,7 @@ depend on the image's size or padding, and at a fixed timestep the embedding fol
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -77,9 +78,9 @@ class Denoiser(nn.Module):
         # The same function as pixel-unshuffle by 2 and a 3x3 convolution, without moving the pixels first.
         self.stem = nn.Conv2d(config.image_channels, widths[0], 6, stride=2, padding=2)
         self.encode = nn.ModuleList(ResidualBlock(width, embedding) for width in widths[:-1])
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.middle = ResidualBlock(widths[-1], embedding)
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.merge = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
         self.decode = nn.ModuleList(ResidualBlock(width, embedding) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], 4 * config.image_channels, 3, padding=1)

@@ -6,6 +6,7 @@ lenses (canonical camera space of Metric3D). The distribution over bins also say
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -125,7 +126,7 @@ class DepthNetwork(nn.Module):
         self.lateral = nn.ModuleList(
             nn.Conv2d(channels, width, 1) for channels, width in zip(LITE0_TAPS, widths, strict=True)
         )
-        self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
         self.bin_widths = nn.Sequential(
             nn.Linear(widths[-1], widths[-1]), nn.ReLU(), nn.Linear(widths[-1], config.bins)
@@ -183,7 +184,7 @@ def convex_upsample(coarse: Tensor, logits: Tensor, factor: int) -> Tensor:
     Returns:
         (B, C, h * factor, w * factor).
     """
-    batch, channels, height, width = coarse.shape
+    channels, height, width = coarse.shape[1:]
     weights = bounded_exp(logits).chunk(9, dim=1)
     padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
     fine = []

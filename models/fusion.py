@@ -1,6 +1,7 @@
 """The fusion network: diffusion features and the two images in, one three-channel image out."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ class FusionNetwork(nn.Module):
             nn.Conv2d(width * len(config.timesteps), out, 1)
             for width, out in zip(config.feature_widths, widths, strict=True)
         )
-        self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
         self.modulation = nn.ModuleList(SemanticModulation(config.text_dim, width) for width in widths)
         self.images = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)

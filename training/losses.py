@@ -43,7 +43,7 @@ def gradient_magnitude(image: Tensor) -> Tensor:
 
 
 def multi_channel_gradient(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
-    """Eq. 9: per channel, the fused image's |grad| against the larger of both sources'; mean over pixels, sum over channels.
+    """Eq. 9: per channel, |grad| of the fused image against the larger of the sources'; channels add up.
 
     Args:
         fused, visible: (B, 3, H, W).

@@ -1,0 +1,60 @@
+"""From checkpoints to shipped weights: float16 safetensors and their manifest."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import sha256_of, written_whole
+from ldfusion_models.frame_graph import FrameConfig, FrameGraph
+from ldfusion_models.manifest import PARTS, Manifest, read_manifest, write_manifest
+from ldfusion_training.trainer import read_checkpoint
+
+
+def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) -> None:
+    """Write one part's averaged weights into ``folder`` and list them in its manifest.
+
+    Args:
+        checkpoint: of the stage that trained the part.
+        part: one of ``PARTS``.
+        folder: of weights; made complete with untrained parts if it is new.
+        facts: what the manifest says of the part: data, recipe, metrics, licence.
+
+    Raises:
+        InputError: the checkpoint does not hold the part, or the folder can't be written.
+    """
+    average = read_checkpoint(checkpoint)['average']
+    prefix = f'{part}.'
+    weights = {name[len(prefix) :]: tensor for name, tensor in average.items() if name.startswith(prefix)}
+    if not weights:
+        raise InputError(f'{checkpoint}: holds no weights of {part!r}')
+    manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _untrained(folder)
+    entry = {**_write(weights, part, folder), **facts}
+    write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: entry}))
+
+
+def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
+    path = folder / f'{part}.safetensors'
+    halved = {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor for name, tensor in weights.items()
+    }
+    with written_whole(path) as temporary:
+        save_file(halved, temporary)
+    return {'file': path.name, 'sha256': sha256_of(path)}
+
+
+def _untrained(folder: Path) -> Manifest:
+    torch.manual_seed(0)
+    config = FrameConfig()
+    graph = FrameGraph(config)
+    parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
+    return Manifest(folder, _plain(dataclasses.asdict(config)), '', parts)
+
+
+def _plain(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, (list, tuple)) else values
