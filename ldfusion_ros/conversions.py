@@ -1,0 +1,161 @@
+"""Messages to arrays and back: images, compressed images and camera calibrations.
+
+Outgoing messages are filled in place and meant to be kept from frame to frame: a message's buffer is an
+``array.array`` that NumPy writes into, so that a frame is copied once and never checked element by element.
+"""
+
+import array
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from ldfusion_models.camera import Intrinsics
+from ldfusion_models.errors import InputError
+from ldfusion_models.pipeline import AnyImage
+
+# Per encoding: type of a value, channels, and OpenCV's conversion to RGB or grey where one is needed.
+ENCODINGS: dict[str, tuple[type[np.uint8] | type[np.uint16], int, int | None]] = {
+    'rgb8': (np.uint8, 3, None),
+    'bgr8': (np.uint8, 3, cv2.COLOR_BGR2RGB),
+    'rgba8': (np.uint8, 4, cv2.COLOR_RGBA2RGB),
+    'bgra8': (np.uint8, 4, cv2.COLOR_BGRA2RGB),
+    '8UC3': (np.uint8, 3, cv2.COLOR_BGR2RGB),
+    'mono8': (np.uint8, 1, None),
+    '8UC1': (np.uint8, 1, None),
+    'mono16': (np.uint16, 1, None),
+    '16UC1': (np.uint16, 1, None),
+}
+
+
+def image_from_message(message: Image) -> AnyImage:
+    """The image of a message as RGB (H, W, 3) or grey (H, W), uint8 or uint16; a view of the message if it can be.
+
+    Raises:
+        InputError: no pixels, data that is shorter than its description, or an unknown encoding.
+    """
+    if message.encoding not in ENCODINGS:
+        raise InputError(f'image encoding {message.encoding!r} is unknown; convert to one of {", ".join(ENCODINGS)}')
+    scalar, channels, conversion = ENCODINGS[message.encoding]
+    height, width, step = message.height, message.width, message.step
+    row = width * channels * np.dtype(scalar).itemsize
+    if not height or not width:
+        raise InputError(f'image of {width}x{height} pixels is empty')
+    if step < row:
+        raise InputError(f'image step of {step} bytes is too short for {width} pixels of {message.encoding}')
+    if len(message.data) < height * step:
+        raise InputError(f'image data is truncated: {len(message.data)} bytes instead of {height * step}')
+    rows = np.frombuffer(message.data, np.uint8, height * step).reshape(height, step)[:, :row]
+    image: AnyImage
+    if scalar is np.uint16:
+        order = '>u2' if message.is_bigendian else '<u2'
+        image = np.ascontiguousarray(rows).view(order).astype(np.uint16, copy=False)
+    elif channels == 1:
+        image = rows
+    else:
+        image = np.lib.stride_tricks.as_strided(rows, (height, width, channels), (step, channels, 1))
+    return image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+
+
+def image_from_compressed(message: CompressedImage) -> AnyImage:
+    """The image of a compressed message (JPEG, PNG, ...), as :func:`image_from_message` gives it.
+
+    Raises:
+        InputError: empty or damaged data, or pixels of another type than 8 or 16 bits.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if image is None:
+        raise InputError(f'compressed image of {len(data)} bytes and format {message.format!r} cannot be decoded')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f'compressed image of {image.dtype} pixels; 8 or 16 bits are needed')
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def writable_data(message: Image, size: int) -> npt.NDArray[np.uint8]:
+    """The message's own buffer as an array of ``size`` bytes; made anew only when the size changes."""
+    if len(message.data) != size:
+        message.data = array.array('B', bytes(size))
+    return np.frombuffer(message.data, np.uint8)
+
+
+def fill_image(
+    message: Image, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32], header: Header
+) -> Image:
+    """Write an image into a message: uint8 becomes rgb8 or mono8, uint16 16UC1, float32 32FC1.
+
+    Args:
+        message: filled in place and returned.
+        image: (H, W, 3) RGB uint8, or (H, W) of any of the three types.
+        header: stamp and frame.
+    """
+    height, width = image.shape[:2]
+    grey = {'uint8': 'mono8', 'uint16': '16UC1', 'float32': '32FC1'}
+    message.header = header
+    message.height, message.width = height, width
+    message.encoding = 'rgb8' if image.ndim == 3 else grey[image.dtype.name]
+    message.is_bigendian = 0
+    message.step = image.nbytes // height
+    buffer = writable_data(message, image.nbytes)
+    np.copyto(buffer.view(image.dtype.newbyteorder('<')).reshape(image.shape), image)
+    return message
+
+
+def intrinsics_from_message(info: CameraInfo) -> Intrinsics:
+    """The pinhole camera of the image that a calibration came with, its region of interest and binning applied.
+
+    Raises:
+        InputError: the camera is not calibrated, or a value is not finite or not positive.
+    """
+    roi = info.roi
+    whole = Intrinsics(
+        roi.width or info.width,
+        roi.height or info.height,
+        float(info.k[0]),
+        float(info.k[4]),
+        float(info.k[2]) - roi.x_offset,
+        float(info.k[5]) - roi.y_offset,
+    )
+    if max(info.binning_x, info.binning_y) <= 1:
+        return whole
+    return whole.scaled(whole.width // max(info.binning_x, 1), whole.height // max(info.binning_y, 1))
+
+
+def scaled_camera_info(info: CameraInfo, width: int, height: int, header: Header) -> CameraInfo:
+    """The calibration of the same view as an image of ``width`` x ``height``, with nothing left to apply.
+
+    K and P are scaled per axis; region of interest and binning are worked into them. Distortion and rectification
+    do not depend on the image's size.
+
+    Raises:
+        InputError: as :func:`intrinsics_from_message`.
+    """
+    view = intrinsics_from_message(info)
+    camera = view.scaled(width, height)
+    scale_x = camera.fx / float(info.k[0])
+    scale_y = camera.fy / float(info.k[4])
+    scaled = CameraInfo(header=header, width=width, height=height, distortion_model=info.distortion_model)
+    scaled.d = info.d
+    scaled.r = info.r
+    scaled.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    p = np.array(info.p, np.float64).reshape(3, 4)
+    p[0, 2] = (p[0, 2] - info.roi.x_offset + 0.5) * scale_x - 0.5
+    p[1, 2] = (p[1, 2] - info.roi.y_offset + 0.5) * scale_y - 0.5
+    p[0, [0, 1, 3]] *= scale_x
+    p[1, [0, 1, 3]] *= scale_y
+    scaled.p = p.ravel()
+    return scaled
+
+
+def camera_info_from_intrinsics(camera: Intrinsics, header: Header) -> CameraInfo:
+    """A calibration without distortion for a pinhole camera."""
+    info = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model='plumb_bob')
+    info.d = [0.0] * 5
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    info.p = [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
