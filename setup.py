@@ -15,6 +15,8 @@ def packages_below(import_name: str, folder: str) -> list[str]:
 
 
 setup(
+    # Not in setup.cfg: from there setuptools makes an object of it that colcon can't read.
+    python_requires='>=3.10',
     packages=[name for root, folder in ROOTS.items() for name in packages_below(root, folder)],
     package_dir=ROOTS,
     package_data={
