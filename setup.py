@@ -18,7 +18,8 @@ setup(
     # Not in setup.cfg: from there setuptools makes an object of it that colcon can't read.
     python_requires='>=3.10',
     packages=[name for root, folder in ROOTS.items() for name in packages_below(root, folder)],
-    package_dir=ROOTS,
+    # colcon build --symlink-install refuses a folder that maps to its own name.
+    package_dir={name: folder for name, folder in ROOTS.items() if name != folder},
     package_data={
         'ldfusion_models': ['py.typed', 'weights/*'],
         'ldfusion_training': ['py.typed', 'configs/*.yaml'],
