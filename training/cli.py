@@ -12,8 +12,10 @@ from ldfusion_models.errors import InputError
 
 # Modules of ldfusion_training.commands, in the order in which --help lists them.
 COMMANDS = (
+    'simulate',
     'make_bag',
     'train',
+    'evaluate',
 )
 OWN_PACKAGES = ('ldfusion_models', 'ldfusion_training', 'ldfusion_ros')
 BAD_INPUT, INTERRUPTED = 2, 130

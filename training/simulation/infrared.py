@@ -1,0 +1,90 @@
+"""The long-wave infrared camera (8 to 14 um): temperatures to radiance, and what its sensor makes of it.
+
+Radiance is taken as proportional to the fourth power of temperature, so that mixing emission, reflection and air
+happens on T^4; counts are linear in the apparent temperature (a camera in its radiometric mode).
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_training.simulation.climate import SMOKE_IN_INFRARED, Climate
+from ldfusion_training.simulation.raycast import Float32s
+from ldfusion_training.simulation.shading import Points, smoke_thickness
+from ldfusion_training.simulation.visible import sky_emission
+
+KELVIN_PER_COUNT = 0.01
+"""Scale of the 16-bit images: temperature = count * 0.01 K."""
+
+
+def sky_temperature(direction: Float32s, climate: Climate) -> Float32s:
+    """Apparent temperature (N,) of the sky in unit directions: cold overhead, as warm as the air at the horizon."""
+    if climate.indoors:
+        return np.full(len(direction), climate.air, np.float32)
+    rise = np.clip(direction[:, 2], 0, 1)
+    cold = climate.air - (climate.air - climate.sky_kelvin) * (1 - np.exp(-rise * 5))
+    clouds = sky_emission(direction, climate) * (1 - np.exp(-rise * 8))
+    return np.asarray(cold + clouds * 0.7 * (climate.air - 3 - cold), np.float32)
+
+
+def surface_temperature(points: Points, sun: Float32s, climate: Climate) -> Float32s:
+    """Temperature (N,) in kelvin: air, own heat, sun now and earlier, loss to a clear sky at night."""
+    strength = float(np.mean(climate.sun))
+    open_sky = 0.0 if climate.indoors else (1 - climate.clouds) * {'day': 0.0, 'dusk': 0.5, 'night': 1.0}[climate.light]
+    return np.asarray(
+        climate.air
+        + points.look.heat
+        + points.solar * (climate.storage + 0.75 * sun * strength)
+        - points.cooling * np.maximum(points.normal[:, 2], 0) * open_sky,
+        np.float32,
+    )
+
+
+def apparent_temperature(
+    points: Points, directions: Float32s, origin: Float32s, sun: Float32s, climate: Climate, seconds: float,
+    shape: tuple[int, int],
+) -> Float32s:  # fmt: skip
+    """What an ideal camera reads (H, W) in kelvin, with reflections, air and smoke."""
+    temperature = surface_temperature(points, sun, climate)
+    emissivity = points.look.emissivity * (1 - 0.85 * (1 - points.facing) ** 5)
+    view, normal = points.view, points.normal
+    mirrored = view - 2 * np.einsum('nc,nc->n', view, normal)[:, None] * normal
+    surroundings = np.where(mirrored[:, 2] > 0.03, sky_temperature(mirrored, climate), climate.air + 1.0)
+    radiance = emissivity * temperature**4 + (1 - emissivity) * surroundings**4
+    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    seen = sky_temperature(unit, climate) ** 4
+    seen[points.pixel] = radiance
+    distance = np.full(len(directions), 300.0, np.float32)
+    distance[points.pixel] = points.distance
+    thickness = np.float32(climate.infrared_haze) * distance
+    if climate.puffs:
+        thickness = thickness + np.float32(SMOKE_IN_INFRARED) * smoke_thickness(
+            origin, unit, distance, climate.puffs, seconds
+        )
+    transmission = np.exp(-thickness)
+    mixed = seen * transmission + np.float32(climate.air + 1.0) ** 4 * (1 - transmission)
+    return np.asarray(np.sqrt(np.sqrt(mixed)).reshape(shape), np.float32)
+
+
+class ThermalSensor:
+    """An uncooled microbolometer: lens blur, fixed-pattern noise, and noise of a given temperature difference (NETD)."""
+
+    def __init__(self, width: int, height: int, random: np.random.Generator) -> None:
+        self._netd = float(random.uniform(0.03, 0.06))
+        self._blur = float(random.uniform(0.55, 0.9)) * max(1.0, width / 640)
+        columns = random.normal(0, 0.04, (1, width))
+        rows = random.normal(0, 0.02, (height, 1))
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        # The housing shines on the edges of the sensor, a bowl that calibration only partly removes.
+        bowl = random.uniform(-0.25, 0.25) * (x**2 + y**2)
+        self._pattern = (columns + rows + bowl + random.normal(0, 0.03, (height, width))).astype(np.float32)
+        self._last: Float32s | None = None
+
+    def read(self, temperature: Float32s, random: np.random.Generator) -> npt.NDArray[np.uint16]:
+        """Counts (H, W) for an apparent temperature in kelvin."""
+        image = cv2.GaussianBlur(temperature, (0, 0), self._blur)
+        # Bolometers answer slowly: part of the last frame stays.
+        image = image if self._last is None else 0.85 * image + 0.15 * self._last
+        self._last = image
+        noisy = image + self._pattern + np.float32(self._netd) * random.standard_normal(image.shape, np.float32)
+        return np.clip(noisy / KELVIN_PER_COUNT + 0.5, 0, 65535).astype(np.uint16)

@@ -1,0 +1,246 @@
+"""One simulated scene: its climate, its things, its rig, and its frames one after another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.camera import Intrinsics, rays
+from ldfusion_models.thermal import GainControl
+from ldfusion_training.simulation.climate import Climate, draw_climate
+from ldfusion_training.simulation.config import INDOOR_KINDS, SimulationConfig
+from ldfusion_training.simulation.describe import Seen, describe, objects_seen
+from ldfusion_training.simulation.infrared import ThermalSensor, apparent_temperature
+from ldfusion_training.simulation.layouts import LAYOUTS, Layout, Route
+from ldfusion_training.simulation.meshes import Floats
+from ldfusion_training.simulation.raycast import Float32s, SurfaceTable, World, placed
+from ldfusion_training.simulation.shading import Points, Spot, look_at, sun_on
+from ldfusion_training.simulation.things import CLASSES, LampLight
+from ldfusion_training.simulation.visible import Exposure, photograph, visible_light
+
+EPOCH_NS = 1_700_000_000 * 10**9
+"""Stamp of the first frame of scene 0; every scene starts a day after the one before."""
+WEATHER_WEIGHTS = {'clear': 0.45, 'overcast': 0.2, 'fog': 0.1, 'smoke': 0.25}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the rig records and knows at one instant.
+
+    Attributes:
+        index, stamp_ns: number in the scene, and time in nanoseconds.
+        visible: (H, W, 3) uint8 RGB.
+        thermal: (h, w) uint8 after gain control; thermal_raw: (h, w) uint16 counts of 0.01 K.
+        depth: (H, W) float32 metres along the optical axis of the visible camera; NaN where nothing is.
+        depth_thermal: (h, w) of the thermal camera, the same array in an aligned rig.
+        instance: (H, W) uint16, 0 = nothing; classes: (H, W) uint8, index into CLASSES.
+        instance_thermal: (h, w) of the thermal camera.
+        world_T_visible: (4, 4), points in the visible camera's optical frame to the world.
+        text: a description; objects: what it is made from.
+    """
+
+    index: int
+    stamp_ns: int
+    visible: npt.NDArray[np.uint8]
+    thermal: npt.NDArray[np.uint8]
+    thermal_raw: npt.NDArray[np.uint16]
+    depth: npt.NDArray[np.float32]
+    depth_thermal: npt.NDArray[np.float32]
+    instance: npt.NDArray[np.uint16]
+    instance_thermal: npt.NDArray[np.uint16]
+    classes: npt.NDArray[np.uint8]
+    world_T_visible: Floats  # noqa: N815 (the usual name for a transform)
+    text: str
+    objects: tuple[Seen, ...]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What stays the same over a scene's frames."""
+
+    index: int
+    kind: str
+    climate: Climate
+    layout: Layout
+    visible: Intrinsics
+    thermal: Intrinsics
+    thermal_T_visible: Floats  # noqa: N815
+
+
+def draw_scene(config: SimulationConfig, index: int) -> Scene:
+    """The scene of that number; kinds and lights take turns so that few scenes already show all."""
+    pairs = [(kind, light) for kind in config.kinds if kind in LAYOUTS for light in config.lights]
+    np.random.default_rng([config.seed, 1]).shuffle(pairs)
+    kind, light = pairs[index % len(pairs)]
+    random = np.random.default_rng([config.seed, 2, index])
+    weights = np.array([WEATHER_WEIGHTS[weather] for weather in config.weathers])
+    weather = config.weathers[int(random.choice(len(weights), p=weights / weights.sum()))]
+    climate = draw_climate(random, light, weather, kind in INDOOR_KINDS)
+    layout = LAYOUTS[kind](random, climate, config.frames / config.rate_hz)
+    thermal_from_visible = np.eye(4)
+    thermal_from_visible[0, 3] = -config.baseline_m
+    return Scene(index, kind, climate, layout, config.visible_camera, config.thermal_camera, thermal_from_visible)
+
+
+def simulate_scene(config: SimulationConfig, index: int) -> Iterator[Frame]:
+    """Yield the frames of a scene in order.
+
+    Args:
+        config: the settings; the scene depends on them and on its index only.
+        index: number of the scene, 0 or more.
+    """
+    yield from Rig(config, draw_scene(config, index)).frames()
+
+
+class Rig:
+    """Cameras that go through a scene and record it."""
+
+    def __init__(self, config: SimulationConfig, scene: Scene) -> None:
+        self._config, self._scene = config, scene
+        self._random = np.random.default_rng([config.seed, 3, scene.index])
+        numbered = list(enumerate(scene.layout.things, start=1))
+        self._table = SurfaceTable()
+        self._world = World(placed([pair for pair in numbered if not pair[1].moves], 0.0, self._table))
+        self._moving = [pair for pair in numbered if pair[1].moves]
+        self._class_of = np.array([0] + [CLASSES.index(thing.name) for _, thing in numbered], np.uint8)
+        self._sensor = ThermalSensor(scene.thermal.width, scene.thermal.height, self._random)
+        self._gain_control = GainControl()
+        self._exposure = Exposure()
+        self._directions = camera_rays(scene.visible, config.distortion)
+        self._thermal_directions = (
+            self._directions if config.aligned else camera_rays(scene.thermal, (0.0, 0.0, 0.0, 0.0, 0.0))
+        )
+        self._sway_phase = self._random.uniform(0, 2 * np.pi, 3)
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames at the configured rate."""
+        for index in range(self._config.frames):
+            yield self._frame(index)
+
+    def _frame(self, index: int) -> Frame:
+        scene = self._scene
+        seconds = index / self._config.rate_hz
+        self._world.place(placed(self._moving, seconds, self._table))
+        camera = self._camera_pose(seconds)
+        points, directions = self._look(camera, self._directions, scene.visible)
+        sun = sun_on(points, scene.climate, self._world)
+        origin = camera[:3, 3].astype(np.float32)
+        shape = scene.visible.height, scene.visible.width
+        image = visible_light(
+            points, directions, origin, sun, self._spots(camera, seconds), self._world, scene.climate, seconds, shape
+        )
+        visible = photograph(image.light, self._motion(points, camera, seconds), self._exposure, self._random)
+        depth, instance = self._truth(points, shape)
+        depth_thermal, instance_thermal = depth, instance
+        if not self._config.aligned:
+            camera = camera @ np.linalg.inv(scene.thermal_T_visible)
+            origin = camera[:3, 3].astype(np.float32)
+            shape = scene.thermal.height, scene.thermal.width
+            points, directions = self._look(camera, self._thermal_directions, scene.thermal)
+            sun = sun_on(points, scene.climate, self._world)
+            depth_thermal, instance_thermal = self._truth(points, shape)
+        kelvin = apparent_temperature(points, directions, origin, sun, scene.climate, seconds, shape)
+        raw = self._sensor.read(kelvin, self._random)
+        seen = objects_seen(scene.layout.things, instance.astype(np.int32), depth, scene.visible.width)
+        wording = np.random.default_rng([self._config.seed, 4, scene.index, index])
+        return Frame(
+            index=index,
+            stamp_ns=EPOCH_NS + scene.index * 86_400 * 10**9 + round(seconds * 1e9),
+            visible=visible,
+            thermal=self._gain_control(raw),
+            thermal_raw=raw,
+            depth=depth,
+            depth_thermal=depth_thermal,
+            instance=instance,
+            instance_thermal=instance_thermal,
+            classes=self._class_of[instance],
+            world_T_visible=self._camera_pose(seconds),
+            text=describe(wording, scene.kind, scene.climate, seen),
+            objects=tuple(seen),
+        )
+
+    def _look(self, camera: Floats, rays_in_camera: Float32s, intrinsics: Intrinsics) -> tuple[Points, Float32s]:
+        directions = (rays_in_camera @ camera[:3, :3].T.astype(np.float32)).astype(np.float32)
+        origin = camera[:3, 3].astype(np.float32)
+        hits = self._world.cast(np.broadcast_to(origin, directions.shape).copy(), directions)
+        return look_at(
+            hits, origin, directions, self._table, 1 / intrinsics.fx, self._scene.climate.lamps_on
+        ), directions
+
+    def _truth(self, points: Points, shape: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+        depth = np.full(shape[0] * shape[1], np.nan, np.float32)
+        instance = np.zeros(shape[0] * shape[1], np.uint16)
+        depth[points.pixel], instance[points.pixel] = points.depth, points.instance
+        return depth.reshape(shape), instance.reshape(shape)
+
+    def _camera_pose(self, seconds: float) -> Floats:
+        return camera_pose(self._scene.layout.route, seconds, self._sway_phase)
+
+    def _spots(self, camera: Floats, seconds: float) -> list[Spot]:
+        """Lamps near the camera in the world, strongest first, at most 16."""
+        body = camera @ np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+        carried = [(lamp, body) for lamp in self._scene.layout.route.lamps]
+        for thing in self._scene.layout.things:
+            if thing.lamps:
+                place = thing.motion.poses(seconds)[0]
+                carried += [(lamp, place) for lamp in thing.lamps]
+        spots = [_spot(lamp, place) for lamp, place in carried]
+        ahead = camera[:3, 3] + 12 * camera[:3, 2]
+        strength = [-max(spot.colour) / (25 + np.sum((spot.position - ahead) ** 2)) for spot in spots]
+        return [spots[i] for i in np.argsort(strength, kind='stable')[:16]]
+
+    def _motion(self, points: Points, camera: Floats, seconds: float) -> Float32s:
+        """Speed (H, W, 2) of the image in pixels per second."""
+        step = 1 / 60
+        later = np.linalg.inv(self._camera_pose(seconds + step)).astype(np.float32)
+        speeds = np.zeros((len(self._class_of), 3), np.float32)
+        for number, thing in self._moving:
+            before, after = thing.motion.poses(seconds)[0], thing.motion.poses(seconds + step)[0]
+            speeds[number] = after[:3, 3] - before[:3, 3]
+        moved = (points.position + speeds[points.instance]) @ later[:3, :3].T + later[:3, 3]
+        intrinsics = self._scene.visible
+        ahead = np.maximum(moved[:, 2], 0.05)
+        before = self._directions[points.pixel]
+        flow = np.zeros((intrinsics.height * intrinsics.width, 2), np.float32)
+        flow[points.pixel, 0] = (moved[:, 0] / ahead - before[:, 0]) * intrinsics.fx / step
+        flow[points.pixel, 1] = (moved[:, 1] / ahead - before[:, 1]) * intrinsics.fy / step
+        return flow.reshape(intrinsics.height, intrinsics.width, 2)
+
+
+def _spot(lamp: LampLight, place: Floats) -> Spot:
+    direction = place[:3, :3] @ np.array(lamp.direction)
+    return Spot(
+        (place[:3, :3] @ np.array(lamp.position) + place[:3, 3]).astype(np.float32),
+        (direction / np.linalg.norm(direction)).astype(np.float32),
+        np.array(lamp.colour, np.float32),
+        float(np.cos(np.radians(lamp.cone))),
+        lamp.reach,
+    )
+
+
+def camera_rays(camera: Intrinsics, distortion: tuple[float, float, float, float, float]) -> Float32s:
+    """Directions (H*W, 3) with z = 1 of all pixels, row by row, through a lens with plumb bob distortion."""
+    directions = rays(camera).reshape(-1, 3)
+    if any(distortion):
+        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        pixels = (directions @ matrix.T)[:, :2].reshape(-1, 1, 2).astype(np.float64)
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-9)
+        directions[:, :2] = cv2.undistortPointsIter(pixels, matrix, np.array(distortion), None, None, criteria).reshape(
+            -1, 2
+        )
+    return directions
+
+
+def camera_pose(route: Route, seconds: float, phase: npt.NDArray[np.float64]) -> Floats:
+    """World pose (4, 4) of the visible camera's optical frame on its way."""
+    yaw = route.yaw + route.sway * np.sin(1.7 * seconds + phase[0])
+    pitch = route.pitch + 0.5 * route.sway * np.sin(5.1 * seconds + phase[1])
+    bob = 0.6 * route.sway * np.sin(6.3 * seconds + phase[2])
+    forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.stack((right, np.cross(forward, right), forward), axis=1)
+    matrix[:3, 3] = route.speed * seconds, route.side, route.height + bob
+    return matrix
