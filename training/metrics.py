@@ -252,15 +252,15 @@ def _bits(counts: npt.NDArray[np.int64]) -> float:
 
 def _gaussian(size: int, deviation: float) -> Values:
     distance = np.arange(size) - (size - 1) / 2
-    window = np.exp(-(distance**2) / (2 * deviation**2))
-    return window / window.sum()
+    window: Values = np.exp(-(distance**2) / (2 * deviation**2))
+    return window / float(window.sum())
 
 
 def _filter_valid(values: Values, window: Values) -> Values:
     """Filter with a separable window and keep those pixels whose window lies within the image."""
     reach = len(window) // 2
-    filtered: Values = cv2.sepFilter2D(values, -1, window, window, borderType=cv2.BORDER_REFLECT_101)
-    return filtered[reach:-reach, reach:-reach]
+    filtered = cv2.sepFilter2D(values, -1, window, window, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(filtered[reach:-reach, reach:-reach], np.float64)
 
 
 def _sigmoid(values: Values, height: float, slope: float, centre: float) -> Values:
@@ -269,17 +269,20 @@ def _sigmoid(values: Values, height: float, slope: float, centre: float) -> Valu
 
 def _edges(image: Values) -> tuple[Values, Values]:
     """Strength and angle of Sobel edges, the surroundings black; a vertical gradient has the angle pi / 2."""
-    x = -cv2.Sobel(image, cv2.CV_64F, 1, 0, borderType=cv2.BORDER_CONSTANT)
-    y = cv2.Sobel(image, cv2.CV_64F, 0, 1, borderType=cv2.BORDER_CONSTANT)
-    angle = np.full_like(x, np.pi / 2)
-    slanted = x != 0
-    angle[slanted] = np.arctan(y[slanted] / x[slanted])
+    x, y = _sobel(image, cv2.BORDER_CONSTANT)
+    angle = np.where(x == 0, np.pi / 2, np.arctan(y / np.where(x == 0, 1, -x)))
     return np.sqrt(x * x + y * y), angle
 
 
 def _edges_eighth(image: Values) -> tuple[Values, Values]:
     """Strength and angle of Sobel edges in grey levels per pixel, the surroundings mirrored."""
-    x = cv2.Sobel(image, cv2.CV_64F, 1, 0, scale=0.125, borderType=cv2.BORDER_REFLECT_101)
-    y = cv2.Sobel(image, cv2.CV_64F, 0, 1, scale=0.125, borderType=cv2.BORDER_REFLECT_101)
+    x, y = (gradient / 8 for gradient in _sobel(image, cv2.BORDER_REFLECT_101))
     angle = np.where(y == 0, np.sign(x) * np.pi / 2, np.arctan(x / np.where(y == 0, 1, y)))
     return np.sqrt(x * x + y * y), angle
+
+
+def _sobel(image: Values, border: int) -> tuple[Values, Values]:
+    return (
+        np.asarray(cv2.Sobel(image, cv2.CV_64F, 1, 0, borderType=border), np.float64),
+        np.asarray(cv2.Sobel(image, cv2.CV_64F, 0, 1, borderType=border), np.float64),
+    )
