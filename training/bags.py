@@ -1,6 +1,6 @@
 """rosbag2 recordings without ROS: MCAP or sqlite3 in, MCAP out, in the form that Humble to Lyrical read."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,15 @@ class BagWriter:
         )
         self._write(topic, message, stamp_ns)
 
-    def write_camera_info(self, topic: str, stamp_ns: int, frame_id: str, camera: Intrinsics) -> None:
-        """Write the CameraInfo of a rectified camera."""
+    def write_camera_info(
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        camera: Intrinsics,
+        distortion: Sequence[float] = (0.0, 0.0, 0.0, 0.0, 0.0),
+    ) -> None:
+        """Write the CameraInfo of a camera; ``distortion`` is k1, k2, p1, p2, k3 of the plumb bob model."""
         k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
         region = TYPES.types['sensor_msgs/msg/RegionOfInterest'](
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
@@ -110,7 +117,7 @@ class BagWriter:
             height=camera.height,
             width=camera.width,
             distortion_model='plumb_bob',
-            d=np.zeros(5),
+            d=np.array(distortion, np.float64),
             k=np.array(k),
             r=np.eye(3).reshape(-1),
             p=np.array([*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]),
