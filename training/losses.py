@@ -27,6 +27,21 @@ def silog(predicted_log: Tensor, truth: Tensor, variance_weight: float = 1.0) ->
     return ((mean_square - variance_weight * mean**2) * seen).sum() / seen.sum().clamp(min=1)
 
 
+def log_gradient(predicted_log: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute error of the steps of log depth between neighbours that are both known, to the right and below.
+
+    Args:
+        predicted_log: (B, 1, H, W) natural logarithm of predicted depth.
+        truth: (B, 1, H, W) metres; NaN where unknown.
+    """
+    error = predicted_log - truth.log()
+    steps = torch.cat(
+        [(error[..., 1:] - error[..., :-1]).flatten(), (error[..., 1:, :] - error[..., :-1, :]).flatten()]
+    )
+    known = torch.isfinite(steps)
+    return torch.where(known, steps, 0.0).abs().sum() / known.sum().clamp(min=1)
+
+
 def sobel(image: Tensor) -> Tensor:
     """Horizontal and vertical Sobel responses of ``image`` (B, C, H, W): (B, C, 2, H, W), borders repeated."""
     batch, channels, height, width = image.shape

@@ -41,7 +41,7 @@ class PairSampler:
         self.config = config
         sets = [open_pairs(Path(folder), faults=config.faults) for folder in config.folders]  # type: ignore[arg-type]
         self.pairs: list[Pair] = [source.read() for pairs in sets for source in pairs.pairs]
-        self._probability = _probabilities([len(pairs) for pairs in sets], config.weights)
+        self._probability = draw_probabilities([len(pairs) for pairs in sets], config.weights)
 
     def __call__(self, generator: np.random.Generator) -> Sample:
         """``visible`` (3, crop, crop) and ``thermal`` (1, crop, crop), float32 in [0, 1]."""
@@ -62,7 +62,8 @@ def as_planes(image: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255.0)
 
 
-def _probabilities(sizes: Sequence[int], weights: Sequence[float]) -> np.ndarray:  # type: ignore[type-arg]
+def draw_probabilities(sizes: Sequence[int], weights: Sequence[float]) -> np.ndarray:  # type: ignore[type-arg]
+    """How often each item of several sets is drawn, if the sets are drawn by ``weights`` (empty: by their sizes)."""
     relative = np.asarray(weights or sizes, float)
     per_pair = np.repeat(relative / relative.sum() / np.asarray(sizes), sizes)
     return per_pair / per_pair.sum()

@@ -1,0 +1,218 @@
+"""Stage ``depth``: one branch learns metric depth from visible or infrared images with the SiLog loss (eq. 1)."""
+
+import dataclasses
+import fnmatch
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ldfusion_models.camera import Intrinsics
+from ldfusion_models.depth import DepthConfig, DepthNetwork
+from ldfusion_models.errors import InputError
+from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
+from ldfusion_training.data.depth import DepthSource, Modality, open_depth
+from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
+from ldfusion_training.losses import log_gradient, silog
+from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig
+
+
+@dataclass(frozen=True)
+class DepthDataConfig:
+    """Which images with depth, and how they are varied.
+
+    Attributes:
+        folders: data sets, any layout of ``ldfusion_training.data.depth``.
+        weights: how often each folder is drawn, relative; empty for evenly by images.
+        held_out: patterns of sample names that are never trained on.
+        crop: width and height of the training crops, multiples of the network's stride.
+        zoom: output pixels per source pixel, smallest and largest.
+        fused: part of the samples of aligned simulated rigs that show the brighter of both images instead of the
+            branch's own, so that the branch can read fused images too.
+    """
+
+    folders: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    held_out: tuple[str, ...] = ()
+    crop: tuple[int, int] = (384, 256)
+    zoom: tuple[float, float] = (0.7, 1.4)
+    fused: float = 0.3
+
+
+@dataclass(frozen=True)
+class DepthLossConfig:
+    """Weights of the terms.
+
+    Attributes:
+        variance_weight: of eq. 1; 1 as printed, less lets the scale count (ZoeDepth: 0.85).
+        gradient: steps of log depth between neighbours, where both are known.
+        sky: where simulated truth holds nothing, depth beyond ``sky_depth`` canonical metres.
+        certainty: the bins' variance against the squared error.
+    """
+
+    variance_weight: float = 0.85
+    gradient: float = 0.5
+    sky: float = 0.1
+    sky_depth: float = 120.0
+    certainty: float = 0.02
+
+
+@dataclass(frozen=True)
+class DepthStageConfig:
+    """Settings of the stage; ``branch`` is ``visible`` or ``infrared``."""
+
+    branch: str = 'visible'
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    data: DepthDataConfig = field(default_factory=DepthDataConfig)
+    loss: DepthLossConfig = field(default_factory=DepthLossConfig)
+    network: DepthConfig = field(default_factory=DepthConfig)
+
+
+CONFIG = DepthStageConfig
+
+
+@dataclass(frozen=True)
+class DepthItem:
+    """A decoded training image.
+
+    Attributes:
+        image: (H, W, 3 or 1) uint8.
+        fused: the brighter of both images of an aligned pair in the same channels, or None.
+        depth: (H, W) float32 metres, NaN where unknown.
+        camera: intrinsics.
+        open_sky: whether NaN means that nothing is there.
+    """
+
+    image: npt.NDArray[np.uint8]
+    fused: npt.NDArray[np.uint8] | None
+    depth: npt.NDArray[np.float32]
+    camera: Intrinsics
+    open_sky: bool
+
+
+class DepthStage(Stage):
+    """SiLog on canonical depth, with terms for edges, sky and certainty."""
+
+    def __init__(self, config: DepthStageConfig) -> None:
+        super().__init__()
+        if config.branch not in ('visible', 'infrared'):
+            raise InputError(f'branch {config.branch!r} is unknown; choose visible or infrared')
+        self.settings = dataclasses.asdict(config)
+        self.config = config
+        channels = 3 if config.branch == 'visible' else 1
+        self.network = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
+        self.network.encoder.load_imagenet()
+        # The weights take the branch's name: ``visible_depth`` or ``infrared_depth``.
+        self.parts = {f'{config.branch}_depth': self.network}
+        self.add_module(f'{config.branch}_depth', self.network)
+        del self.network
+        sets = [_read_folder(Path(folder), config) for folder in config.data.folders]
+        self.items = [item for items in sets for item in items]
+        self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
+
+    @property
+    def branch(self) -> DepthNetwork:
+        """The network that is trained."""
+        (network,) = self.parts.values()
+        assert isinstance(network, DepthNetwork)
+        return network
+
+    def sample(self, generator: np.random.Generator) -> Sample:
+        """``image`` (C, h, w) in [0, 1], canonical ``truth`` (1, h, w) metres with NaN, ``sky`` (1, h, w) bool."""
+        item = self.items[int(generator.choice(len(self.items), p=self._probability))]
+        height, width = item.depth.shape
+        view = random_view(generator, (width, height), self.config.data.crop, self.config.data.zoom)
+        shows_fused = item.fused is not None and generator.random() < self.config.data.fused
+        image = item.fused if shows_fused and item.fused is not None else item.image
+        return self._prepare(item, view, change_light(generator, _cut(image, view), LightConfig()))
+
+    def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
+        depth = view.of_depth(item.depth)
+        canonical = depth * np.float32(self.branch.config.canonical_focal / view.of_camera(item.camera).fx)
+        sky = np.isnan(depth) & item.open_sky
+        return {'image': as_planes(image.reshape(*depth.shape, -1)), 'truth': canonical[None], 'sky': sky[None]}
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """``loss`` and its terms: silog, gradient, sky, certainty."""
+        weights = self.config.loss
+        output = self.branch(batch['image'])
+        predicted, variance, truth = output.log_depth.float(), output.variance.float(), batch['truth']
+        known = torch.isfinite(truth)
+        error = torch.where(known, predicted - torch.where(known, truth, 1.0).log(), 0.0)
+        terms = {
+            # ZoeDepth's square root keeps the gradient alive when the error is small.
+            'silog': (silog(predicted, truth, weights.variance_weight) + 1e-6).sqrt(),
+            'gradient': log_gradient(predicted, truth),
+            'sky': _mean_over(torch.relu(np.log(weights.sky_depth) - predicted), batch['sky']),
+            'certainty': _mean_over(error.detach() ** 2 / (variance + 1e-3) + (variance + 1e-3).log(), known),
+        }
+        loss = (
+            terms['silog']
+            + weights.gradient * terms['gradient']
+            + weights.sky * terms['sky']
+            + weights.certainty * terms['certainty']
+        )
+        return {'loss': loss, **terms}
+
+    @torch.no_grad()
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Six training views: image, truth, prediction; near is red, far is blue, unknown is black."""
+        generator = np.random.default_rng(0)
+        rows = []
+        for _ in range(6):
+            sample = self.sample(generator)
+            predicted = self.branch(torch.from_numpy(sample['image'])[None]).log_depth[0, 0].exp().numpy()
+            image = np.broadcast_to(sample['image'].transpose(1, 2, 0) * 255, (*predicted.shape, 3)).astype(np.uint8)
+            rows.append(np.hstack([image, _coloured(sample['truth'][0]), _coloured(predicted)]))
+        return np.vstack(rows)
+
+
+def create(config: DepthStageConfig) -> Stage:
+    """The stage with ImageNet weights in the encoder and fresh ones in the decoder."""
+    torch.manual_seed(config.trainer.seed)
+    return DepthStage(config)
+
+
+def _read_folder(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
+    modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
+    if (folder / 'dataset.yaml').is_file():
+        return [_simulated(frame, modality) for frame in open_simulation(folder)]
+    sources = open_depth(folder, modality=modality).sources
+    kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in config.data.held_out)]
+    return [_measured(source) for source in kept]
+
+
+def _measured(source: DepthSource) -> DepthItem:
+    sample = source.read()
+    return DepthItem(sample.image.reshape(*sample.depth.shape, -1), None, sample.depth, sample.camera, False)
+
+
+def _simulated(frame: SimulatedFrame, modality: Modality) -> DepthItem:
+    item = dataclasses.replace(_measured(frame.depth_source(modality)), open_sky=True)
+    if not frame.is_aligned:
+        return item
+    visible, thermal = frame.read_visible(), frame.read_thermal()
+    luma = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
+    lift = np.maximum(thermal.astype(np.int16) - luma, 0)
+    if modality == 'thermal':
+        return dataclasses.replace(item, fused=(luma + lift).astype(np.uint8)[..., None])
+    return dataclasses.replace(item, fused=np.minimum(visible + lift[..., None], 255).astype(np.uint8))
+
+
+def _cut(image: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:
+    return view.of_image(image[..., 0] if image.shape[2] == 1 else image)
+
+
+def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def _coloured(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    nearness = np.clip(1.0 - np.log(np.nan_to_num(depth, nan=150.0).clip(1.0, 150.0)) / np.log(150.0), 0, 1)
+    colours = cv2.applyColorMap((nearness * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    return np.where(np.isnan(depth)[..., None], 0, colours).astype(np.uint8)

@@ -1,0 +1,133 @@
+"""Stage ``fusion``: the fusion network learns from both source images; the denoiser that feeds it stays frozen."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ldfusion_models.denoiser import Denoiser, DenoiserConfig
+from ldfusion_models.diffusion import Diffusion, DiffusionConfig
+from ldfusion_models.errors import InputError
+from ldfusion_models.frame_graph import FeatureExtractor
+from ldfusion_models.fusion import FusionConfig, FusionNetwork, luminance
+from ldfusion_training import losses
+from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
+
+
+@dataclass(frozen=True)
+class FusionLossConfig:
+    """Weights of the terms; the paper has intensity and gradient at 1 and none of the others.
+
+    Attributes:
+        intensity: eq. 10.
+        gradient: eq. 9.
+        signed_gradient: eq. 9 with the edges' directions.
+        complement: 1 - SCD / 2 on luminance: what each source adds must look like that source.
+        structure: 1 - mean SSIM with both sources on luminance.
+        chroma: colour differences of the visible image are kept.
+        out_of_range: values outside of [0, 1], which clipping would flatten.
+    """
+
+    intensity: float = 1.0
+    gradient: float = 1.0
+    signed_gradient: float = 0.0
+    complement: float = 0.0
+    structure: float = 0.0
+    chroma: float = 0.0
+    out_of_range: float = 1.0
+
+
+@dataclass(frozen=True)
+class FusionStageConfig:
+    """Settings of the stage; ``denoiser_checkpoint`` is what stage ``diffusion`` wrote."""
+
+    denoiser_checkpoint: str = 'runs/diffusion/checkpoint.pt'
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    data: PairDataConfig = field(default_factory=PairDataConfig)
+    loss: FusionLossConfig = field(default_factory=FusionLossConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+
+
+CONFIG = FusionStageConfig
+
+
+class FusionStage(Stage):
+    """Losses between the fused image and its two sources."""
+
+    def __init__(self, config: FusionStageConfig) -> None:
+        super().__init__()
+        self.settings = dataclasses.asdict(config)
+        self.config = config
+        denoiser = Denoiser(config.denoiser)
+        _load_denoiser(denoiser, Path(config.denoiser_checkpoint))
+        denoiser.requires_grad_(False)
+        self.extractor = FeatureExtractor(denoiser, Diffusion(config.diffusion), config.fusion.timesteps)
+        self.fusion = FusionNetwork(config.fusion)
+        # Language comes later (stage modulation): without text these do nothing.
+        self.fusion.modulation.requires_grad_(False)
+        self.parts = {'fusion': self.fusion}
+        self._pairs = PairSampler(config.data)
+
+    def sample(self, generator: np.random.Generator) -> Sample:
+        """A crop of a pair."""
+        return self._pairs(generator)
+
+    def fuse(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        """Fused (B, 3, H, W), not clipped."""
+        with torch.no_grad():
+            features = self.extractor(visible, thermal)
+        text = torch.zeros(visible.shape[0], self.config.fusion.text_dim, device=visible.device)
+        fused: Tensor = self.fusion(visible, thermal, features, text)
+        return fused
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """``loss`` and its terms."""
+        visible, thermal = batch['visible'], batch['thermal']
+        fused = self.fuse(visible, thermal).float()
+        clipped = fused.clamp(0.0, 1.0)
+        grey, luma = luminance(fused), luminance(visible)
+        similar = losses.structural_similarity(grey, luma) + losses.structural_similarity(grey, thermal)
+        terms = {
+            'intensity': losses.multi_channel_intensity(fused, visible, thermal),
+            'gradient': losses.multi_channel_gradient(fused, visible, thermal),
+            'signed_gradient': losses.signed_gradient(fused, visible, thermal),
+            'complement': losses.correlation_of_differences(grey, luma, thermal),
+            'structure': 1.0 - similar.mean() / 2.0,
+            'chroma': losses.chroma_error(fused, visible),
+            'out_of_range': (fused - clipped).abs().mean(),
+        }
+        weighted = [getattr(self.config.loss, name) * term for name, term in terms.items()]
+        return {'loss': torch.stack(weighted).sum(), **terms}
+
+    @torch.no_grad()
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Eight training crops: visible, thermal, fused."""
+        generator = np.random.default_rng(0)
+        columns = []
+        for _ in range(8):
+            sample = {name: torch.from_numpy(array)[None] for name, array in self.sample(generator).items()}
+            fused = self.fuse(sample['visible'], sample['thermal']).clamp(0, 1)
+            column = torch.cat([sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), fused], dim=2)
+            columns.append((column[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+        return np.hstack(columns)
+
+
+def create(config: FusionStageConfig) -> Stage:
+    """The stage with fresh fusion weights."""
+    torch.manual_seed(config.trainer.seed)
+    return FusionStage(config)
+
+
+def _load_denoiser(denoiser: Denoiser, checkpoint: Path) -> None:
+    average = read_checkpoint(checkpoint)['average']
+    try:
+        denoiser.load_state_dict({name.removeprefix('denoiser.'): tensor for name, tensor in average.items()})
+    except RuntimeError as error:
+        raise InputError(f'{checkpoint}: does not hold a denoiser of this configuration ({error})') from error
