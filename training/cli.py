@@ -12,6 +12,7 @@ from ldfusion_models.errors import InputError
 
 # Modules of ldfusion_training.commands, in the order in which --help lists them.
 COMMANDS = (
+    'fuse',
     'simulate',
     'make_bag',
     'train',
