@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -9,7 +10,10 @@ import numpy.typing as npt
 
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.errors import InputError
-from ldfusion_models.thermal import GainControl
+from ldfusion_models.thermal import GainConfig, GainControl
+
+if TYPE_CHECKING:
+    from ldfusion_models.depth import DepthNetwork
 
 MINIMUM_SIZE = 32
 AnyImage = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -61,7 +65,7 @@ class Pipeline:
             InputError: shapes, types or sizes that the networks can't take.
         """
         colour = as_rgb8(visible)
-        grey = self._as_grey8(thermal)
+        grey = as_grey8(thermal, self._gain)
         height, width = colour.shape[:2]
         if grey.shape != (height, width):
             grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -83,13 +87,63 @@ class Pipeline:
             raise InputError(f'text embedding of shape {text.shape}; this model needs {self._no_text.shape[1:]}')
         return np.ascontiguousarray(text[None], np.float32)
 
-    def _as_grey8(self, thermal: AnyImage) -> npt.NDArray[np.uint8]:
-        if thermal.ndim == 3 and thermal.shape[2] == 1:
-            thermal = thermal[..., 0]
-        if thermal.ndim == 3:
-            thermal = cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
-        _check(thermal, 'thermal')
-        return self._gain(thermal) if thermal.dtype == np.uint16 else np.ascontiguousarray(thermal, np.uint8)
+
+class DepthEstimator:
+    """Metric depth of single images by one branch; in PyTorch, for offline work."""
+
+    def __init__(self, network: 'DepthNetwork') -> None:
+        self._network = network
+        self._gain = GainControl(GainConfig(smoothing=0.0))
+
+    @classmethod
+    def load(cls, branch: str, weights: Path | None = None) -> 'DepthEstimator':
+        """Load the ``visible`` or the ``infrared`` branch.
+
+        Raises:
+            InputError: no such branch, PyTorch is not installed, or weights are missing or damaged.
+        """
+        from ldfusion_models.depth import DepthNetwork
+        from ldfusion_models.manifest import load_part, read_manifest
+
+        if branch not in ('visible', 'infrared'):
+            raise InputError(f'branch {branch!r} is unknown; choose visible or infrared')
+        manifest = read_manifest(weights)
+        part = f'{branch}_depth'
+        network = DepthNetwork(getattr(manifest.frame_config(), part))
+        load_part(network, manifest, part)
+        return cls(network.eval())
+
+    def __call__(self, image: AnyImage, focal: float | None = None) -> npt.NDArray[np.float32]:
+        """Depth (H, W) in metres along the optical axis.
+
+        Args:
+            image: (H, W, 3) RGB or (H, W) grey, uint8 or uint16 (thermal counts).
+            focal: horizontal focal length in pixels at this size; None for the canonical camera's.
+
+        Raises:
+            InputError: an image that the network can't take.
+        """
+        import torch
+
+        config = self._network.config
+        pixels = as_rgb8(image) if config.image_channels == 3 else as_grey8(image, self._gain)[..., None]
+        height, width = pixels.shape[:2]
+        stride = self._network.stride
+        padded = cv2.copyMakeBorder(pixels, 0, -height % stride, 0, -width % stride, cv2.BORDER_REPLICATE)
+        planes = torch.from_numpy(padded.reshape(*padded.shape[:2], -1)).permute(2, 0, 1)[None].float() / 255.0
+        with torch.inference_mode():
+            depth: npt.NDArray[np.float32] = self._network(planes).log_depth[0, 0, :height, :width].exp().numpy()
+        return depth * np.float32((focal or config.canonical_focal) / config.canonical_focal)
+
+
+def as_grey8(thermal: AnyImage, gain: GainControl) -> npt.NDArray[np.uint8]:
+    """Thermal image of 8 or 16 bits, one or three channels, to grey (H, W) uint8; 16 bits go through ``gain``."""
+    if thermal.ndim == 3 and thermal.shape[2] == 1:
+        thermal = thermal[..., 0]
+    if thermal.ndim == 3:
+        thermal = cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
+    _check(thermal, 'thermal')
+    return gain(thermal) if thermal.dtype == np.uint16 else np.ascontiguousarray(thermal, np.uint8)
 
 
 def as_rgb8(image: AnyImage) -> npt.NDArray[np.uint8]:
