@@ -1,0 +1,126 @@
+"""Other programs run beside this one: started, watched, measured, and never left behind (Linux)."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from ldfusion_models.errors import InputError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+POLL_SECONDS = 0.05
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process has used since it started: processor time, and memory at its highest."""
+
+    cpu_seconds: float
+    peak_megabytes: float
+
+
+class Child:
+    """One running program; its output goes to a log file. Use it as a context manager: the end stops it.
+
+    It also ends if this process is killed.
+    """
+
+    def __init__(self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.name, self.log = name, log
+        with log.open('wb') as output:
+            self._process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment, 'PYTHONUNBUFFERED': '1'},
+                # Its own session: Ctrl-C is for this process, which then stops the others in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def __enter__(self) -> 'Child':
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def wait_for(self, words: str, seconds: float) -> bool:
+        """Wait until its output holds ``words``; False if it ends or the time is over before."""
+        end = time.monotonic() + seconds
+        while True:
+            running = self.is_running
+            if words in self.log.read_text(errors='replace'):
+                return True
+            if not running or time.monotonic() > end:
+                return False
+            time.sleep(POLL_SECONDS)
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code, or None if it still runs after ``seconds``."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self, seconds: float = 10.0) -> int:
+        """Ask it to end, ever more firmly, waiting ``seconds`` each time; returns its exit code."""
+        for number in SIGNALS:
+            if not self.is_running:
+                break
+            self._process.send_signal(number)
+            self.wait(seconds)
+        return self._process.wait()
+
+    def usage(self) -> Usage:
+        """What it has used until now.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        folder = Path('/proc') / str(self._process.pid)
+        # Fields after the name in brackets, which may hold spaces; see proc(5).
+        fields = (folder / 'stat').read_text().rpartition(')')[2].split()
+        cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+        status = dict(line.split(':', 1) for line in (folder / 'status').read_text().splitlines())
+        if 'VmHWM' not in status:
+            raise ProcessLookupError(self.name)
+        return Usage(cpu_seconds, int(status['VmHWM'].split()[0]) / 1024)
+
+    def last_lines(self, count: int = 10) -> str:
+        """The end of its output."""
+        return '\n'.join(self.log.read_text(errors='replace').splitlines()[-count:])
+
+
+def find_executable(name: str) -> Path:
+    """An executable of this package: beside the running command or interpreter, or on the PATH.
+
+    Raises:
+        InputError: it is not there.
+    """
+    beside = [str(Path(program).parent) for program in (sys.argv[0], sys.executable)]
+    found = shutil.which(name, path=os.pathsep.join([*beside, os.environ.get('PATH', os.defpath)]))
+    if found is None:
+        raise InputError(f'{name}: no such executable; install ldfusion_ros with pip or colcon')
+    return Path(found)
+
+
+def _die_with_parent() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
