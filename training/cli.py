@@ -13,6 +13,7 @@ from ldfusion_models.errors import InputError
 # Modules of ldfusion_training.commands, in the order in which --help lists them.
 COMMANDS = (
     'fuse',
+    'depth',
     'simulate',
     'make_bag',
     'train',
