@@ -60,8 +60,13 @@ def decode_raw(
     dtype = np.dtype(layout.dtype).newbyteorder('>' if big_endian else '<')
     row = width * layout.channels * dtype.itemsize
     stored = np.frombuffer(data, np.uint8)
-    if height < 1 or width < 1 or step < row or stored.size < step * (height - 1) + row:
-        raise InputError(f'image {width}x{height} {encoding} with step {step} and {stored.size} bytes is incomplete')
+    needed = step * (height - 1) + row
+    if height < 1 or width < 1:
+        raise InputError(f'image of {width}x{height} pixels is empty')
+    if step < row:
+        raise InputError(f'image step of {step} bytes is too short for {width} pixels of {encoding}')
+    if stored.size < needed:
+        raise InputError(f'image data is truncated: {stored.size} bytes instead of {needed}')
     strides = (step, layout.channels * dtype.itemsize, dtype.itemsize)
     pixels: npt.NDArray[Any] = np.ndarray((height, width, layout.channels), dtype, stored, strides=strides)
     if encoding in TO_RGB:
