@@ -44,7 +44,8 @@ class CloudBuilder:
             header: stamp and optical frame.
             stride: step between pixels in both axes, at least 1.
         """
-        depth, colour, thermal = (np.ascontiguousarray(part[::stride, ::stride]) for part in (depth, colour, thermal))
+        depth, thermal = depth[::stride, ::stride], thermal[::stride, ::stride]
+        colour = np.ascontiguousarray(colour[::stride, ::stride])
         directions = self._directions_of(camera, stride)
         height, width = depth.shape
         message = self.message

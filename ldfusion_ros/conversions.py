@@ -1,62 +1,35 @@
-"""Messages to arrays and back: images, compressed images and camera calibrations.
+"""Messages to arrays and back: images, compressed images, camera calibrations and text embeddings.
 
 Outgoing messages are filled in place and meant to be kept from frame to frame: a message's buffer is an
 ``array.array`` that NumPy writes into, so that a frame is copied once and never checked element by element.
 """
 
 import array
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
+from std_msgs.msg import Float32MultiArray, Header
 
 from ldfusion_models.camera import Intrinsics
+from ldfusion_models.encodings import decode_compressed, decode_raw
+from ldfusion_models.engines import GraphInfo
 from ldfusion_models.errors import InputError
 from ldfusion_models.pipeline import AnyImage
-
-# Per encoding: type of a value, channels, and OpenCV's conversion to RGB or grey where one is needed.
-ENCODINGS: dict[str, tuple[type[np.uint8] | type[np.uint16], int, int | None]] = {
-    'rgb8': (np.uint8, 3, None),
-    'bgr8': (np.uint8, 3, cv2.COLOR_BGR2RGB),
-    'rgba8': (np.uint8, 4, cv2.COLOR_RGBA2RGB),
-    'bgra8': (np.uint8, 4, cv2.COLOR_BGRA2RGB),
-    '8UC3': (np.uint8, 3, cv2.COLOR_BGR2RGB),
-    'mono8': (np.uint8, 1, None),
-    '8UC1': (np.uint8, 1, None),
-    'mono16': (np.uint16, 1, None),
-    '16UC1': (np.uint16, 1, None),
-}
 
 
 def image_from_message(message: Image) -> AnyImage:
     """The image of a message as RGB (H, W, 3) or grey (H, W), uint8 or uint16; a view of the message if it can be.
 
     Raises:
-        InputError: no pixels, data that is shorter than its description, or an unknown encoding.
+        InputError: no pixels, data that is shorter than its description, or an encoding that is no image of a camera.
     """
-    if message.encoding not in ENCODINGS:
-        raise InputError(f'image encoding {message.encoding!r} is unknown; convert to one of {", ".join(ENCODINGS)}')
-    scalar, channels, conversion = ENCODINGS[message.encoding]
-    height, width, step = message.height, message.width, message.step
-    row = width * channels * np.dtype(scalar).itemsize
-    if not height or not width:
-        raise InputError(f'image of {width}x{height} pixels is empty')
-    if step < row:
-        raise InputError(f'image step of {step} bytes is too short for {width} pixels of {message.encoding}')
-    if len(message.data) < height * step:
-        raise InputError(f'image data is truncated: {len(message.data)} bytes instead of {height * step}')
-    rows = np.frombuffer(message.data, np.uint8, height * step).reshape(height, step)[:, :row]
-    image: AnyImage
-    if scalar is np.uint16:
-        order = '>u2' if message.is_bigendian else '<u2'
-        image = np.ascontiguousarray(rows).view(order).astype(np.uint16, copy=False)
-    elif channels == 1:
-        image = rows
-    else:
-        image = np.lib.stride_tricks.as_strided(rows, (height, width, channels), (step, channels, 1))
-    return image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+    return _checked(
+        decode_raw(
+            message.encoding, message.height, message.width, message.step, message.data, bool(message.is_bigendian)
+        )
+    )
 
 
 def image_from_compressed(message: CompressedImage) -> AnyImage:
@@ -65,15 +38,13 @@ def image_from_compressed(message: CompressedImage) -> AnyImage:
     Raises:
         InputError: empty or damaged data, or pixels of another type than 8 or 16 bits.
     """
-    data = np.frombuffer(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    if image is None:
-        raise InputError(f'compressed image of {len(data)} bytes and format {message.format!r} cannot be decoded')
+    return _checked(decode_compressed(message.data))
+
+
+def _checked(image: npt.NDArray[Any]) -> AnyImage:
     if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'compressed image of {image.dtype} pixels; 8 or 16 bits are needed')
-    if image.ndim == 2:
-        return image
-    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+        raise InputError(f'image of {image.dtype} pixels; 8 or 16 bits are needed')
+    return image
 
 
 def writable_data(message: Image, size: int) -> npt.NDArray[np.uint8]:
@@ -159,3 +130,21 @@ def camera_info_from_intrinsics(camera: Intrinsics, header: Header) -> CameraInf
     info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     info.p = [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
     return info
+
+
+def embedding_from_message(message: Float32MultiArray, graph: GraphInfo) -> npt.NDArray[np.float32]:
+    """The text embedding (D,) of a message whose first dimension is labelled with the encoder's name.
+
+    Raises:
+        InputError: another encoder or length than the weights were trained for, or values that are not finite.
+    """
+    encoder = message.layout.dim[0].label if message.layout.dim else ''
+    embedding = np.array(message.data, np.float32)
+    if encoder != graph.text_encoder or len(embedding) != graph.text_dim:
+        raise InputError(
+            f'text embedding of encoder {encoder!r} and length {len(embedding)}; '
+            f'these weights need {graph.text_encoder!r} and {graph.text_dim}'
+        )
+    if not np.isfinite(embedding).all():
+        raise InputError(f'text embedding of encoder {encoder!r} holds values that are not finite')
+    return embedding

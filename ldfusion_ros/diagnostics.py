@@ -1,0 +1,146 @@
+"""What a node tells about itself: rates, drops by cause, latencies, and whether somebody should look."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+LATENCIES_KEPT = 200
+SECONDS_BETWEEN_WARNINGS = 5.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened up to now.
+
+    Attributes:
+        rates: messages per second by name since the last report.
+        counts: messages by name since the start.
+        new_counts: messages by name since the last report.
+        drops: frames dropped by cause since the start.
+        new_drops: frames dropped by cause since the last report.
+        latencies: 50th and 95th percentile in milliseconds by stage, over the last frames.
+    """
+
+    rates: Mapping[str, float]
+    counts: Mapping[str, int]
+    new_counts: Mapping[str, int]
+    drops: Mapping[str, int]
+    new_drops: Mapping[str, int]
+    latencies: Mapping[str, tuple[float, float]]
+
+
+class Statistics:
+    """Counts and times from several threads; :meth:`report` sums them up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._drops: Counter[str] = Counter()
+        self._seconds: dict[str, deque[float]] = {}
+        self._last = (time.monotonic(), self._counts.copy(), self._drops.copy())
+
+    def count(self, name: str) -> None:
+        """One more message called ``name``."""
+        with self._lock:
+            self._counts[name] += 1
+
+    def drop(self, cause: str, frames: int = 1) -> None:
+        """So many frames were dropped for ``cause``."""
+        with self._lock:
+            self._drops[cause] += frames
+
+    def time(self, stage: str, seconds: float) -> None:
+        """A stage took so long."""
+        with self._lock:
+            self._seconds.setdefault(stage, deque(maxlen=LATENCIES_KEPT)).append(seconds)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Time the block as a stage."""
+        start = time.perf_counter()
+        yield
+        self.time(stage, time.perf_counter() - start)
+
+    def report(self) -> Report:
+        """Sum up; the next report's rates and new drops count from here."""
+        with self._lock:
+            now = time.monotonic()
+            then, counts, drops = self._last
+            self._last = (now, self._counts.copy(), self._drops.copy())
+            new_counts = {name: count - counts[name] for name, count in self._counts.items()}
+            return Report(
+                rates={name: count / max(now - then, 1e-3) for name, count in new_counts.items()},
+                counts=dict(self._counts),
+                new_counts=new_counts,
+                drops=dict(self._drops),
+                new_drops={cause: n - drops[cause] for cause, n in self._drops.items() if n > drops[cause]},
+                latencies={
+                    stage: tuple(1e3 * np.percentile(seconds, (50, 95))) for stage, seconds in self._seconds.items()
+                },
+            )
+
+
+class Announcer:
+    """Logs each kind of event at most once in a while, or once until it is over."""
+
+    def __init__(self, log: Callable[[str], object]) -> None:
+        self._log = log
+        self._said: dict[str, float] = {}
+
+    def now_and_then(self, kind: str, words: str) -> None:
+        """Say it unless something of this kind was said a few seconds ago."""
+        now = time.monotonic()
+        if now - self._said.get(kind, -np.inf) >= SECONDS_BETWEEN_WARNINGS:
+            self._said[kind] = now
+            self._log(words)
+
+    def once(self, kind: str, words: str) -> None:
+        """Say it unless it was said since the last :meth:`over` of this kind."""
+        if kind not in self._said:
+            self._said[kind] = np.inf
+            self._log(words)
+
+    def over(self, kind: str) -> None:
+        """What this kind is about has ended."""
+        self._said.pop(kind, None)
+
+
+@dataclass
+class Findings:
+    """Collects what is wrong, and the worst level of it."""
+
+    level: bytes = DiagnosticStatus.OK
+    words: list[str] = field(default_factory=list)
+
+    def warn(self, words: str) -> None:
+        """Somebody should look."""
+        self.level = max(self.level, DiagnosticStatus.WARN)
+        self.words.append(words)
+
+    def error(self, words: str) -> None:
+        """It does not work."""
+        self.level = DiagnosticStatus.ERROR
+        self.words.append(words)
+
+
+def make_status(name: str, findings: Findings, facts: Mapping[str, object], report: Report) -> DiagnosticStatus:
+    """The message: what is wrong first, then facts, rates, counts, drops and latencies as keys and values."""
+    values = {key: str(value) for key, value in facts.items()}
+    values |= {f'rate {key} [Hz]': f'{value:.2f}' for key, value in report.rates.items()}
+    values |= {f'count {key}': str(value) for key, value in report.counts.items()}
+    values |= {f'dropped {cause}': str(count) for cause, count in sorted(report.drops.items())}
+    for stage, (median, high) in report.latencies.items():
+        values |= {f'{stage} p50 [ms]': f'{median:.1f}', f'{stage} p95 [ms]': f'{high:.1f}'}
+    return DiagnosticStatus(
+        name=name,
+        hardware_id='ldfusion',
+        level=findings.level,
+        message='; '.join(findings.words) or 'running',
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )

@@ -1,0 +1,239 @@
+"""The node that fuses every pair of visible and thermal images into a colour image, depth and a point cloud."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Float32MultiArray
+
+from ldfusion_models.engines import create_engine
+from ldfusion_models.errors import InputError
+from ldfusion_models.pipeline import Pipeline
+from ldfusion_models.thermal import GainControl
+from ldfusion_ros import parameters
+from ldfusion_ros.calibrations import Calibrations
+from ldfusion_ros.conversions import embedding_from_message
+from ldfusion_ros.diagnostics import Announcer, Statistics, make_status
+from ldfusion_ros.frames import BadFrameError, Decoder, Job, Streams, heat_of
+from ldfusion_ros.health import Condition, assess
+from ldfusion_ros.inputs import Inputs, latched, sensor_data
+from ldfusion_ros.lifecycle import ManagedNode, run
+from ldfusion_ros.outputs import OutputFrame, Outputs
+from ldfusion_ros.worker import LatestWorker
+
+CAMERAS = ('visible', 'thermal')
+FAILURES_BEFORE_RESTART = 3
+
+
+class FusionNode(ManagedNode):
+    """Receives in the executor's thread, fuses and publishes in the worker's; the latest pair wins."""
+
+    def __init__(self, node_name: str = 'fusion_node', **kwargs: Any) -> None:
+        """Declare the parameters; nothing is loaded before the node is configured.
+
+        Raises:
+            InputError: a parameter that does not exist, or a value that can't be.
+        """
+        super().__init__(node_name, **kwargs)
+        parameters.declare(self)
+        self.parameters = parameters.read(self)
+        self._statistics = Statistics()
+        self._announcer = Announcer(lambda words: self.get_logger().warning(words))
+        self._calibrations = Calibrations(self._announcer)
+        self._inputs = Inputs(self)
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs | None = None
+        self._worker: LatestWorker[Job] | None = None
+        self._text: npt.NDArray[np.float32] | None = None
+        self._problem = ''
+        self._failures = 0
+        self._forget_streams()
+        self._restart_soon = self.create_guard_condition(self.restart)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
+        self.add_on_set_parameters_callback(self._change_parameters)
+        if self.parameters.autostart:
+            self.start_by_itself()
+
+    def set_up(self) -> None:
+        """Load the networks, run them once, and advertise the outputs."""
+        settings = self.parameters
+        gain = GainControl(settings.gain())
+        weights = Path(settings.weights) if settings.weights else None
+        self._pipeline = Pipeline(create_engine(settings.engine, weights, settings.threads), gain)
+        self._decode = Decoder(gain)
+        self._pipeline.warm_up(settings.warm_up_width, settings.warm_up_height)
+        self._outputs = Outputs(self, self._statistics)
+
+    def start(self) -> None:
+        """Subscribe and start the worker."""
+        self._forget_streams()
+        self._worker = LatestWorker(self._process, self._on_failure)
+        transports = (self.parameters.visible_transport, self.parameters.thermal_transport)
+        for camera, transport in zip(CAMERAS, transports, strict=True):
+            self._inputs.subscribe_image(f'{camera}/image_raw', transport, partial(self._on_image, camera))
+            on_info = partial(self._on_camera_info, camera)
+            self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
+        self._inputs.subscribe(Float32MultiArray, '~/text_embedding', self._on_text, latched())
+
+    def stop(self) -> None:
+        """Unsubscribe, finish the frame in hand and end the worker."""
+        self._inputs.release()
+        if self._worker:
+            self._worker.stop()
+            self._worker = None
+
+    def tear_down(self) -> None:
+        """Release the networks and take the topics back."""
+        self._pipeline = None
+        self._text = None
+        if self._outputs:
+            self._outputs.release()
+            self._outputs = None
+
+    def problem(self, words: str) -> None:
+        """Remember for the diagnostics why a transition failed."""
+        self._problem = words
+
+    def _forget_streams(self) -> None:
+        self._streams = Streams(self.parameters)
+        self._mode = 'waiting'
+        self._last_output_s = time.monotonic()
+
+    def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
+        self._statistics.count(f'{camera} in')
+        for job in self._streams.add(camera, message):
+            self._submit(job)
+        for cause, count in self._streams.new_drops().items():
+            self._statistics.drop(cause, count)
+
+    def _submit(self, job: Job) -> None:
+        assert self._worker is not None
+        self._statistics.count('pairs' if job.mode == 'normal' else job.mode)
+        if not self._is_wanted():
+            self._statistics.count('not wanted')
+        elif self._worker.submit(job):
+            self._statistics.drop('overload')
+
+    def _is_wanted(self) -> bool:
+        return not self.parameters.lazy or (self._outputs is not None and self._outputs.has_subscribers())
+
+    def _on_camera_info(self, camera: str, info: CameraInfo) -> None:
+        try:
+            self._calibrations.take(camera, info)
+        except InputError as error:
+            self._drop(f'{camera}_camera_info', error)
+
+    def _on_text(self, message: Float32MultiArray) -> None:
+        assert self._pipeline is not None
+        try:
+            self._text = embedding_from_message(message, self._pipeline.engine.info)
+        except InputError as error:
+            self._statistics.drop('text_embedding')
+            self._announcer.once(str(error), f'refused: {error}')
+
+    def _drop(self, cause: str, error: InputError) -> None:
+        self._statistics.drop(cause)
+        self._announcer.now_and_then(cause, f'dropped: {error}')
+
+    def _process(self, job: Job) -> None:
+        """Fuse and publish one job, in the worker's thread."""
+        try:
+            frame = self._fuse(job)
+        except BadFrameError as error:
+            self._drop(f'{error.camera}_bad', error)
+            return
+        except InputError as error:
+            self._drop('refused', error)
+            return
+        assert self._outputs is not None
+        with self._statistics.timed('publish'):
+            self._outputs.publish(frame, self.parameters)
+        self._failures = 0
+        self._mode = job.mode
+        self._last_output_s = time.monotonic()
+        self._statistics.time('latency', self._last_output_s - job.complete_s)
+
+    def _fuse(self, job: Job) -> OutputFrame:
+        assert self._pipeline is not None
+        settings = self.parameters
+        with self._statistics.timed('decode'):
+            images = self._decode(job)
+        height, width = images.visible.shape[:2]
+        leading = 'visible' if job.visible else 'thermal'
+        info, camera = self._calibrations.of(leading, width, height, settings.fallback_field_of_view)
+        with self._statistics.timed('engine'):
+            result = self._pipeline(images.visible, images.thermal, self._text, camera.fx if camera else None)
+        heat = heat_of(images.counts, (height, width), settings)
+        return OutputFrame(job.leading.message.header, result.fused, result.depth, heat, camera, info)
+
+    def _on_failure(self, error: Exception) -> None:
+        self._statistics.drop('failure')
+        self._announcer.now_and_then('failure', f'frame failed: {type(error).__name__}: {error}')
+        self._failures += 1
+        if self._failures >= FAILURES_BEFORE_RESTART:
+            self._failures = 0
+            self._restart_soon.trigger()
+
+    def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
+        result = parameters.check_change(changes, self.is_configured)
+        if result.successful:
+            known = {change.name: change.value for change in changes if change.name in parameters.meanings()}
+            self.parameters = replace(self.parameters, **known)
+            self._streams.adjust(self.parameters)
+        return result
+
+    def _publish_diagnostics(self) -> None:
+        report = self._statistics.report()
+        status = make_status(
+            f'{self.get_fully_qualified_name()}: fusion',
+            assess(self._condition(), report, self.parameters),
+            self._facts(),
+            report,
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _condition(self) -> Condition:
+        return Condition(
+            problem=self._problem,
+            is_active=self.state == State.PRIMARY_STATE_ACTIVE,
+            is_wanted=self._is_wanted(),
+            mode=self._mode,
+            silence={camera: self._streams.silence(camera) for camera in CAMERAS},
+            since_output=time.monotonic() - self._last_output_s,
+            offset=self._streams.offset(),
+            has_calibration='visible' in self._calibrations or self.parameters.fallback_field_of_view > 0,
+            input_problems=self._inputs.problems(),
+        )
+
+    def _facts(self) -> dict[str, object]:
+        facts: dict[str, object] = {'state': self._state_machine.current_state[1], 'mode': self._mode}
+        if self._pipeline:
+            engine = self._pipeline.engine
+            facts |= {'engine': engine.name, 'device': engine.device, 'weights': engine.info.weights_id}
+        facts['text'] = 'none' if self._text is None else 'applied'
+        if (offset := self._streams.offset()) is not None:
+            facts['time offset [ms]'] = f'{1e3 * offset:.1f}'
+        return facts
+
+
+def main() -> int:
+    """Run the node."""
+    return run(FusionNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

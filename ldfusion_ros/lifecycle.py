@@ -1,0 +1,135 @@
+"""What every node of this package shares: managed, self-starting, and quiet on Ctrl-C."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.msg import State
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from ldfusion_models.errors import InputError
+from ldfusion_ros.memory import keep_large_buffers
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose subclass says what to do in four steps; failures are logged and end in a clean state.
+
+    ``set_up`` and ``tear_down`` belong to configure and cleanup, ``start`` and ``stop`` to activate and deactivate.
+    ``stop`` and ``tear_down`` must also work after a ``start`` or ``set_up`` that failed half way.
+    """
+
+    def set_up(self) -> None:
+        """Load and create what is needed while configured."""
+
+    def start(self) -> None:
+        """Begin to work."""
+
+    def stop(self) -> None:
+        """End the work and release what ``start`` took."""
+
+    def tear_down(self) -> None:
+        """Release what ``set_up`` took."""
+
+    def problem(self, words: str) -> None:
+        """Called with why a transition failed; empty once one has succeeded."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load, warm up and advertise; a failure leaves the node unconfigured."""
+        return self._try('configure', self.set_up, self.tear_down)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start; a failure leaves the node inactive."""
+        return self._try('activate', self.start, self.stop)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and unsubscribe."""
+        self.stop()
+        return SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release memory and publishers."""
+        self.tear_down()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything."""
+        self.stop()
+        self.tear_down()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything; the node can be configured again."""
+        return self.on_shutdown(state)
+
+    def start_by_itself(self) -> None:
+        """Configure and activate, as a lifecycle manager would, as soon as the node is spun."""
+        self._autostart = self.create_timer(0.0, self._bring_up_once)
+
+    def bring_up(self) -> None:
+        """Configure and activate, if nobody else has begun to."""
+        if self.state == State.PRIMARY_STATE_UNCONFIGURED and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def restart(self) -> None:
+        """Go down to unconfigured and up again, to recover from work that keeps failing."""
+        self.trigger_deactivate()
+        self.trigger_cleanup()
+        self.bring_up()
+
+    @property
+    def state(self) -> int:
+        """The lifecycle state, a value of ``lifecycle_msgs/State``."""
+        return int(self._state_machine.current_state[0])
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the node is inactive or active."""
+        return self.state in (State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE)
+
+    def destroy_node(self) -> None:
+        """Stop the work before its publishers go."""
+        self.stop()
+        self.tear_down()
+        super().destroy_node()
+
+    def _bring_up_once(self) -> None:
+        self.destroy_timer(self._autostart)
+        self.bring_up()
+
+    def _try(self, name: str, step: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            step()
+        except Exception as error:
+            words = str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {error}'
+            self.get_logger().error(f'cannot {name}: {words}')
+            self.problem(f'cannot {name}: {words}')
+            undo()
+            return TransitionCallbackReturn.FAILURE
+        self.problem('')
+        return SUCCESS
+
+
+def run(node_class: Callable[..., ManagedNode], arguments: list[str] | None = None, **kwargs: Any) -> int:
+    """Spin one node until Ctrl-C or SIGTERM; returns the exit code: 0, or 2 where its parameters are wrong."""
+    keep_large_buffers()
+    rclpy.init(args=arguments)
+    try:
+        node = node_class(**kwargs)
+    except InputError as error:
+        print(f'{node_class.__name__}: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,176 @@
+# ruff: noqa: E402
+"""A real node over real DDS, with two cameras in front of it and a listener behind it, in one process."""
+
+import array
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+# Before rclpy is imported: nobody else's topics, and nothing leaves this machine.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_LOCALHOST_ONLY'] = '1'
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from ldfusion_models.camera import Intrinsics
+from ldfusion_ros.conversions import camera_info_from_intrinsics, fill_image
+from ldfusion_ros.fusion_node import FusionNode
+
+WIDTH, HEIGHT = 160, 128
+CAMERA = Intrinsics(WIDTH, HEIGHT, 140.0, 140.0, 79.5, 63.5)
+MS = 1_000_000
+Array = npt.NDArray[Any]
+
+
+def scene(seed: int = 0) -> tuple[Array, Array]:
+    """A visible (H, W, 3) and a thermal (H, W) image with something in them."""
+    generator = np.random.default_rng(seed)
+    visible = np.repeat(np.linspace(30, 200, HEIGHT).astype(np.uint8)[:, None, None], WIDTH, 1).repeat(3, 2)
+    visible += generator.integers(0, 20, visible.shape, np.uint8)
+    thermal = np.full((HEIGHT, WIDTH), 60, np.uint8)
+    thermal[40:100, 60:90] = 220
+    return visible, thermal
+
+
+def header(stamp_ns: int, frame: str) -> Header:
+    message = Header(frame_id=frame)
+    message.stamp.sec, message.stamp.nanosec = divmod(stamp_ns, 10**9)
+    return message
+
+
+class Robot:
+    """The node under test, two cameras and a listener; spins in a thread of its own."""
+
+    def __init__(self, parameters: dict[str, Any] | None = None, name: str = 'fusion', cameras: bool = True) -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        values = {'diagnostics_period': 0.2, 'warm_up_width': 64, 'warm_up_height': 64, 'threads': 2} | (
+            parameters or {}
+        )
+        self.node = FusionNode(
+            name,
+            context=self.context,
+            use_global_arguments=False,
+            parameter_overrides=[Parameter(key, value=value) for key, value in values.items()],
+        )
+        self.other = Node('other', context=self.context, use_global_arguments=False)
+        self.images: list[Image] = []
+        self.depths: list[Image] = []
+        self.clouds: list[PointCloud2] = []
+        self.infos: list[CameraInfo] = []
+        self.status = DiagnosticStatus()
+        for message, topic, into in (
+            (Image, 'fused/image', self.images),
+            (CameraInfo, 'fused/camera_info', self.infos),
+            (Image, 'depth/image', self.depths),
+            (PointCloud2, 'points', self.clouds),
+        ):
+            self.other.create_subscription(message, f'/{name}/{topic}', into.append, 10)
+        self.other.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.publishers: dict[str, Any] = {}
+        if cameras:
+            self.plug_in('visible')
+            self.plug_in('thermal')
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.other)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        self.stamp_ns = 0
+
+    def plug_in(self, camera: str) -> None:
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self.publishers[f'{camera}/image_raw'] = self.other.create_publisher(Image, f'{camera}/image_raw', qos)
+        self.publishers[f'{camera}/camera_info'] = self.other.create_publisher(CameraInfo, f'{camera}/camera_info', qos)
+
+    def unplug(self, camera: str) -> None:
+        for topic in (f'{camera}/image_raw', f'{camera}/camera_info'):
+            self.other.destroy_publisher(self.publishers.pop(topic))
+
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+        """Wait until something holds, or fail with what the node said last."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f'{what}: not within {seconds} s; status: {self.told()}'
+            time.sleep(0.01)
+
+    def is_ready(self) -> bool:
+        """Whether the node is active and every endpoint has found its partner."""
+        counts = [publisher.get_subscription_count() for publisher in self.publishers.values()]
+        return all(counts) and self.other.count_publishers(f'{self.node.get_fully_qualified_name()}/points') > 0
+
+    def send_info(self, info: CameraInfo | None = None, camera: str = 'visible') -> None:
+        message = info or camera_info_from_intrinsics(CAMERA, header(0, f'{camera}_optical'))
+        self.publishers[f'{camera}/camera_info'].publish(message)
+
+    def send(self, camera: str, image: Array | Image, stamp_ns: int) -> None:
+        """Publish an array, or a ready message under this stamp."""
+        message = image if isinstance(image, Image) else fill_image(Image(), np.ascontiguousarray(image), Header())
+        message.header = header(stamp_ns, f'{camera}_optical')
+        self.publishers[f'{camera}/image_raw'].publish(message)
+
+    def send_pair(self, visible: Array | Image | None = None, thermal: Array | Image | None = None) -> int:
+        """Publish a pair 100 ms after the last one; returns its stamp."""
+        good_visible, good_thermal = scene()
+        self.stamp_ns += 100 * MS
+        self.send('visible', good_visible if visible is None else visible, self.stamp_ns)
+        self.send('thermal', good_thermal if thermal is None else thermal, self.stamp_ns)
+        return self.stamp_ns
+
+    def fuse_good_pair(self) -> Image:
+        """Send a good pair and return its fused image: the node is up and does its work."""
+        before = len(self.images)
+        stamp_ns = self.send_pair()
+        self.wait(lambda: len(self.images) > before, 'fused image of a good pair')
+        stamp = self.images[-1].header.stamp
+        assert stamp.sec * 10**9 + stamp.nanosec == stamp_ns
+        return self.images[-1]
+
+    def told(self) -> dict[str, str]:
+        """The last diagnostics as one dictionary, with level and message."""
+        values = {item.key: item.value for item in self.status.values}
+        return values | {'level': str(ord(self.status.level)), 'message': self.status.message}
+
+    def dropped(self, cause: str) -> int:
+        """How many the node says it dropped for a cause."""
+        return int(self.told().get(f'dropped {cause}', 0))
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self._thread.join()
+        self.node.destroy_node()
+        self.other.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def _spin(self) -> None:
+        with suppress(rclpy.executors.ExternalShutdownException):
+            self.executor.spin()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.startswith(self.node.get_fully_qualified_name()):
+                self.status = status
+
+
+def with_padding(image: Array, encoding: str, padding: int) -> Image:
+    """A message whose rows end in bytes that belong to no pixel."""
+    rows = image.reshape(image.shape[0], -1).view(np.uint8)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
+    message = Image(height=image.shape[0], width=image.shape[1], encoding=encoding, step=padded.shape[1])
+    message.data = array.array('B', padded.tobytes())
+    return message
