@@ -110,6 +110,7 @@ def _colour(tint: tuple[float, float, float], strength: float) -> tuple[float, f
 def _puffs(random: np.random.Generator, indoors: bool) -> tuple[Puff, ...]:
     """A drifting bank of smoke ahead of the rig."""
     near, far, side = (3.0, 22.0, 1.2) if indoors else (6.0, 30.0, 6.0)
+    thickness = random.uniform(-1.5, 0.0)
     wind = random.uniform(-0.5, 0.5, 2)
     return tuple(
         Puff(
@@ -120,7 +121,7 @@ def _puffs(random: np.random.Generator, indoors: bool) -> tuple[Puff, ...]:
                 float(random.uniform(0.0, 0.15)),
             ),
             float(random.uniform(1.2, 3.5) * (0.6 if indoors else 1.0)),
-            float(10 ** random.uniform(-0.9, 0.15)),
+            float(10 ** (thickness + random.normal(0, 0.2))),
         )
         for _ in range(int(random.integers(5, 10)))
     )

@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ldfusion_training.simulation.climate import Climate
-from ldfusion_training.simulation.raycast import Ints
 from ldfusion_training.simulation.things import Thing
 
 TELLING = frozenset(
@@ -47,9 +47,11 @@ class Seen:
         return {'class': fields.pop('name'), **fields}
 
 
-def objects_seen(things: tuple[Thing, ...], instance: Ints, depth: np.ndarray, width: int) -> list[Seen]:
+def objects_seen(
+    things: tuple[Thing, ...], instance: npt.NDArray[np.uint16], depth: npt.NDArray[np.float32]
+) -> list[Seen]:
     """Objects with enough pixels, nearest first; ``instance`` (H, W), ``depth`` (H, W) metres."""
-    flat = instance.reshape(-1)
+    flat, width = instance.reshape(-1), instance.shape[1]
     order = np.argsort(flat, kind='stable')
     numbers, starts = np.unique(flat[order], return_index=True)
     seen = []

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ldfusion_training.simulation.climate import SMOKE_IN_INFRARED, Climate
 from ldfusion_training.simulation.raycast import Float32s
-from ldfusion_training.simulation.shading import Points, smoke_thickness
-from ldfusion_training.simulation.visible import sky_emission
+from ldfusion_training.simulation.shading import Points, View
+from ldfusion_training.simulation.visible import clouds
 
 KELVIN_PER_COUNT = 0.01
 """Scale of the 16-bit images: temperature = count * 0.01 K."""
@@ -23,16 +23,19 @@ def sky_temperature(direction: Float32s, climate: Climate) -> Float32s:
         return np.full(len(direction), climate.air, np.float32)
     rise = np.clip(direction[:, 2], 0, 1)
     cold = climate.air - (climate.air - climate.sky_kelvin) * (1 - np.exp(-rise * 5))
-    clouds = sky_emission(direction, climate) * (1 - np.exp(-rise * 8))
-    return np.asarray(cold + clouds * 0.7 * (climate.air - 3 - cold), np.float32)
+    cover = clouds(direction, climate) * (1 - np.exp(-rise * 8))
+    return np.asarray(cold + cover * 0.7 * (climate.air - 3 - cold), np.float32)
 
 
 def surface_temperature(points: Points, sun: Float32s, climate: Climate) -> Float32s:
     """Temperature (N,) in kelvin: air, own heat, sun now and earlier, loss to a clear sky at night."""
     strength = float(np.mean(climate.sun))
     open_sky = 0.0 if climate.indoors else (1 - climate.clouds) * {'day': 0.0, 'dusk': 0.5, 'night': 1.0}[climate.light]
+    # Warm air gathers under a roof.
+    layers = 0.6 * (points.position[:, 2] - 1.0) if climate.indoors else 0.0
     return np.asarray(
         climate.air
+        + layers
         + points.look.heat
         + points.solar * (climate.storage + 0.75 * sun * strength)
         - points.cooling * np.maximum(points.normal[:, 2], 0) * open_sky,
@@ -40,30 +43,27 @@ def surface_temperature(points: Points, sun: Float32s, climate: Climate) -> Floa
     )
 
 
-def apparent_temperature(
-    points: Points, directions: Float32s, origin: Float32s, sun: Float32s, climate: Climate, seconds: float,
-    shape: tuple[int, int],
-) -> Float32s:  # fmt: skip
-    """What an ideal camera reads (H, W) in kelvin, with reflections, air and smoke."""
+def apparent_temperature(view: View, sun: Float32s, climate: Climate) -> Float32s:
+    """What an ideal camera reads (H, W) in kelvin, with reflections, air and smoke; ``sun`` as for visible light."""
+    points = view.points
     temperature = surface_temperature(points, sun, climate)
     emissivity = points.look.emissivity * (1 - 0.85 * (1 - points.facing) ** 5)
-    view, normal = points.view, points.normal
-    mirrored = view - 2 * np.einsum('nc,nc->n', view, normal)[:, None] * normal
-    surroundings = np.where(mirrored[:, 2] > 0.03, sky_temperature(mirrored, climate), climate.air + 1.0)
-    radiance = emissivity * temperature**4 + (1 - emissivity) * surroundings**4
-    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    seen = sky_temperature(unit, climate) ** 4
-    seen[points.pixel] = radiance
-    distance = np.full(len(directions), 300.0, np.float32)
-    distance[points.pixel] = points.distance
-    thickness = np.float32(climate.infrared_haze) * distance
-    if climate.puffs:
-        thickness = thickness + np.float32(SMOKE_IN_INFRARED) * smoke_thickness(
-            origin, unit, distance, climate.puffs, seconds
-        )
-    transmission = np.exp(-thickness)
-    mixed = seen * transmission + np.float32(climate.air + 1.0) ** 4 * (1 - transmission)
-    return np.asarray(np.sqrt(np.sqrt(mixed)).reshape(shape), np.float32)
+    surroundings = np.full(len(points.ray), climate.air + 1.0, np.float32)
+    # Where almost nothing is reflected, what is reflected need not be known well.
+    mirrors = np.flatnonzero(((1 - emissivity) > 0.02) & (points.mirrored[:, 2] > 0.03))
+    surroundings[mirrors] = sky_temperature(points.mirrored[mirrors], climate)
+    radiance = np.empty(len(view.unit), np.float32)
+    radiance[points.ray] = emissivity * _fourth_power(temperature) + (1 - emissivity) * _fourth_power(surroundings)
+    radiance[view.sky] = _fourth_power(sky_temperature(view.unit[view.sky], climate))
+    thickness = np.float32(climate.infrared_haze) * np.minimum(view.distance, 300)
+    transmission = np.exp(-thickness - np.float32(SMOKE_IN_INFRARED) * view.smoke)
+    radiance = radiance * transmission + np.float32((climate.air + 1.0) ** 4) * (1 - transmission)
+    return np.asarray(np.sqrt(np.sqrt(view.resolve(radiance))), np.float32)
+
+
+def _fourth_power(temperature: Float32s) -> Float32s:
+    square = temperature * temperature
+    return square * square
 
 
 class ThermalSensor:

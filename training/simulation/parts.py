@@ -1,9 +1,8 @@
 """Movable parts of a scene: people, vehicles and bicycles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.meshes import (
@@ -44,6 +43,9 @@ CLOTHES: tuple[Colour, ...] = (
     (0.15, 0.12, 0.1), (0.08, 0.25, 0.35), (0.3, 0.1, 0.3), (0.6, 0.55, 0.1),
 )  # fmt: skip
 GLASS = Surface((0.02, 0.025, 0.025), gloss=0.12, emissivity=0.84, heat=0.5, solar=4.0, cooling=2.5)
+TROUSERS: tuple[Colour, ...] = (
+    (0.03, 0.03, 0.04), (0.04, 0.06, 0.15), (0.08, 0.1, 0.18), (0.2, 0.16, 0.11), (0.12, 0.12, 0.12), (0.3, 0.26, 0.2),
+)  # fmt: skip
 RUBBER = Surface((0.015, 0.015, 0.015), heat=0.0, solar=6.0, cooling=0.0)
 METAL = Surface((0.35, 0.35, 0.36), gloss=0.3, emissivity=0.6, solar=8.0)
 
@@ -107,7 +109,7 @@ def person(
     jacket_heat = warm * (random.uniform(0.25, 0.42) if cold else random.uniform(0.5, 0.75))
     jacket = Surface(pick(random, CLOTHES), Pattern.CLOTH, heat=jacket_heat, solar=5.0, cooling=0.0)
     trousers = Surface(
-        pick(random, CLOTHES[:7]), Pattern.CLOTH, heat=warm * random.uniform(0.3, 0.5), solar=5.0, cooling=0.0
+        pick(random, TROUSERS), Pattern.CLOTH, heat=warm * random.uniform(0.3, 0.5), solar=5.0, cooling=0.0
     )
     tone = random.uniform(0.25, 1.0)
     skin = Surface(
@@ -123,9 +125,9 @@ def person(
     )  # fmt: skip
     shoes = Surface((0.03, 0.025, 0.02), heat=warm * 0.25, cooling=0.0)
     short_sleeves = not cold and random.random() < 0.6
-    hips, shoulders = 0.93 * s, 1.45 * s
+    hips, shoulders = 0.93 * s, 1.41 * s
     thigh, shin, upper, fore = 0.43 * s, 0.40 * s, 0.29 * s, 0.25 * s
-    half, reach = 0.095 * s, 0.21 * s * build
+    half, reach = 0.095 * s, 0.19 * s * build
     walking = speed > 0
     leg_swing, arm_swing = (0.48, 0.42) if walking else (0.0, 0.0)
     stance = random.uniform(0.0, 0.08)
@@ -320,10 +322,8 @@ def car(random: Random, climate: Climate, motion: Motion, running: bool) -> Thin
         Piece(box((length - 1.0, half * 1.6, 0.06), (0, 0, 0.24)), under),
         Piece(rod((back - 0.02, half * 0.5, 0.27), (back + 0.3, half * 0.5, 0.27), 0.035), exhaust),
     )  # fmt: skip
-    lamps = tuple(
-        LampLight((front + 0.02, side * half * 0.68, lamp_height), (1.0, 0.0, -0.09), (5.0, 4.8, 4.2), 16.0, 35.0)
-        for side in (-1, 1)
-    )
+    # One light in the middle does for two lamps at half the cost.
+    lamps = (LampLight((front + 0.05, 0.0, lamp_height), (1.0, 0.0, -0.09), (10.0, 9.6, 8.4), 16.0, 35.0),)
     traits = ('moving' if not isinstance(motion, Still) else 'parked', 'warm' if running else 'cold')
     return Thing('car', pieces, motion, lamps if lit else (), traits)
 
@@ -365,9 +365,7 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
         Piece(tails, Surface((0.35, 0.01, 0.01), emission=(0.6, 0.01, 0.01) if lit else (0, 0, 0), heat=3.0 * lit)),
         Piece(grille, Surface((0.02, 0.02, 0.02), heat=22.0 * running)),
     )  # fmt: skip
-    lamps = tuple(
-        LampLight((front + 0.08, side * 0.9, 0.75), (1.0, 0.0, -0.08), (5.0, 4.8, 4.2), 16.0, 35.0) for side in (-1, 1)
-    )
+    lamps = (LampLight((front + 0.1, 0.0, 0.75), (1.0, 0.0, -0.08), (10.0, 9.6, 8.4), 16.0, 35.0),)
     traits = ('moving' if not isinstance(motion, Still) else 'parked', 'warm' if running else 'cold')
     return Thing('truck', pieces, motion, lamps if lit else (), traits)
 
@@ -406,25 +404,33 @@ def _hoop(x: float, radius: float) -> Mesh:
 
 def rider(random: Random, climate: Climate, x: float, y: float, yaw: float, speed: float) -> tuple[Thing, Thing]:
     """A person on a bicycle: two things that move together."""
-    walker = person(random, climate, x, y, yaw, 0.0)
+    path = Glide(x, y, yaw, speed)
+    person_on_it = seated(random, climate, path, (-0.15, 1.0), pedalling=True)
+    return person_on_it, bicycle(random, path)
+
+
+def seated(random: Random, climate: Climate, path: Glide, seat: tuple[float, float], pedalling: bool) -> Thing:
+    """A person who sits at ``seat`` (x, z of the hips) of a vehicle, hands forward; feet go round if ``pedalling``."""
+    walker = person(random, climate, path.x, path.y, path.yaw, 0.0)
     assert isinstance(walker.motion, Gait)
-    hips, shoulders = 1.02, 1.47
-    joints = (
-        Joint(-0.12, 0.09, hips, 0.35, 0.0, -1.0), Joint(0, 0, -0.43, 0.5, 0.5, 0.9, 0),
-        Joint(-0.12, -0.09, hips, 0.35, np.pi, -1.0), Joint(0, 0, -0.43, 0.5, np.pi + 0.5, 0.9, 2),
-        Joint(-0.04, 0.2, shoulders, 0.0, 0.0, -0.85), Joint(0, 0, -0.29, 0.0, 0.0, -0.35, 4),
-        Joint(-0.04, -0.2, shoulders, 0.0, 0.0, -0.85), Joint(0, 0, -0.29, 0.0, 0.0, -0.35, 6),
-    )  # fmt: skip
-    seated = Gait(Glide(x, y, yaw, speed), joints, walker.motion.limb, 4.0, float(random.uniform(0, 6)))
-    lean = pose(-0.17, 0.0, 0.06)
+    back, lift = seat[0], seat[1] - walker.motion.joints[0].z
+    thigh, shin = (0.35, 0.5) if pedalling else (0.0, 0.0)
+    bends = (
+        (-1.0, 0.9, -1.0, 0.9, -0.85, -0.35, -0.85, -0.35)
+        if pedalling
+        else (-1.35, 1.3, -1.35, 1.3, -0.6, -0.7, -0.6, -0.7)
+    )
+    swings = (thigh, shin, thigh, shin, 0.0, 0.0, 0.0, 0.0)
+    phases = (0.0, 0.5, np.pi, np.pi + 0.5, 0.0, 0.0, 0.0, 0.0)
+    joints = tuple(
+        replace(joint, x=joint.x + back, z=joint.z + lift, swing=swing, phase=phase, bend=bend)
+        if joint.parent < 0
+        else replace(joint, swing=swing, phase=phase, bend=bend)
+        for joint, swing, phase, bend in zip(walker.motion.joints, swings, phases, bends, strict=True)
+    )
+    motion = Gait(path, joints, walker.motion.limb, 4.0, float(random.uniform(0, 6)))
     pieces = tuple(
-        Piece(piece.mesh.moved(lean) if limb < 0 else piece.mesh, piece.surface, piece.heat)
+        replace(piece, mesh=piece.mesh.shifted(back, 0.0, lift)) if limb < 0 else piece
         for piece, limb in zip(walker.pieces, walker.motion.limb, strict=True)
     )
-    on_bicycle = Thing('person', pieces, seated, traits=('cycling', 'warm'))
-    return on_bicycle, bicycle(random, Glide(x, y, yaw, speed))
-
-
-def per_corner(mesh: Mesh, value: float) -> npt.NDArray[np.float64]:
-    """The same heat at every corner."""
-    return np.full(mesh.corners.shape[:2], value)
+    return Thing('person', pieces, motion, traits=('cycling' if pedalling else 'driving', 'warm'))

@@ -13,15 +13,19 @@ from ldfusion_training.simulation.climate import Climate, draw_climate
 from ldfusion_training.simulation.config import INDOOR_KINDS, SimulationConfig
 from ldfusion_training.simulation.describe import Seen, describe, objects_seen
 from ldfusion_training.simulation.infrared import ThermalSensor, apparent_temperature
-from ldfusion_training.simulation.layouts import LAYOUTS, Layout, Route
+from ldfusion_training.simulation.layouts import LAYOUTS
 from ldfusion_training.simulation.meshes import Floats
 from ldfusion_training.simulation.raycast import Float32s, SurfaceTable, World, placed
-from ldfusion_training.simulation.shading import Points, Spot, look_at, sun_on
+from ldfusion_training.simulation.routes import Layout, Route
+from ldfusion_training.simulation.shading import Spot, View, look, openness, sun_on
 from ldfusion_training.simulation.things import CLASSES, LampLight
 from ldfusion_training.simulation.visible import Exposure, photograph, visible_light
 
 EPOCH_NS = 1_700_000_000 * 10**9
 """Stamp of the first frame of scene 0; every scene starts a day after the one before."""
+OPTICAL_T_BODY = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+"""Points in a body frame (x forward, z up) to the optical frame (z forward) at the same place."""
+MOST_LAMPS = 12
 WEATHER_WEIGHTS = {'clear': 0.45, 'overcast': 0.2, 'fog': 0.1, 'smoke': 0.25}
 
 
@@ -71,17 +75,25 @@ class Scene:
 
 def draw_scene(config: SimulationConfig, index: int) -> Scene:
     """The scene of that number; kinds and lights take turns so that few scenes already show all."""
-    pairs = [(kind, light) for kind in config.kinds if kind in LAYOUTS for light in config.lights]
+    pairs = [(kind, light) for kind in config.kinds for light in config.lights]
     np.random.default_rng([config.seed, 1]).shuffle(pairs)
     kind, light = pairs[index % len(pairs)]
     random = np.random.default_rng([config.seed, 2, index])
-    weights = np.array([WEATHER_WEIGHTS[weather] for weather in config.weathers])
-    weather = config.weathers[int(random.choice(len(weights), p=weights / weights.sum()))]
+    weather = _draw_weather(random, kind, config.weathers)
     climate = draw_climate(random, light, weather, kind in INDOOR_KINDS)
     layout = LAYOUTS[kind](random, climate, config.frames / config.rate_hz)
     thermal_from_visible = np.eye(4)
     thermal_from_visible[0, 3] = -config.baseline_m
     return Scene(index, kind, climate, layout, config.visible_camera, config.thermal_camera, thermal_from_visible)
+
+
+def _draw_weather(random: np.random.Generator, kind: str, weathers: tuple[str, ...]) -> str:
+    """One of the weathers; under a roof only smoke or none, and most often smoke in a tunnel."""
+    weights = np.array([WEATHER_WEIGHTS[weather] for weather in weathers])
+    if kind == 'tunnel':
+        weights = weights * np.array([6.0 if weather == 'smoke' else 1.0 for weather in weathers])
+    weather = weathers[int(random.choice(len(weights), p=weights / weights.sum()))]
+    return 'clear' if kind in INDOOR_KINDS and weather != 'smoke' else weather
 
 
 def simulate_scene(config: SimulationConfig, index: int) -> Iterator[Frame]:
@@ -120,30 +132,23 @@ class Rig:
             yield self._frame(index)
 
     def _frame(self, index: int) -> Frame:
-        scene = self._scene
+        scene, climate = self._scene, self._scene.climate
         seconds = index / self._config.rate_hz
         self._world.place(placed(self._moving, seconds, self._table))
         camera = self._camera_pose(seconds)
-        points, directions = self._look(camera, self._directions, scene.visible)
-        sun = sun_on(points, scene.climate, self._world)
-        origin = camera[:3, 3].astype(np.float32)
-        shape = scene.visible.height, scene.visible.width
-        image = visible_light(
-            points, directions, origin, sun, self._spots(camera, seconds), self._world, scene.climate, seconds, shape
-        )
-        visible = photograph(image.light, self._motion(points, camera, seconds), self._exposure, self._random)
-        depth, instance = self._truth(points, shape)
-        depth_thermal, instance_thermal = depth, instance
+        view = self._look(camera, self._directions, scene.visible, seconds)
+        sun = sun_on(view.points, climate, self._world)
+        open_sky = openness(view, self._world, self._random)
+        light = visible_light(view, sun, self._spots(camera, seconds), open_sky, self._world, climate)
+        visible = photograph(light, self._motion(view, seconds), self._exposure, self._random)
+        depth, instance = view.truth()
         if not self._config.aligned:
-            camera = camera @ np.linalg.inv(scene.thermal_T_visible)
-            origin = camera[:3, 3].astype(np.float32)
-            shape = scene.thermal.height, scene.thermal.width
-            points, directions = self._look(camera, self._thermal_directions, scene.thermal)
-            sun = sun_on(points, scene.climate, self._world)
-            depth_thermal, instance_thermal = self._truth(points, shape)
-        kelvin = apparent_temperature(points, directions, origin, sun, scene.climate, seconds, shape)
-        raw = self._sensor.read(kelvin, self._random)
-        seen = objects_seen(scene.layout.things, instance.astype(np.int32), depth, scene.visible.width)
+            camera_thermal = camera @ np.linalg.inv(scene.thermal_T_visible)
+            view = self._look(camera_thermal, self._thermal_directions, scene.thermal, seconds)
+            sun = sun_on(view.points, climate, self._world)
+        depth_thermal, instance_thermal = view.truth()
+        raw = self._sensor.read(apparent_temperature(view, sun, climate), self._random)
+        seen = objects_seen(scene.layout.things, instance, depth)
         wording = np.random.default_rng([self._config.seed, 4, scene.index, index])
         return Frame(
             index=index,
@@ -156,60 +161,48 @@ class Rig:
             instance=instance,
             instance_thermal=instance_thermal,
             classes=self._class_of[instance],
-            world_T_visible=self._camera_pose(seconds),
-            text=describe(wording, scene.kind, scene.climate, seen),
+            world_T_visible=camera,
+            text=describe(wording, scene.kind, climate, seen),
             objects=tuple(seen),
         )
 
-    def _look(self, camera: Floats, rays_in_camera: Float32s, intrinsics: Intrinsics) -> tuple[Points, Float32s]:
-        directions = (rays_in_camera @ camera[:3, :3].T.astype(np.float32)).astype(np.float32)
-        origin = camera[:3, 3].astype(np.float32)
-        hits = self._world.cast(np.broadcast_to(origin, directions.shape).copy(), directions)
-        return look_at(
-            hits, origin, directions, self._table, 1 / intrinsics.fx, self._scene.climate.lamps_on
-        ), directions
-
-    def _truth(self, points: Points, shape: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-        depth = np.full(shape[0] * shape[1], np.nan, np.float32)
-        instance = np.zeros(shape[0] * shape[1], np.uint16)
-        depth[points.pixel], instance[points.pixel] = points.depth, points.instance
-        return depth.reshape(shape), instance.reshape(shape)
+    def _look(self, camera: Floats, pixel_rays: Float32s, intrinsics: Intrinsics, seconds: float) -> View:
+        shape = intrinsics.height, intrinsics.width
+        return look(camera, pixel_rays, shape, self._world, self._table, self._scene.climate, seconds)
 
     def _camera_pose(self, seconds: float) -> Floats:
         return camera_pose(self._scene.layout.route, seconds, self._sway_phase)
 
     def _spots(self, camera: Floats, seconds: float) -> list[Spot]:
-        """Lamps near the camera in the world, strongest first, at most 16."""
-        body = camera @ np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
-        carried = [(lamp, body) for lamp in self._scene.layout.route.lamps]
+        """The lamps that matter most to what lies ahead, strongest first."""
+        spots = [_spot(lamp, camera @ OPTICAL_T_BODY, shadows=False) for lamp in self._scene.layout.route.lamps]
         for thing in self._scene.layout.things:
             if thing.lamps:
                 place = thing.motion.poses(seconds)[0]
-                carried += [(lamp, place) for lamp in thing.lamps]
-        spots = [_spot(lamp, place) for lamp, place in carried]
+                spots += [_spot(lamp, place, shadows=True) for lamp in thing.lamps]
         ahead = camera[:3, 3] + 12 * camera[:3, 2]
-        strength = [-max(spot.colour) / (25 + np.sum((spot.position - ahead) ** 2)) for spot in spots]
-        return [spots[i] for i in np.argsort(strength, kind='stable')[:16]]
+        weakness = [-float(spot.colour.max()) / (25 + float(np.sum((spot.position - ahead) ** 2))) for spot in spots]
+        return [spots[i] for i in np.argsort(weakness, kind='stable')[:MOST_LAMPS]]
 
-    def _motion(self, points: Points, camera: Floats, seconds: float) -> Float32s:
+    def _motion(self, view: View, seconds: float) -> Float32s:
         """Speed (H, W, 2) of the image in pixels per second."""
         step = 1 / 60
         later = np.linalg.inv(self._camera_pose(seconds + step)).astype(np.float32)
         speeds = np.zeros((len(self._class_of), 3), np.float32)
         for number, thing in self._moving:
-            before, after = thing.motion.poses(seconds)[0], thing.motion.poses(seconds + step)[0]
-            speeds[number] = after[:3, 3] - before[:3, 3]
-        moved = (points.position + speeds[points.instance]) @ later[:3, :3].T + later[:3, 3]
-        intrinsics = self._scene.visible
-        ahead = np.maximum(moved[:, 2], 0.05)
-        before = self._directions[points.pixel]
-        flow = np.zeros((intrinsics.height * intrinsics.width, 2), np.float32)
-        flow[points.pixel, 0] = (moved[:, 0] / ahead - before[:, 0]) * intrinsics.fx / step
-        flow[points.pixel, 1] = (moved[:, 1] / ahead - before[:, 1]) * intrinsics.fy / step
-        return flow.reshape(intrinsics.height, intrinsics.width, 2)
+            speeds[number] = (thing.motion.poses(seconds + step)[0] - thing.motion.poses(seconds)[0])[:3, 3]
+        camera = self._scene.visible
+        flow = np.zeros((camera.height * camera.width, 2), np.float32)
+        central = view.points.ray < len(flow)
+        rays = view.points.ray[central]
+        moved = (view.points.position[central] + speeds[view.points.instance[central]]) @ later[:3, :3].T + later[:3, 3]
+        ahead = np.maximum(moved[:, 2:], 0.05)
+        scale = np.array([camera.fx, camera.fy], np.float32) / np.float32(step)
+        flow[rays] = (moved[:, :2] / ahead - self._directions[rays, :2]) * scale
+        return flow.reshape(camera.height, camera.width, 2)
 
 
-def _spot(lamp: LampLight, place: Floats) -> Spot:
+def _spot(lamp: LampLight, place: Floats, shadows: bool) -> Spot:
     direction = place[:3, :3] @ np.array(lamp.direction)
     return Spot(
         (place[:3, :3] @ np.array(lamp.position) + place[:3, 3]).astype(np.float32),
@@ -217,6 +210,7 @@ def _spot(lamp: LampLight, place: Floats) -> Spot:
         np.array(lamp.colour, np.float32),
         float(np.cos(np.radians(lamp.cone))),
         lamp.reach,
+        shadows,
     )
 
 

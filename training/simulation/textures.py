@@ -1,7 +1,7 @@
 """Procedural textures: what a surface's pattern does to its colour, its shine and its warmth."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -29,6 +29,15 @@ class Look:
     emission: Float32s
     emissivity: Float32s
     heat: Float32s
+
+    def rows(self, index: npt.NDArray[np.int64]) -> 'Look':
+        """A copy of some points' looks."""
+        return Look(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def put(self, index: npt.NDArray[np.int64], part: 'Look') -> None:
+        """Store looks made with ``rows``."""
+        for field in fields(self):
+            getattr(self, field.name)[index] = getattr(part, field.name)
 
 
 def value_noise(u: Float32s, v: Float32s, cell: float, footprint: Float32s | None = None) -> Float32s:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.raycast import Float32s, World
-from ldfusion_training.simulation.shading import Points, Spot, lamp_light, smoke_thickness
+from ldfusion_training.simulation.shading import Spot, View, lamp_light
 from ldfusion_training.simulation.textures import value_noise
 
 
@@ -17,8 +17,9 @@ def sky_light(direction: Float32s, climate: Climate) -> Float32s:
     rise = np.clip(direction[:, 2], 0, 1)
     blend = (1 - rise[:, None]) ** 4
     sky = np.array(climate.zenith, np.float32) * (1 - blend) + np.array(climate.horizon, np.float32) * blend
-    sky = sky + np.float32(0.0)
-    shade = _clouds(direction, climate)
+    if climate.indoors:
+        return sky
+    shade = clouds(direction, climate)
     white = np.float32(np.mean(climate.zenith) * 1.6 + 0.25 * np.mean(climate.sun))
     sky += shade[:, None] * (white - sky)
     towards = np.clip(direction @ np.array(climate.sun_direction, np.float32), 0, 1)
@@ -27,72 +28,56 @@ def sky_light(direction: Float32s, climate: Climate) -> Float32s:
     return np.asarray(sky, np.float32)
 
 
-def _clouds(direction: Float32s, climate: Climate) -> Float32s:
-    """Cloud cover (N,), 0 to 1, on a layer far above."""
+def clouds(direction: Float32s, climate: Climate) -> Float32s:
+    """Cloud cover (N,), 0 to 1, on a layer far above, in unit directions (N, 3)."""
     height = np.maximum(direction[:, 2], 0.03)
     u, v = direction[:, 0] / height, direction[:, 1] / height
     noise = value_noise(u, v, 1.4) + 0.6 * value_noise(u, v, 0.6) + 0.3 * value_noise(u, v, 0.25)
-    return np.asarray(
-        np.clip(0.5 + 0.5 * noise + 2.4 * (climate.clouds - 0.6), 0, 1) * np.clip(direction[:, 2] * 12, 0, 1),
-        np.float32,
-    )
-
-
-def sky_emission(direction: Float32s, climate: Climate) -> Float32s:
-    """Cloud cover that the infrared camera sees too (N,)."""
-    return _clouds(direction, climate)
-
-
-@dataclass(frozen=True)
-class VisibleImage:
-    """Light on the sensor (H, W, 3), linear, and its transmission (H, W) through the air."""
-
-    light: Float32s
-    transmission: Float32s
+    cover = np.clip(0.5 + 0.5 * noise + 2.4 * (climate.clouds - 0.6), 0, 1)
+    return np.asarray(cover * np.clip(direction[:, 2] * 12, 0, 1), np.float32)
 
 
 def visible_light(
-    points: Points, directions: Float32s, origin: Float32s, sun: Float32s, spots: list[Spot], world: World,
-    climate: Climate, seconds: float, shape: tuple[int, int],
-) -> VisibleImage:  # fmt: skip
-    """Linear light (H, W, 3) that reaches the camera from the points and, where there are none, from the sky."""
-    look = points.look
-    up = points.normal[:, 2:3]
-    ambient_sky, ambient_ground = _ambient(climate)
-    irradiance = ambient_sky * (0.5 + 0.5 * up) + ambient_ground * (0.5 - 0.5 * up)
-    irradiance = irradiance + sun[:, None] * np.array(climate.sun, np.float32)
-    weakest = 0.02 * float(max(np.mean(irradiance), 0.003))
-    irradiance = irradiance + lamp_light(points, spots, world, weakest)
+    view: View, sun: Float32s, spots: list[Spot], open_sky: Float32s, world: World, climate: Climate
+) -> Float32s:
+    """Linear light (H, W, 3) that reaches the camera.
+
+    Args:
+        view: what the camera sees.
+        sun: cosine of the sun on the points (N,), 0 in shadow.
+        spots: lamps.
+        open_sky: part of the sky that the points see (N,).
+        world: for the lamps' shadows.
+        climate: light and air.
+    """
+    points, look = view.points, view.points.look
+    from_above, from_below = _ambient(climate)
+    up = 0.5 + 0.5 * points.normal[:, 2:3]
+    irradiance = from_above * (up * open_sky[:, None]) + from_below * (1 - up)
+    irradiance += sun[:, None] * np.array(climate.sun, np.float32)
+    irradiance += lamp_light(points, spots, world, weakest=0.04 * max(float(irradiance.mean()), 0.0025))
     fresnel = look.gloss + (1 - look.gloss) * (1 - points.facing) ** 5 * np.where(look.gloss > 0, 0.6, 0.04)
     colour = look.albedo * irradiance * (1 - fresnel[:, None]) + look.emission
     shiny = np.flatnonzero(look.gloss > 0.015)
-    if len(shiny):
-        view, normal = points.view[shiny], points.normal[shiny]
-        mirrored = view - 2 * np.einsum('nc,nc->n', view, normal)[:, None] * normal
-        surroundings = np.where(mirrored[:, 2:3] > 0.08, sky_light(mirrored, climate), ambient_ground * 0.8)
-        colour[shiny] += fresnel[shiny, None] * surroundings
-    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    everything = sky_light(unit, climate)
-    everything[points.pixel] = colour
-    distance = np.full(len(directions), 2000.0, np.float32)
-    distance[points.pixel] = points.distance
-    thickness = np.float32(climate.haze) * distance
-    if climate.puffs:
-        thickness = thickness + smoke_thickness(origin, unit, distance, climate.puffs, seconds)
-    transmission = np.exp(-thickness)
-    scattered = 0.6 * ambient_sky + 0.25 * np.array(climate.sun, np.float32)
-    light = everything * transmission[:, None] + scattered * (1 - transmission[:, None])
-    # Lamps light the air around them only, not all of it to the sky.
-    near = np.minimum(thickness, np.float32(climate.haze * 25) + thickness - np.float32(climate.haze) * distance)
-    light += (1 - np.exp(-near))[:, None] * _lamp_haze(spots, origin)
-    return VisibleImage(light.reshape(*shape, 3).astype(np.float32), transmission.reshape(shape))
+    mirrored = points.mirrored[shiny]
+    surroundings = np.where(mirrored[:, 2:3] > 0.08, sky_light(mirrored, climate), from_below * 0.8)
+    colour[shiny] += fresnel[shiny, None] * surroundings
+    light = np.zeros_like(view.unit)
+    light[points.ray] = colour
+    light[view.sky] = sky_light(view.unit[view.sky], climate)
+    haze = np.float32(climate.haze)
+    transmission = np.exp(-haze * np.minimum(view.distance, 2000) - view.smoke)[:, None]
+    light *= transmission
+    light += (1 - transmission) * (0.6 * from_above + 0.25 * np.array(climate.sun, np.float32))
+    # Lamps light the air around them only, not all of it up to the sky.
+    near = 1 - np.exp(-haze * np.minimum(view.distance, 25) - view.smoke)
+    light += near[:, None] * _lamp_haze(spots, view.origin)
+    return view.resolve(light)
 
 
 def _ambient(climate: Climate) -> tuple[Float32s, Float32s]:
     """Irradiance / pi from above and from below."""
     above = (0.75 * np.array(climate.zenith) + 0.35 * np.array(climate.horizon)).astype(np.float32)
-    if not climate.indoors:
-        above = above + np.float32(0.0)
     below = (0.25 * above + 0.06 * np.array(climate.sun)).astype(np.float32)
     return above, below if not climate.indoors else above * np.float32(0.7)
 
@@ -111,8 +96,8 @@ class Exposure:
     """Automatic exposure that follows the scene slowly; a gain of 1 shows white paper in full sun as white."""
 
     target: float = 0.17
-    longest: float = 60.0
-    strongest: float = 700.0
+    longest: float = 40.0
+    strongest: float = 110.0
     smoothing: float = 0.7
     gain: float | None = None
 
@@ -120,7 +105,8 @@ class Exposure:
         """The gain for this frame."""
         luminance = np.minimum(light[::4, ::4].mean(-1), np.percentile(light[::4, ::4].mean(-1), 98))
         wanted = self.target / max(float(luminance.mean()), 1e-7)
-        wanted = float(np.clip(wanted, 0.3, self.strongest))
+        # A night that is metered like a day would look like one: dark scenes are shown darker.
+        wanted = float(np.clip(wanted if wanted < 4 else 4 * (wanted / 4) ** 0.82, 0.3, self.strongest))
         self.gain = wanted if self.gain is None else self.gain**self.smoothing * wanted ** (1 - self.smoothing)
         return self.gain
 
