@@ -51,6 +51,8 @@ class FusionNetwork(nn.Module):
         self.full = nn.Conv2d(config.full_width // 2 + 4, config.full_width, 3, padding=1)
         self.head = nn.Conv2d(config.full_width, 3, 3, padding=1)
         nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, visible: Tensor, thermal: Tensor, features: list[Tensor], text: Tensor) -> Tensor:
         """Fuse.

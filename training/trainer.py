@@ -231,8 +231,11 @@ def _start(
     if not resume:
         raise InputError(f'{path}: a run is there already; add --resume to go on, or name another folder')
     content = read_checkpoint(path)
-    if content['settings'] != stage.settings:
-        different = sorted(key for key in stage.settings if content['settings'].get(key) != stage.settings[key])
+    # The trainer's settings may change, for example to train longer or more gently.
+    different = sorted(
+        key for key in stage.settings if key != 'trainer' and content['settings'].get(key) != stage.settings[key]
+    )
+    if different:
         raise InputError(f'{path}: was trained with other settings ({", ".join(different)}); name another folder')
     stage.load_state_dict(content['weights'], strict=False)
     optimizer.load_state_dict(content['optimizer'])

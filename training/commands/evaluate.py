@@ -1,12 +1,17 @@
 """``ldfusion evaluate``: measures of fused images and of depth, as tables and pictures."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import match_pairs, write_image
-from ldfusion_training.commands import Subparsers
+from ldfusion_training.commands import Subparsers, positive_number
 from ldfusion_training.tables import write_json, write_text
+
+if TYPE_CHECKING:
+    from ldfusion_training.depth_evaluation import DepthMethod
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -14,6 +19,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser('evaluate', help='measure fused images or depth')
     kinds = parser.add_subparsers(metavar='KIND', required=True)
     _add_fusion(kinds)
+    _add_depth(kinds)
 
 
 def _add_fusion(kinds: Subparsers) -> None:
@@ -57,6 +63,92 @@ def run_fusion(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         write_image(arguments.sheet, evaluation.sheet(pairs, methods))
     return 0
+
+
+def _add_depth(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        'depth',
+        help='AbsRel, SqRel, RMSE, RMSElog, SILog and the share within 1.25, 1.25^2, 1.25^3',
+        description='Measures depth against truth; files are paired by name without ending. 16-bit images hold '
+        'millimetres in predictions (as ldfusion writes them) and 1/256 metres in truth (KITTI) unless said otherwise, '
+        '.npy arrays metres. Prints the table of means.',
+    )
+    parser.add_argument('--prediction', type=Path, nargs='+', default=[], metavar='FOLDER', help='depth to measure')
+    parser.add_argument('--truth', type=Path, required=True, metavar='FOLDER', help='measured or simulated depth')
+    parser.add_argument('--prediction-units', type=positive_number, default=1000.0, metavar='N', help='units per metre')
+    parser.add_argument('--truth-units', type=positive_number, default=256.0, metavar='N', help='units per metre')
+    parser.add_argument('--only', nargs='+', metavar='NAME', help='images to measure; default: all that have truth')
+    parser.add_argument('--near', type=positive_number, default=0.001, metavar='M', help='nearest truth that counts')
+    parser.add_argument('--far', type=positive_number, default=80.0, metavar='M', help='farthest truth that counts')
+    parser.add_argument('--median-scaling', action='store_true', help='forgive a wrong scale of each image')
+    parser.add_argument(
+        '--ground-plane', type=positive_number, metavar='M', help='baseline: camera M above flat ground'
+    )
+    parser.add_argument('--wall', type=positive_number, default=20.0, metavar='M', help='where that ground ends')
+    parser.add_argument(
+        '--camera', type=Path, metavar='FILE', help='camera of the ground plane, or folder of NAME.json'
+    )
+    parser.add_argument('--mean-of', type=Path, metavar='FOLDER', help='baseline: mean of the truth in this folder')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write means and the values of each image')
+    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the tables of means and of each image')
+    parser.add_argument('--maps', type=Path, metavar='FOLDER', help='write NAME.png with depth and error of each image')
+    parser.set_defaults(run=run_depth)
+
+
+def run_depth(arguments: argparse.Namespace) -> int:
+    """Measure every prediction on every image with truth."""
+    from ldfusion_training import depth_evaluation as evaluation
+    from ldfusion_training.depth_metrics import DepthRange
+
+    limits = DepthRange(arguments.near, arguments.far)
+    truth = evaluation.open_depth_folder(arguments.truth, arguments.truth_units)
+    names = arguments.only or list(truth.files)
+    absent = [name for name in names if name not in truth.files]
+    if absent:
+        raise InputError(f'{arguments.truth}: no truth called {absent[0]}')
+    methods = _depth_baselines(arguments, names)
+    predicted = [evaluation.folder_method(folder, arguments.prediction_units, names) for folder in arguments.prediction]
+    methods += predicted
+    if not methods:
+        raise InputError('nothing to measure; give --prediction, --ground-plane or --mean-of')
+    scores = evaluation.score_methods(truth, names, methods, limits, arguments.median_scaling)
+    print(evaluation.report(scores))
+    for method in predicted:
+        _warn_of_units(method.name, evaluation.typical_ratio(truth, names[0], method))
+    if arguments.json:
+        write_json(arguments.json, evaluation.as_json(scores))
+    if arguments.markdown:
+        write_text(arguments.markdown, evaluation.report(scores, per_image=True))
+    if arguments.maps:
+        for name in names:
+            write_image(arguments.maps / f'{name}.png', evaluation.error_sheet(truth, name, methods))
+    return 0
+
+
+def _depth_baselines(arguments: argparse.Namespace, names: list[str]) -> 'list[DepthMethod]':
+    from ldfusion_training import depth_evaluation as evaluation
+
+    methods = []
+    if arguments.ground_plane:
+        if arguments.camera is None:
+            raise InputError('--ground-plane needs the camera: give --camera FILE or FOLDER')
+        methods.append(evaluation.ground_plane_method(arguments.camera, arguments.ground_plane, arguments.wall))
+    if arguments.mean_of:
+        others = evaluation.open_depth_folder(arguments.mean_of, arguments.truth_units)
+        if arguments.mean_of.resolve() == arguments.truth.resolve():
+            others = evaluation.without(others, names)
+        methods.append(evaluation.mean_map_method(others))
+    return methods
+
+
+def _warn_of_units(name: str, ratio: float) -> None:
+    """Say if a prediction is off by just the quotient of the two customary units."""
+    for wrong in (1000 / 256, 256 / 1000):
+        if abs(ratio / wrong - 1) < 0.05:
+            print(
+                f'ldfusion: {name} is {ratio:.2f} times the truth; check --prediction-units, --truth-units',
+                file=sys.stderr,
+            )
 
 
 def _folders_in(folder: Path | None) -> list[Path]:

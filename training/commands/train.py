@@ -45,15 +45,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
     """Train ``stage`` and write ``picture.png``, the recipe and the logs beside its checkpoint."""
-    from torch.utils.tensorboard import SummaryWriter
-    from tqdm import tqdm
-
     from ldfusion_models.files import write_image, written_whole
-    from ldfusion_training.trainer import train
 
     output.mkdir(parents=True, exist_ok=True)
     with written_whole(output / 'config.yaml') as temporary:
         temporary.write_text(yaml.safe_dump(plain(stage.settings), sort_keys=False))
+    try:
+        _train_with_logs(stage, config, output, resume)
+    except FloatingPointError as error:
+        raise InputError(
+            f'{output}: {error}; the last checkpoint is good: resume with a lower trainer.learning_rate'
+        ) from error
+    write_image(output / 'picture.png', stage.picture())
+    print(f'{output}: checkpoint.pt, picture.png, config.yaml and TensorBoard logs are there')
+
+
+def _train_with_logs(stage: Any, config: Any, output: Path, resume: bool) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+    from ldfusion_training.trainer import train
+
     smooth: dict[str, float] = {}
     with SummaryWriter(output / 'logs') as writer, tqdm(total=config.steps, unit='step') as bar:
         for report in train(stage, config, output, resume):
@@ -65,8 +77,6 @@ def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
                 writer.add_scalar('learning_rate', report.learning_rate, report.step)
                 for name, value in smooth.items():
                     writer.add_scalar(name, value, report.step)
-    write_image(output / 'picture.png', stage.picture())
-    print(f'{output}: checkpoint.pt, picture.png, config.yaml and TensorBoard logs are there')
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

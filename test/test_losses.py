@@ -1,0 +1,97 @@
+"""Losses against values worked out by hand and gradients against finite differences."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip('torch')
+
+from ldfusion_training import losses  # noqa: E402
+
+
+def random_images(channels: int, size: int = 9, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(10 * channels + seed)
+    return torch.rand(2, channels, size, size, dtype=torch.float64, generator=generator)
+
+
+def test_silog_is_the_variance_of_the_log_error() -> None:
+    truth = torch.tensor([1.0, 2.0, 4.0, math.nan]).reshape(1, 1, 2, 2)
+    predicted = torch.tensor([math.log(2.0), math.log(2.0), math.log(2.0), 9.0]).reshape(1, 1, 2, 2)
+    error = [math.log(2.0), 0.0, -math.log(2.0)]
+    mean_square, mean = sum(e * e for e in error) / 3, sum(error) / 3
+    assert float(losses.silog(predicted, truth)) == pytest.approx(mean_square - mean**2, abs=1e-6)
+
+
+def test_silog_as_printed_is_blind_to_scale_and_with_less_variance_weight_it_is_not() -> None:
+    truth = torch.tensor([1.0, 3.0, 7.0, 20.0]).reshape(1, 1, 2, 2)
+    twice = truth.log() + math.log(2.0)
+    assert float(losses.silog(twice, truth)) == pytest.approx(0.0, abs=1e-6)
+    assert float(losses.silog(twice, truth, 0.85)) == pytest.approx(0.15 * math.log(2.0) ** 2, rel=1e-4)
+
+
+def test_silog_of_an_image_without_truth_is_zero_and_does_not_dilute_the_others() -> None:
+    truth = torch.tensor([1.0, 2.0]).reshape(1, 1, 1, 2)
+    predicted = torch.zeros(1, 1, 1, 2)
+    alone = losses.silog(predicted, truth)
+    unknown = torch.full_like(truth, math.nan)
+    both = losses.silog(torch.cat([predicted, predicted]), torch.cat([truth, unknown]))
+    assert float(both) == pytest.approx(float(alone))
+    assert float(losses.silog(predicted, unknown)) == 0.0
+
+
+def test_intensity_is_the_distance_to_the_brighter_source() -> None:
+    visible = torch.tensor([0.2, 0.9]).reshape(1, 1, 1, 2).expand(1, 3, 1, 2)
+    thermal = torch.tensor([0.5, 0.1]).reshape(1, 1, 1, 2)
+    fused = torch.full((1, 3, 1, 2), 0.4)
+    assert float(losses.multi_channel_intensity(fused, visible, thermal)) == pytest.approx(3 * (0.1 + 0.5) / 2)
+
+
+def test_gradient_of_a_ramp_is_eight_times_its_slope() -> None:
+    ramp = (0.01 * torch.arange(9.0)).expand(1, 3, 9, 9)
+    flat, thermal = torch.zeros(1, 3, 9, 9), torch.zeros(1, 1, 9, 9)
+    # Sobel of a ramp of slope s is 8 s inside and 4 s in the first and the last column (repeated border).
+    expected = 3 * 0.01 * (7 * 8 + 2 * 4) / 9
+    assert float(losses.multi_channel_gradient(flat, ramp, thermal)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.multi_channel_gradient(ramp, ramp, thermal)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_only_the_signed_gradient_sees_a_reversed_edge() -> None:
+    ramp = (0.01 * torch.arange(9.0)).expand(1, 3, 9, 9)
+    thermal = torch.zeros(1, 1, 9, 9)
+    assert float(losses.multi_channel_gradient(ramp.flip(-1), ramp, thermal)) == pytest.approx(0.0, abs=1e-6)
+    assert float(losses.signed_gradient(ramp.flip(-1), ramp, thermal)) > 0.1
+    assert float(losses.signed_gradient(ramp, ramp, thermal)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_complement_is_zero_for_the_sum_of_the_sources() -> None:
+    visible, thermal = random_images(1), random_images(1).flip(-1)
+    assert float(losses.correlation_of_differences(visible + thermal, visible, thermal)) == pytest.approx(0, abs=1e-4)
+
+
+def test_similarity_of_an_image_with_itself_is_one() -> None:
+    image = random_images(1, 16)
+    torch.testing.assert_close(losses.structural_similarity(image, image), torch.ones_like(image))
+
+
+def test_chroma_error_ignores_a_lift_of_all_channels() -> None:
+    visible = random_images(3)
+    assert float(losses.chroma_error(visible + 0.1, visible)) == pytest.approx(0.0, abs=1e-6)
+    tinted = visible + torch.tensor([0.1, 0.0, 0.0]).reshape(1, 3, 1, 1)
+    assert float(losses.chroma_error(tinted, visible)) == pytest.approx(0.5 * 0.1 * (0.299 * 0.564 + 0.701 * 0.713))
+
+
+@pytest.mark.parametrize(
+    'loss',
+    [
+        losses.multi_channel_intensity,
+        losses.multi_channel_gradient,
+        losses.signed_gradient,
+        lambda fused, visible, thermal: losses.correlation_of_differences(fused[:, :1], visible[:, :1], thermal),
+        lambda fused, visible, thermal: losses.structural_similarity(fused, visible).mean(),
+        lambda fused, visible, thermal: losses.silog(fused[:, :1], thermal + 1.0, 0.85),
+        lambda fused, visible, thermal: losses.log_gradient(fused[:, :1], thermal + 1.0),
+    ],
+)
+def test_gradients_are_those_of_finite_differences(loss: object) -> None:
+    visible, thermal, fused = random_images(3), random_images(1), random_images(3, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda image: loss(image, visible, thermal), (fused,), eps=1e-6, atol=1e-5)
