@@ -5,9 +5,23 @@ import numpy as np
 from ldfusion_training.simulation import surroundings as around
 from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.meshes import box, cylinder, ellipsoid, floor, joined, loft, pose, rod
-from ldfusion_training.simulation.parts import METAL, RUBBER, Random, car, pick, seated, truck
+from ldfusion_training.simulation.people import seated
 from ldfusion_training.simulation.routes import Layout, Route, draw_route, draw_walker
-from ldfusion_training.simulation.things import Colour, Glide, LampLight, Pattern, Piece, Still, Surface, Thing
+from ldfusion_training.simulation.things import (
+    METAL,
+    RUBBER,
+    Colour,
+    Glide,
+    LampLight,
+    Pattern,
+    Piece,
+    Random,
+    Still,
+    Surface,
+    Thing,
+    pick,
+)
+from ldfusion_training.simulation.vehicles import car, truck
 
 LAMPS_BURNING = {'day': 0.95, 'dusk': 0.3, 'night': 0.05}
 """Part of the lamps that burn in a lit, a dim and a dark hall."""

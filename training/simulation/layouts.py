@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from ldfusion_training.simulation import indoors, outdoors
 from ldfusion_training.simulation.climate import Climate
-from ldfusion_training.simulation.parts import Random
 from ldfusion_training.simulation.routes import Layout
+from ldfusion_training.simulation.things import Random
 
 LAYOUTS: dict[str, Callable[[Random, Climate, float], Layout]] = {
     'street': outdoors.street,

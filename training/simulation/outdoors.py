@@ -5,9 +5,10 @@ import numpy as np
 from ldfusion_training.simulation import surroundings as around
 from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.meshes import pose
-from ldfusion_training.simulation.parts import Random, bicycle, car, person, rider, truck
+from ldfusion_training.simulation.people import person
 from ldfusion_training.simulation.routes import Layout, Route, draw_route, draw_walker
-from ldfusion_training.simulation.things import Glide, Pattern, Still, Surface, Thing
+from ldfusion_training.simulation.things import Glide, Pattern, Random, Still, Surface, Thing
+from ldfusion_training.simulation.vehicles import bicycle, car, rider, truck
 
 
 def street(random: Random, climate: Climate, seconds: float) -> Layout:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ldfusion_training.simulation.climate import Climate
-from ldfusion_training.simulation.parts import Random, person
-from ldfusion_training.simulation.things import LampLight, Thing
+from ldfusion_training.simulation.people import person
+from ldfusion_training.simulation.things import LampLight, Random, Thing
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ import numpy as np
 
 from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.meshes import Mesh, box, cylinder, ellipsoid, floor, joined, pose, quads, rod
-from ldfusion_training.simulation.parts import METAL, Random, pick
-from ldfusion_training.simulation.things import LampLight, Pattern, Piece, Still, Surface, Thing
+from ldfusion_training.simulation.things import METAL, LampLight, Pattern, Piece, Random, Still, Surface, Thing, pick
 
 ASPHALT = Surface((0.09, 0.09, 0.092), Pattern.ASPHALT, emissivity=0.95, solar=22.0, cooling=1.0, heat=1.0)
 PAVING = Surface((0.28, 0.27, 0.25), Pattern.PAVERS, (0.5, 0.5, 0.0, 0.0), solar=16.0, cooling=1.5, heat=0.5)
@@ -94,7 +93,7 @@ def street_lamp(random: Random, climate: Climate, x: float, y: float, towards: f
     )  # fmt: skip
     head = box((0.3, 0.7, 0.12), (0, towards * (arm + 0.2), height + 0.24))
     pane = box((0.24, 0.6, 0.03), (0, towards * (arm + 0.2), height + 0.17))
-    on = climate.lamps_on and not climate.light == 'day' and random.random() < 0.92
+    on = climate.lamps_on and climate.light != "day" and random.random() < 0.92
     colour = ((1.0, 0.62, 0.25), (1.0, 0.86, 0.68), (0.85, 0.93, 1.0))[random.integers(3)]
     power = random.uniform(0.8, 1.6) * height**2 / 36
     lamp = LampLight(

@@ -17,6 +17,7 @@ CLASSES = (
 )  # fmt: skip
 """Names of class ids; 0 is where no ray hits."""
 
+Random = np.random.Generator
 Colour = tuple[float, float, float]
 
 
@@ -152,3 +153,16 @@ class Thing:
     def moves(self) -> bool:
         """Whether its pieces have to be placed anew for every frame."""
         return not isinstance(self.motion, Still)
+
+
+GLASS = Surface((0.02, 0.025, 0.025), gloss=0.12, emissivity=0.84, heat=0.5, solar=4.0, cooling=2.5)
+RUBBER = Surface((0.015, 0.015, 0.015), heat=0.0, solar=6.0, cooling=0.0)
+METAL = Surface((0.35, 0.35, 0.36), gloss=0.3, emissivity=0.6, solar=8.0)
+
+
+def pick(random: Random, choices: tuple[Colour, ...]) -> Colour:
+    """One of the colours, a little varied."""
+    red, green, blue = np.clip(
+        np.array(choices[random.integers(len(choices))]) * random.uniform(0.75, 1.25), 0.01, 0.9
+    ).round(4)
+    return float(red), float(green), float(blue)
