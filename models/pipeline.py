@@ -138,11 +138,9 @@ class DepthEstimator:
 
 def as_grey8(thermal: AnyImage, gain: GainControl) -> npt.NDArray[np.uint8]:
     """Thermal image of 8 or 16 bits, one or three channels, to grey (H, W) uint8; 16 bits go through ``gain``."""
-    if thermal.ndim == 3 and thermal.shape[2] == 1:
-        thermal = thermal[..., 0]
-    if thermal.ndim == 3:
-        thermal = cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
     _check(thermal, 'thermal')
+    if thermal.ndim == 3:
+        thermal = thermal[..., 0] if thermal.shape[2] == 1 else cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
     return gain(thermal) if thermal.dtype == np.uint16 else np.ascontiguousarray(thermal, np.uint8)
 
 
