@@ -77,13 +77,20 @@ class BagWriter:
         self._stack.__exit__(kind, error, trace)
 
     def write_image(
-        self, topic: str, stamp_ns: int, frame_id: str, image: npt.NDArray[Any], encoding: str | None = None
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        image: npt.NDArray[Any],
+        encoding: str | None = None,
+        log_ns: int | None = None,
     ) -> None:
         """Write an Image.
 
         Args:
             image: (H, W, 3) RGB uint8, or (H, W) uint8, uint16 or float32.
             encoding: its name; None for rgb8, mono8, mono16 or 32FC1 by shape and type.
+            log_ns: when it was recorded; None for its stamp.
 
         Raises:
             InputError: another shape or type.
@@ -97,7 +104,7 @@ class BagWriter:
             step=image.itemsize * image[0].size,
             data=np.ascontiguousarray(image).reshape(-1).view(np.uint8),
         )
-        self._write(topic, message, stamp_ns)
+        self.write(topic, message, stamp_ns if log_ns is None else log_ns)
 
     def write_camera_info(
         self,
@@ -125,15 +132,16 @@ class BagWriter:
             binning_y=0,
             roi=region,
         )
-        self._write(topic, message, stamp_ns)
+        self.write(topic, message, stamp_ns)
 
     def write_transforms(self, stamp_ns: int, transforms: Collection[Transform], static: bool = False) -> None:
         """Write to ``/tf``, or to the latched ``/tf_static``."""
         message = TYPES.types[TRANSFORMS](transforms=[_stamped(stamp_ns, transform) for transform in transforms])
         topic, qos = ('/tf_static', _qos(latched=True)) if static else ('/tf', _qos())
-        self._write(topic, message, stamp_ns, qos)
+        self.write(topic, message, stamp_ns, qos)
 
-    def _write(self, topic: str, message: Any, log_ns: int, qos: Qos | None = None) -> None:
+    def write(self, topic: str, message: Any, log_ns: int, qos: Qos | None = None) -> None:
+        """Write any message that is made from ``TYPES``."""
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
                 topic, message.__msgtype__, typestore=TYPES, offered_qos_profiles=[qos or _qos()]
@@ -214,6 +222,16 @@ def topics_of(bag: Path) -> dict[str, str]:
     """
     with _opened(bag) as reader:
         return {connection.topic: connection.msgtype for connection in reader.connections}
+
+
+def duration_of(bag: Path) -> float:
+    """Seconds from a recording's first message to its last.
+
+    Raises:
+        InputError: no such recording, or it can't be read.
+    """
+    with _opened(bag) as reader:
+        return max(0, reader.duration) / SECOND
 
 
 def read_bag(bag: Path, topics: Collection[str] | None = None) -> Iterator[Record]:
