@@ -71,6 +71,16 @@ def record_pairs(pairs: Iterable[tuple[Path, Path]], recording: Path, config: Re
                 bag.write_image(f'/{camera}/image_raw', stamp_ns, frame_id, image)
 
 
+def common_size(pairs: Iterable[tuple[Path, Path]]) -> tuple[int, int] | None:
+    """A size that all visible images can be brought to without enlarging; None if they are equal already.
+
+    Raises:
+        InputError: an image can't be read.
+    """
+    sizes = {read_image(visible).shape[1::-1] for visible, _ in pairs}
+    return None if len(sizes) == 1 else (min(width for width, _ in sizes), min(height for _, height in sizes))
+
+
 def rig_transforms() -> list[Transform]:
     """Both cameras at the origin of ``base_link``, looking ahead: aligned images have no baseline."""
     return [Transform('base_link', f'{camera}_optical_frame', BODY_T_OPTICAL) for camera in CAMERAS]

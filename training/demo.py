@@ -1,0 +1,164 @@
+"""The whole way of a frame over real ROS 2: replay a recording to ``fusion_node``, record and judge what comes out."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import write_image, written_whole
+from ldfusion_training.bags import COMPRESSED_IMAGE, IMAGE, duration_of, topics_of
+from ldfusion_training.demo_report import DIAGNOSTICS, OUTPUTS, Streams, make_report, make_sheet
+from ldfusion_training.processes import Child, Usage, find_executable
+
+NODE = 'fusion_node'
+START_SECONDS = 60.0
+# The last frames are still on their way, and diagnostics come once per second, when the replay has ended.
+SETTLE_SECONDS = 3.0
+FIRST_DOMAIN, DOMAINS = 30, 70
+CAMERA_WORDS = {
+    'visible': ('visible', 'rgb', 'color', 'colour'),
+    'thermal': ('thermal', 'infrared', 'lwir', '/ir/', 'flir'),
+}
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Settings of a demo run.
+
+    Attributes:
+        recording: rosbag2 recording to replay.
+        output: folder for the results.
+        streams: image topics of the recording; None finds them.
+        engine: of the fusion node.
+        rate: speed of the replay; 1 is as recorded.
+    """
+
+    recording: Path
+    output: Path
+    streams: Streams | None = None
+    engine: str = 'auto'
+    rate: float = 1.0
+
+
+def run_demo(config: DemoConfig) -> dict[str, Any]:
+    """Replay, record, and write ``report.json``, ``contact_sheet.png`` and the recording ``outputs``.
+
+    Returns:
+        the report.
+
+    Raises:
+        InputError: the recording has no such images, a program does not start, or no fused image arrived.
+    """
+    streams = config.streams or find_streams(config.recording)
+    outputs, publish_log = config.output / 'outputs', config.output / 'logs' / 'published.jsonl'
+    shutil.rmtree(outputs, ignore_errors=True)
+    load = replay_through_node(config, streams, outputs, publish_log)
+    report = {'recording': str(config.recording), **make_report(publish_log, outputs, streams), 'node': load}
+    if not report['frames_out']['fused']:
+        print((config.output / 'logs' / f'{NODE}.log').read_text(errors='replace')[-2000:])
+        raise InputError(f'{config.recording}: no fused image came of it; what {NODE} said is above')
+    write_image(config.output / 'contact_sheet.png', make_sheet(config.recording, outputs, streams))
+    with written_whole(config.output / 'report.json') as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + '\n')
+    return report
+
+
+def find_streams(recording: Path) -> Streams:
+    """The visible and the thermal image topic of a recording, by their names.
+
+    Raises:
+        InputError: there is not exactly one of each.
+    """
+    images = sorted(topic for topic, kind in topics_of(recording).items() if kind in (IMAGE, COMPRESSED_IMAGE))
+    found = {}
+    for camera, words in CAMERA_WORDS.items():
+        names = [topic for topic in images if any(word in topic.lower() for word in words)]
+        if len(names) != 1:
+            raise InputError(
+                f'{recording}: its image topics are {", ".join(images) or "none"}; '
+                f'name the {camera} one with --{camera}-topic'
+            )
+        found[camera] = names[0]
+    return Streams(**found)
+
+
+def replay_through_node(config: DemoConfig, streams: Streams, outputs: Path, publish_log: Path) -> dict[str, float]:
+    """Run node, recorder and replay as processes of their own; returns the node's load during the replay."""
+    wanted = {streams.visible, streams.thermal, *camera_infos(streams).values(), '/tf', '/tf_static'}
+    topics = sorted(wanted & topics_of(config.recording).keys())
+    with ExitStack() as stack:
+        node = stack.enter_context(_start(config, NODE, *node_arguments(config, streams)))
+        _wait_until_says(node, 'active')
+        recorder = stack.enter_context(_start(config, 'record', outputs, *OUTPUTS.values(), DIAGNOSTICS))
+        for topic in OUTPUTS.values():
+            _wait_until_says(recorder, f'recording {topic}')
+        options = ['--rate', config.rate, '--wait-for-subscribers', '--publish-log', publish_log, '--topics', *topics]
+        replay = stack.enter_context(_start(config, 'replay', config.recording, *options))
+        before, start = node.usage(), time.monotonic()
+        _show_progress(replay, duration_of(config.recording) / config.rate, (node, recorder))
+        time.sleep(SETTLE_SECONDS)
+        return _load(before, node.usage(), time.monotonic() - start)
+
+
+def camera_infos(streams: Streams) -> dict[str, str]:
+    """The camera_info topic beside each image topic, by the usual naming."""
+    topics = {'visible': streams.visible, 'thermal': streams.thermal}
+    return {
+        camera: topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+        for camera, topic in topics.items()
+    }
+
+
+def node_arguments(config: DemoConfig, streams: Streams) -> list[str]:
+    """Remapped inputs and parameters of the fusion node."""
+    arguments = ['--ros-args', '-p', f'engine:={config.engine}']
+    infos = camera_infos(streams)
+    for camera, topic in (('visible', streams.visible), ('thermal', streams.thermal)):
+        transport = 'compressed' if topic.endswith('/compressed') else 'raw'
+        arguments += ['-p', f'{camera}_transport:={transport}']
+        arguments += ['-r', f'{camera}/image_raw:={topic.removesuffix("/compressed")}']
+        arguments += ['-r', f'{camera}/camera_info:={infos[camera]}']
+    return arguments
+
+
+def _start(config: DemoConfig, name: str, *arguments: object) -> Child:
+    # A domain of its own keeps other ROS programs on this machine and network out.
+    environment = {
+        'ROS_DOMAIN_ID': str(FIRST_DOMAIN + os.getpid() % DOMAINS),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    }
+    command = [find_executable(name), *(str(argument) for argument in arguments)]
+    return Child(name, command, config.output / 'logs' / f'{name}.log', environment)
+
+
+def _wait_until_says(child: Child, words: str) -> None:
+    if not child.wait_for(words, START_SECONDS):
+        raise InputError(f'{child.name} did not start; see {child.log}')
+
+
+def _show_progress(replay: Child, seconds: float, others: Sequence[Child]) -> None:
+    start = time.monotonic()
+    with tqdm(total=round(seconds, 1), unit='s', desc='replay', disable=None) as bar:
+        while replay.is_running:
+            for child in others:
+                if not child.is_running:
+                    raise InputError(f'{child.name} ended during the replay; see {child.log}')
+            replay.wait(0.2)
+            bar.update(min(round(time.monotonic() - start, 1), bar.total) - bar.n)
+    if replay.wait(0) != 0:
+        raise InputError(f'replay failed: {replay.last_lines(1)}')
+
+
+def _load(before: Usage, after: Usage, seconds: float) -> dict[str, float]:
+    return {
+        'cpu_percent': round(100 * (after.cpu_seconds - before.cpu_seconds) / seconds, 1),
+        'peak_memory_mb': round(after.peak_megabytes, 1),
+    }
