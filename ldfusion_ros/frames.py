@@ -15,7 +15,7 @@ from ldfusion_models.pairing import Synchroniser
 from ldfusion_models.pipeline import AnyImage, as_rgb8
 from ldfusion_models.thermal import GainControl
 from ldfusion_ros.conversions import image_from_compressed, image_from_message
-from ldfusion_ros.parameters import FusionParameters
+from ldfusion_ros.fusion_parameters import FusionParameters
 
 CELSIUS_ZERO = 273.15
 OFFSETS_KEPT = 50

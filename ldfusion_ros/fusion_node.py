@@ -26,6 +26,7 @@ from ldfusion_ros.calibrations import Calibrations
 from ldfusion_ros.conversions import embedding_from_message
 from ldfusion_ros.diagnostics import Announcer, Statistics, make_status
 from ldfusion_ros.frames import BadFrameError, Decoder, Job, Streams, heat_of
+from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.health import Condition, assess
 from ldfusion_ros.inputs import Inputs, latched, sensor_data
 from ldfusion_ros.lifecycle import ManagedNode, run
@@ -46,8 +47,6 @@ class FusionNode(ManagedNode):
             InputError: a parameter that does not exist, or a value that can't be.
         """
         super().__init__(node_name, **kwargs)
-        parameters.declare(self)
-        self.parameters = parameters.read(self)
         self._statistics = Statistics()
         self._announcer = Announcer(lambda words: self.get_logger().warning(words))
         self._calibrations = Calibrations(self._announcer)
@@ -58,6 +57,8 @@ class FusionNode(ManagedNode):
         self._text: npt.NDArray[np.float32] | None = None
         self._problem = ''
         self._failures = 0
+        parameters.declare(self, FusionParameters)
+        self.parameters = parameters.read(self, FusionParameters)
         self._forget_streams()
         self._restart_soon = self.create_guard_condition(self.restart)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -86,6 +87,12 @@ class FusionNode(ManagedNode):
             on_info = partial(self._on_camera_info, camera)
             self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
         self._inputs.subscribe(Float32MultiArray, '~/text_embedding', self._on_text, latched())
+        if self._pipeline:
+            engine = self._pipeline.engine
+            self.get_logger().info(f'active: {engine.name} on {engine.device}, weights {engine.info.weights_id}')
+        assert self._pipeline is not None
+        engine = self._pipeline.engine
+        self.get_logger().info(f'active: {engine.name} on {engine.device}, weights {engine.info.weights_id}')
 
     def stop(self) -> None:
         """Unsubscribe, finish the frame in hand and end the worker."""
@@ -187,9 +194,11 @@ class FusionNode(ManagedNode):
             self._restart_soon.trigger()
 
     def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
-        result = parameters.check_change(changes, self.is_configured)
+        result = parameters.check_change(FusionParameters, changes, self.is_configured)
         if result.successful:
-            known = {change.name: change.value for change in changes if change.name in parameters.meanings()}
+            known = {
+                change.name: change.value for change in changes if change.name in parameters.meanings(FusionParameters)
+            }
             self.parameters = replace(self.parameters, **known)
             self._streams.adjust(self.parameters)
         return result

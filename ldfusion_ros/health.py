@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ldfusion_ros.diagnostics import Findings, Report
-from ldfusion_ros.parameters import FusionParameters
+from ldfusion_ros.fusion_parameters import FusionParameters
 
 # Causes that come with cameras of different rates and say nothing bad.
 HARMLESS = ('visible_unpaired', 'thermal_unpaired')

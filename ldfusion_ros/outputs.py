@@ -17,8 +17,8 @@ from ldfusion_models.files import depth_to_millimetres
 from ldfusion_ros.clouds import CloudBuilder, within_range, without_flying_points
 from ldfusion_ros.conversions import camera_info_from_intrinsics, fill_image, scaled_camera_info
 from ldfusion_ros.diagnostics import Statistics
+from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.inputs import OVERRIDABLE
-from ldfusion_ros.parameters import FusionParameters
 
 # A frame counts as due this early, so that a rate just below the cameras' does not lose every second frame.
 RATE_SLACK = 0.9
