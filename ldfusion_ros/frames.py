@@ -69,6 +69,8 @@ class Streams:
         self._degraded_after = parameters.degraded_after
         now = time.monotonic()
         self._last_s = {'visible': now, 'thermal': now}
+        # When each camera began to send without a pause.
+        self._begun_s = {'visible': now, 'thermal': now}
         self._last_ns: dict[str, int] = {}
         self._offsets_ns: deque[int] = deque(maxlen=OFFSETS_KEPT)
         self._told: dict[str, int] = {}
@@ -77,9 +79,11 @@ class Streams:
         """Take a message of the ``visible`` or ``thermal`` camera; returns what can be fused now, oldest first."""
         received = Received(message, time.monotonic())
         stamp_ns = nanoseconds(message.header.stamp)
+        if received.arrived_s - self._last_s[camera] > self._degraded_after:
+            self._begun_s[camera] = received.arrived_s
         self._last_s[camera] = received.arrived_s
         self._last_ns[camera] = stamp_ns
-        if self._is_lost('thermal' if camera == 'visible' else 'visible'):
+        if self._is_alone(camera, received.arrived_s):
             return [Job(received, None) if camera == 'visible' else Job(None, received)]
         synchroniser = self._synchroniser
         pairs = (synchroniser.add_visible if camera == 'visible' else synchroniser.add_thermal)(stamp_ns, received)
@@ -115,8 +119,10 @@ class Streams:
             self._last_ns['thermal'] - self._last_ns['visible']
         ) / 1e9 + self._synchroniser.config.clock_offset_ns / 1e9
 
-    def _is_lost(self, camera: str) -> bool:
-        return 0 < self._degraded_after < self.silence(camera)
+    def _is_alone(self, camera: str, now: float) -> bool:
+        """Whether the other camera has sent nothing for too long; after a pause of both, either may come first."""
+        other = 'thermal' if camera == 'visible' else 'visible'
+        return 0 < self._degraded_after < now - max(self._last_s[other], self._begun_s[camera])
 
 
 class BadFrameError(InputError):
