@@ -12,6 +12,7 @@ DATASET/scene_00000/scene.json  kind, light, weather, cameras, thermal_T_visible
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image, written_whole
 from ldfusion_training.simulation.config import SimulationConfig
 from ldfusion_training.simulation.infrared import KELVIN_PER_COUNT
+from ldfusion_training.simulation.recording import record_scene
 from ldfusion_training.simulation.scene import Frame, Rig, Scene, draw_scene
 from ldfusion_training.simulation.things import CLASSES
 
 FORMAT = 'ldfusion-simulation'
+RECORDINGS = 'ldfusion-simulation-recordings'
 VERSION = 1
 
 
@@ -44,20 +47,37 @@ def write_dataset(
     Raises:
         InputError: the folder holds something else, or can't be written (disk full, no permission).
     """
-    claim(output, config)
+    claim(output, config, FORMAT)
     for index in range(config.scenes):
         folder = output / f'scene_{index:05d}'
         if not (folder / 'scene.json').exists():
-            try:
+            with _room_for(folder):
                 write_scene(config, draw_scene(config, index), folder, progress)
-            except OSError as error:
-                raise InputError(
-                    f'{folder}: cannot be written ({error.strerror}); free space and rerun to go on'
-                ) from error
         yield folder
 
 
-def claim(output: Path, config: SimulationConfig) -> None:
+def write_recordings(
+    config: SimulationConfig, output: Path, progress: Callable[[Frame], None] | None = None
+) -> Iterator[Path]:
+    """The same as rosbag2 recordings, one for each scene: ``OUTPUT/scene_00000`` and so on."""
+    claim(output, config, RECORDINGS)
+    for index in range(config.scenes):
+        recording = output / f'scene_{index:05d}'
+        if not recording.exists():
+            with _room_for(recording):
+                record_scene(config, index, recording, progress)
+        yield recording
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written ({error.strerror}); free space and rerun to go on') from error
+
+
+def claim(output: Path, config: SimulationConfig, form: str) -> None:
     """Make the folder this run's own, or check that it already is.
 
     Raises:
@@ -65,7 +85,7 @@ def claim(output: Path, config: SimulationConfig) -> None:
     """
     header = output / 'dataset.yaml'
     settings = json.loads(json.dumps(asdict(config)))
-    wanted = {'format': FORMAT, 'version': VERSION, 'seed': config.seed, 'settings': settings}
+    wanted = {'format': form, 'version': VERSION, 'seed': config.seed, 'settings': settings}
     if header.is_file():
         found = _read_header(header)
         if _but_scenes(found) != _but_scenes(wanted):

@@ -17,7 +17,7 @@ from ldfusion_training.simulation.layouts import LAYOUTS
 from ldfusion_training.simulation.meshes import Floats
 from ldfusion_training.simulation.raycast import Float32s, SurfaceTable, World, placed
 from ldfusion_training.simulation.routes import Layout, Route
-from ldfusion_training.simulation.shading import Spot, View, look, openness, sun_on
+from ldfusion_training.simulation.shading import Spot, View, look, openness, sun_on, turned
 from ldfusion_training.simulation.things import CLASSES, LampLight
 from ldfusion_training.simulation.visible import Exposure, photograph, visible_light
 
@@ -25,7 +25,7 @@ EPOCH_NS = 1_700_000_000 * 10**9
 """Stamp of the first frame of scene 0; every scene starts a day after the one before."""
 OPTICAL_T_BODY = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
 """Points in a body frame (x forward, z up) to the optical frame (z forward) at the same place."""
-MOST_LAMPS = 12
+MOST_LAMPS = 10
 WEATHER_WEIGHTS = {'clear': 0.45, 'overcast': 0.2, 'fog': 0.1, 'smoke': 0.25}
 
 
@@ -110,7 +110,8 @@ class Rig:
     """Cameras that go through a scene and record it."""
 
     def __init__(self, config: SimulationConfig, scene: Scene) -> None:
-        self._config, self._scene = config, scene
+        self.scene = scene
+        self._config = config
         self._random = np.random.default_rng([config.seed, 3, scene.index])
         numbered = list(enumerate(scene.layout.things, start=1))
         self._table = SurfaceTable()
@@ -129,10 +130,11 @@ class Rig:
     def frames(self) -> Iterator[Frame]:
         """Frames at the configured rate."""
         for index in range(self._config.frames):
-            yield self._frame(index)
+            yield self.frame(index)
 
-    def _frame(self, index: int) -> Frame:
-        scene, climate = self._scene, self._scene.climate
+    def frame(self, index: int) -> Frame:
+        """The frame of that number. Exposure, gain and sensor go on from the frame asked for before."""
+        scene, climate = self.scene, self.scene.climate
         seconds = index / self._config.rate_hz
         self._world.place(placed(self._moving, seconds, self._table))
         camera = self._camera_pose(seconds)
@@ -168,15 +170,15 @@ class Rig:
 
     def _look(self, camera: Floats, pixel_rays: Float32s, intrinsics: Intrinsics, seconds: float) -> View:
         shape = intrinsics.height, intrinsics.width
-        return look(camera, pixel_rays, shape, self._world, self._table, self._scene.climate, seconds)
+        return look(camera, pixel_rays, shape, self._world, self._table, self.scene.climate, seconds)
 
     def _camera_pose(self, seconds: float) -> Floats:
-        return camera_pose(self._scene.layout.route, seconds, self._sway_phase)
+        return camera_pose(self.scene.layout.route, seconds, self._sway_phase)
 
     def _spots(self, camera: Floats, seconds: float) -> list[Spot]:
         """The lamps that matter most to what lies ahead, strongest first."""
-        spots = [_spot(lamp, camera @ OPTICAL_T_BODY, shadows=False) for lamp in self._scene.layout.route.lamps]
-        for thing in self._scene.layout.things:
+        spots = [_spot(lamp, camera @ OPTICAL_T_BODY, shadows=False) for lamp in self.scene.layout.route.lamps]
+        for thing in self.scene.layout.things:
             if thing.lamps:
                 place = thing.motion.poses(seconds)[0]
                 spots += [_spot(lamp, place, shadows=True) for lamp in thing.lamps]
@@ -191,11 +193,11 @@ class Rig:
         speeds = np.zeros((len(self._class_of), 3), np.float32)
         for number, thing in self._moving:
             speeds[number] = (thing.motion.poses(seconds + step)[0] - thing.motion.poses(seconds)[0])[:3, 3]
-        camera = self._scene.visible
+        camera = self.scene.visible
         flow = np.zeros((camera.height * camera.width, 2), np.float32)
-        central = view.points.ray < len(flow)
-        rays = view.points.ray[central]
-        moved = (view.points.position[central] + speeds[view.points.instance[central]]) @ later[:3, :3].T + later[:3, 3]
+        points, count = view.points, view.central
+        rays = points.ray[:count]
+        moved = turned(points.position[:count] + speeds[points.instance[:count]], later[:3, :3]) + later[:3, 3]
         ahead = np.maximum(moved[:, 2:], 0.05)
         scale = np.array([camera.fx, camera.fy], np.float32) / np.float32(step)
         flow[rays] = (moved[:, :2] / ahead - self._directions[rays, :2]) * scale

@@ -56,6 +56,7 @@ class View:
         distance: (R,) metres to what was met; infinite for the sky.
         smoke: (R,) optical thickness of smoke for visible light.
         edges: (E,) pixels with further rays, in the order of EDGE_RAYS.
+        central: number of points, the first ones, that belong to rays through pixel centres.
     """
 
     shape: tuple[int, int]
@@ -66,6 +67,7 @@ class View:
     distance: Float32s
     smoke: Float32s
     edges: Indices
+    central: int
 
     def resolve(self, values: Float32s) -> Float32s:
         """Values (R, ...) of rays to an image (H, W, ...): pixels on edges take the mean of their rays."""
@@ -84,10 +86,10 @@ class View:
     def truth(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
         """Depth (H, W) in metres, NaN for the sky, and instance ids (H, W), both of the pixels' centres."""
         pixels = self.shape[0] * self.shape[1]
-        central = self.points.ray < pixels
-        rays = self.points.ray[central]
+        rays = self.points.ray[: self.central]
         depth, instance = np.full(pixels, np.nan, np.float32), np.zeros(pixels, np.uint16)
-        depth[rays], instance[rays] = self.points.depth[central], self.points.instance[central]
+        depth[rays] = self.points.depth[: self.central]
+        instance[rays] = self.points.instance[: self.central]
         return depth.reshape(self.shape), instance.reshape(self.shape)
 
 
@@ -109,15 +111,15 @@ def look(
         world, table: what there is.
         climate, seconds: for the smoke.
     """
-    rotation = camera[:3, :3].T.astype(np.float32)
+    rotation = camera[:3, :3].astype(np.float32)
     origin = camera[:3, 3].astype(np.float32)
-    directions = pixel_rays @ rotation
+    directions = turned(pixel_rays, rotation)
     hits = world.cast(np.broadcast_to(origin, directions.shape).copy(), directions)
-    edges = _edges(hits, shape)
+    edges, central = _edges(hits, shape), len(hits.ray)
     if len(edges):
         pixel = float(pixel_rays[1, 0] - pixel_rays[0, 0])
         further = np.concatenate([pixel_rays[edges] + np.float32([x * pixel, y * pixel, 0]) for x, y in EDGE_RAYS])
-        further = further @ rotation
+        further = turned(further, rotation)
         more = world.cast(np.broadcast_to(origin, further.shape).copy(), further)
         hits = _joined(hits, more, len(directions))
         directions = np.concatenate((directions, further))
@@ -132,7 +134,12 @@ def look(
     smoke = np.zeros(len(directions), np.float32)
     if climate.puffs:
         smoke = smoke_thickness(origin, unit, distance, climate.puffs, seconds)
-    return View(shape, origin, unit, points, sky, distance, smoke, edges)
+    return View(shape, origin, unit, points, sky, distance, smoke, edges, central)
+
+
+def turned(vectors: Float32s, rotation: Float32s) -> Float32s:
+    """Vectors (N, 3) under a rotation (3, 3). Not a matrix product, for which BLAS would start threads of its own."""
+    return np.asarray(np.einsum('nc,dc->nd', vectors, rotation), np.float32)
 
 
 def _edges(hits: Hits, shape: tuple[int, int]) -> Indices:
@@ -172,7 +179,7 @@ def _points(
     climate: Climate,
 ) -> Points:
     triangles = hits.triangles
-    packed = np.einsum('nk,nkc->nc', hits.weights, triangles.packed[hits.triangle])
+    packed = np.einsum('nk,nkc->nc', hits.weights, np.take(triangles.packed, hits.triangle, axis=0))
     view = unit[hits.ray]
     normal = packed[:, :3] / np.sqrt(np.maximum(np.einsum('nc,nc->n', packed[:, :3], packed[:, :3]), 1e-9))[:, None]
     against = np.einsum('nc,nc->n', normal, view)
@@ -295,9 +302,8 @@ def openness(view: View, world: World, random: np.random.Generator) -> Float32s:
     import cv2
 
     points = view.points
-    pixels = view.shape[0] * view.shape[1]
     level = np.flatnonzero((points.normal[:, 2] > 0.95) & (points.depth < 40))
-    central = level[points.ray[level] < pixels]
+    central = level[level < view.central]
     result = np.ones(len(points.ray), np.float32)
     if not len(central):
         return result

@@ -93,7 +93,7 @@ def street_lamp(random: Random, climate: Climate, x: float, y: float, towards: f
     )  # fmt: skip
     head = box((0.3, 0.7, 0.12), (0, towards * (arm + 0.2), height + 0.24))
     pane = box((0.24, 0.6, 0.03), (0, towards * (arm + 0.2), height + 0.17))
-    on = climate.lamps_on and climate.light != "day" and random.random() < 0.92
+    on = climate.lamps_on and climate.light != 'day' and random.random() < 0.92
     colour = ((1.0, 0.62, 0.25), (1.0, 0.86, 0.68), (0.85, 0.93, 1.0))[random.integers(3)]
     power = random.uniform(0.8, 1.6) * height**2 / 36
     lamp = LampLight(

@@ -12,7 +12,7 @@ from ldfusion_training.simulation.things import Pattern
 
 _LATTICE = 256
 _RANDOM = np.random.default_rng(20_240_917)
-_TILE = np.pad(_RANDOM.random((_LATTICE, _LATTICE), np.float32) - 0.5, ((0, 1), (0, 1)), mode='wrap')
+_TILE = np.pad(4.5 * (_RANDOM.random((_LATTICE, _LATTICE), np.float32) - 0.5), ((0, 1), (0, 1)), mode='wrap')
 _HASH = _RANDOM.random(1 << 16).astype(np.float32)
 
 
@@ -42,19 +42,27 @@ class Look:
 
 def value_noise(u: Float32s, v: Float32s, cell: float, footprint: Float32s | None = None) -> Float32s:
     """Smooth noise of about unit deviation with a grain of ``cell`` metres; it fades where a pixel covers a grain."""
+    if footprint is None:
+        return _noise(u, v, cell)
+    result = np.zeros(len(u), np.float32)
+    rows = np.flatnonzero(footprint < 1.5 * cell)
+    fade = np.minimum(np.float32(1.5) - footprint[rows] * np.float32(1 / cell), 1)
+    result[rows] = _noise(u[rows], v[rows], cell) * fade
+    return result
+
+
+def _noise(u: Float32s, v: Float32s, cell: float) -> Float32s:
     count = len(u)
     if not count:
         return np.zeros(0, np.float32)
-    rows = -(-count // 1024)
-    place = np.zeros((2, rows * 1024), np.float32)
-    np.mod(u / np.float32(cell) + np.float32(17.3), _LATTICE, out=place[0, :count])
-    np.mod(v / np.float32(cell) + np.float32(5.9), _LATTICE, out=place[1, :count])
-    grid = place.reshape(2, rows, 1024)
-    noise = cv2.remap(_TILE, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(-1)[:count]
-    noise *= np.float32(4.5)
-    if footprint is not None:
-        noise *= np.clip(np.float32(1.5) - footprint / np.float32(cell), 0, 1)
-    return np.asarray(noise, np.float32)
+    # cv2.remap takes pictures of less than 32768 rows and columns, so that the points are laid out as one.
+    place = np.zeros((2, -(-count // 1024), 1024), np.float32)
+    for axis, (values, offset) in enumerate(((u, 17.3), (v, 5.9))):
+        cells = values * np.float32(1 / cell) + np.float32(offset)
+        cells -= np.floor(cells * np.float32(1 / _LATTICE)) * np.float32(_LATTICE)
+        place[axis].reshape(-1)[:count] = cells
+    noise = cv2.remap(_TILE, place[0], place[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(noise.reshape(-1)[:count], np.float32)
 
 
 def fractal(u: Float32s, v: Float32s, cell: float, footprint: Float32s, octaves: int = 3) -> Float32s:
