@@ -62,7 +62,7 @@ class FusionNode(ManagedNode):
         self._forget_streams()
         self._restart_soon = self.create_guard_condition(self.restart)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
+        self.create_steady_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
         self.add_on_set_parameters_callback(self._change_parameters)
         if self.parameters.autostart:
             self.start_by_itself()

@@ -82,7 +82,7 @@ class FusionParameters:
     depth_encoding: str = parameter(
         '32FC1', '32FC1 is metres, NaN unknown; 16UC1 is millimetres, 0 unknown (REP 118).', choices=('32FC1', '16UC1')
     )
-    points_stride: int = parameter(1, 'Every so-manieth pixel of each axis becomes a point.', limits=(1, 64))
+    points_stride: int = parameter(1, 'Step between the pixels that become points, in both axes.', limits=(1, 64))
 
     lazy: bool = parameter(True, 'Do no work for outputs without subscriber, and run nothing if there is none at all.')
     fused_rate: float = parameter(0.0, 'Fused images per second at most; 0 is one per pair.', limits=(0.0, 1000.0))

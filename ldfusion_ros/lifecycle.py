@@ -6,8 +6,10 @@ from typing import Any
 
 import rclpy
 from lifecycle_msgs.msg import State
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # where all distributions have it
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
 from ldfusion_ros.memory import keep_large_buffers
@@ -67,7 +69,11 @@ class ManagedNode(LifecycleNode):
 
     def start_by_itself(self) -> None:
         """Configure and activate, as a lifecycle manager would, as soon as the node is spun."""
-        self._autostart = self.create_timer(0.0, self._bring_up_once)
+        self._autostart = self.create_steady_timer(0.0, self._bring_up_once)
+
+    def create_steady_timer(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """A timer that also runs while simulated time stands still."""
+        return self.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def bring_up(self) -> None:
         """Configure and activate, if nobody else has begun to."""

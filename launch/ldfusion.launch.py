@@ -1,0 +1,102 @@
+"""Starts fusion_node, and if wanted RViz and the replay of a recording.
+
+ros2 launch ldfusion_ros ldfusion.launch.py visible_topic:=/camera/color/image_raw thermal_topic:=/flir/image_raw
+ros2 launch ldfusion_ros ldfusion.launch.py bag:=recording rviz:=true
+"""
+
+from pathlib import Path
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+CONFIG = Path(__file__).resolve().parent.parent / 'config'
+
+ARGUMENTS = {
+    'visible_topic': ('visible/image_raw', 'Images of the visible camera, without /compressed.'),
+    'thermal_topic': ('thermal/image_raw', 'Images of the thermal camera, without /compressed.'),
+    'visible_info_topic': ('visible/camera_info', 'CameraInfo of the visible camera.'),
+    'thermal_info_topic': ('thermal/camera_info', 'CameraInfo of the thermal camera.'),
+    'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
+    'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
+    'namespace': ('', 'Namespace of the nodes.'),
+    'autostart': ('true', 'Configure and activate by itself; false leaves it to a lifecycle manager.'),
+    'rviz': ('false', 'Show the outputs in RViz.'),
+    'rviz_frame': ('visible_optical_frame', 'Frame in which RViz shows the points: that of the visible images.'),
+    'bag': ('', 'Recording to replay; nodes then take the time from it.'),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """What `ros2 launch` asks for."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Nodes for the values that the arguments have."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    nodes = [fusion_node(values)]
+    if is_true(values['rviz']):
+        nodes.append(rviz(values))
+    if values['bag']:
+        nodes.append(replay(values))
+    return nodes
+
+
+def fusion_node(values: dict[str, str]) -> Node:
+    """The node that fuses; a managed node that starts by itself, so that every distribution's launch can run it."""
+    overrides = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
+    if values['engine']:
+        overrides['engine'] = values['engine']
+    return Node(
+        package='ldfusion_ros',
+        executable='fusion_node',
+        name='fusion_node',
+        namespace=values['namespace'],
+        parameters=[values['params_file'], overrides],
+        remappings=[
+            ('visible/image_raw', values['visible_topic']),
+            ('thermal/image_raw', values['thermal_topic']),
+            ('visible/camera_info', values['visible_info_topic']),
+            ('thermal/camera_info', values['thermal_info_topic']),
+        ],
+        output='screen',
+    )
+
+
+def rviz(values: dict[str, str]) -> Node:
+    """RViz with the three outputs."""
+    namespace = values['namespace'].strip('/')
+    prefix = f'/{namespace}' if namespace else ''
+    topics = ('fused/image', 'depth/image', 'points')
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        name='rviz',
+        namespace=values['namespace'],
+        arguments=['-d', str(CONFIG / 'ldfusion.rviz'), '-f', values['rviz_frame']],
+        parameters=[{'use_sim_time': bool(values['bag'])}],
+        remappings=[(f'/fusion_node/{topic}', f'{prefix}/fusion_node/{topic}') for topic in topics],
+    )
+
+
+def replay(values: dict[str, str]) -> Node:
+    """The recording, from when the fusion node listens."""
+    return Node(
+        package='ldfusion_ros',
+        executable='replay',
+        name='replay',
+        arguments=[values['bag'], '--clock', '--wait-for-subscribers'],
+        output='screen',
+    )
+
+
+def is_true(text: str) -> bool:
+    """Whether an argument means yes."""
+    return text.lower() in ('true', '1', 'yes', 'on')
