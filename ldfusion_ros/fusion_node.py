@@ -87,9 +87,6 @@ class FusionNode(ManagedNode):
             on_info = partial(self._on_camera_info, camera)
             self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
         self._inputs.subscribe(Float32MultiArray, '~/text_embedding', self._on_text, latched())
-        if self._pipeline:
-            engine = self._pipeline.engine
-            self.get_logger().info(f'active: {engine.name} on {engine.device}, weights {engine.info.weights_id}')
         assert self._pipeline is not None
         engine = self._pipeline.engine
         self.get_logger().info(f'active: {engine.name} on {engine.device}, weights {engine.info.weights_id}')
