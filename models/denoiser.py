@@ -32,7 +32,7 @@ class DenoiserConfig:
     @property
     def stride(self) -> int:
         """Image height and width must be multiples of this."""
-        return 2 ** len(self.widths)
+        return 1 << len(self.widths)
 
 
 class TimestepEmbedding(nn.Module):

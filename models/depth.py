@@ -171,7 +171,8 @@ class DepthNetwork(nn.Module):
         """Bin centres (B, bins) in log depth: softmax widths laid end to end over the range."""
         low, high = math.log(self.config.minimum), math.log(self.config.maximum)
         widths = self.bin_widths(pooled).softmax(dim=1) * (high - low)
-        return low + torch.cumsum(widths, dim=1) - 0.5 * widths
+        centres: Tensor = low + torch.cumsum(widths, dim=1) - 0.5 * widths
+        return centres
 
 
 def convex_upsample(coarse: Tensor, logits: Tensor, factor: int) -> Tensor:
@@ -193,7 +194,8 @@ def convex_upsample(coarse: Tensor, logits: Tensor, factor: int) -> Tensor:
         neighbours = [
             plane[:, :, row : row + height, column : column + width] for row in range(3) for column in range(3)
         ]
-        fine.append(sum(weight * value for weight, value in zip(weights, neighbours, strict=True)) / sum(weights))
+        weighted = [weight * value for weight, value in zip(weights, neighbours, strict=True)]
+        fine.append(sum(weighted[1:], weighted[0]) / sum(weights[1:], weights[0]))
     return F.pixel_shuffle(torch.cat(fine, dim=1), factor)
 
 

@@ -122,7 +122,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         raise InputError(f'{path}: {image.dtype} pixels; 8 or 16 bits are needed')
     if image.ndim == 3:
         code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        image = cv2.cvtColor(image, code)
+        return np.asarray(cv2.cvtColor(image, code), image.dtype)
     return image
 
 

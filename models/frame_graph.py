@@ -57,7 +57,8 @@ class FrameGraph(nn.Module):
 
     def fuse(self, visible: Tensor, thermal: Tensor, text: Tensor) -> Tensor:
         """Fused (B, 3, H, W), not clipped, of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1]."""
-        return self.fusion(visible, thermal, self.extractor(visible, thermal), text)
+        fused: Tensor = self.fusion(visible, thermal, self.extractor(visible, thermal), text)
+        return fused
 
     def depth_of_fused(self, fused: Tensor) -> Tensor:
         """Canonical log depth (B, 1, H, W): the visible branch reads the colours, the infrared branch the luminance."""

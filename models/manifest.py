@@ -57,7 +57,7 @@ class Manifest:
         entry = self.parts.get(part)
         if entry is None:
             raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
-        path = self.folder / entry['file']
+        path: Path = self.folder / entry['file']
         if not path.is_file():
             raise InputError(f'{path}: weights are missing; install the package again or check the folder')
         if sha256_of(path) != entry['sha256']:

@@ -20,4 +20,5 @@ class SemanticModulation(nn.Module):
     def forward(self, features: Tensor, text: Tensor) -> Tensor:
         """Modulate ``features`` (B, C, H, W) by ``text`` (B, D)."""
         sigma, mu = self.parameters_of_text(self.activation(self.hidden(text)))[:, :, None, None].chunk(2, dim=1)
-        return (1.0 + sigma) * features + mu
+        modulated: Tensor = (1.0 + sigma) * features + mu
+        return modulated

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -68,7 +68,7 @@ class Pipeline:
         grey = as_grey8(thermal, self._gain)
         height, width = colour.shape[:2]
         if grey.shape != (height, width):
-            grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
+            grey = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
         output = self.engine.run(colour[None], grey[None, :, :, None], self._embedding(text))
         depth = output.depth[0]
         if focal is not None:
@@ -133,15 +133,17 @@ class DepthEstimator:
         planes = torch.from_numpy(padded.reshape(*padded.shape[:2], -1)).permute(2, 0, 1)[None].float() / 255.0
         with torch.inference_mode():
             depth: npt.NDArray[np.float32] = self._network(planes).log_depth[0, 0, :height, :width].exp().numpy()
-        return depth * np.float32((focal or config.canonical_focal) / config.canonical_focal)
+        depth *= np.float32((focal or config.canonical_focal) / config.canonical_focal)
+        return depth
 
 
 def as_grey8(thermal: AnyImage, gain: GainControl) -> npt.NDArray[np.uint8]:
     """Thermal image of 8 or 16 bits, one or three channels, to grey (H, W) uint8; 16 bits go through ``gain``."""
     _check(thermal, 'thermal')
-    if thermal.ndim == 3:
-        thermal = thermal[..., 0] if thermal.shape[2] == 1 else cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
-    return gain(thermal) if thermal.dtype == np.uint16 else np.ascontiguousarray(thermal, np.uint8)
+    grey: npt.NDArray[Any] = thermal
+    if grey.ndim == 3:
+        grey = grey[..., 0] if grey.shape[2] == 1 else cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)
+    return gain(grey) if grey.dtype == np.uint16 else np.ascontiguousarray(grey, np.uint8)
 
 
 def as_rgb8(image: AnyImage) -> npt.NDArray[np.uint8]:

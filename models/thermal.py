@@ -40,4 +40,5 @@ class GainControl:
         self._limits = (float(low), float(high))
         span = max(float(high - low), self.config.minimum_range)
         scaled = (counts.astype(np.float32) - np.float32(low)) * np.float32(255.0 / span)
-        return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+        grey: npt.NDArray[np.uint8] = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+        return grey

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion_models.camera import Intrinsics
@@ -16,10 +17,11 @@ from ldfusion_models.depth import DepthConfig, DepthNetwork
 from ldfusion_models.errors import InputError
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
+from ldfusion_training.data.pairs import Pair, open_pairs
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.losses import log_gradient, silog
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
-from ldfusion_training.trainer import Sample, Stage, TrainerConfig
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,17 @@ class DepthDataConfig:
 
     Attributes:
         folders: data sets, any layout of ``ldfusion_training.data.depth``.
-        weights: how often each folder is drawn, relative; empty for evenly by images.
+        weights: how often each folder is drawn, those of ``taught`` last, relative; empty for evenly by images.
         held_out: patterns of sample names that are never trained on.
         crop: width and height of the training crops, multiples of the network's stride.
         zoom: output pixels per source pixel, smallest and largest.
         fused: part of the samples of aligned simulated rigs that show the brighter of both images instead of the
             branch's own, so that the branch can read fused images too.
+        taught: data sets of aligned pairs without depth; their truth is what the trained visible branch says of the
+            visible image, in canonical depth, where it is certain and the image is not dark.
+        teacher: checkpoint of the visible branch.
+        teacher_variance: largest variance of the teacher's log depth that is believed.
+        teacher_darkest: pairs whose visible image has a lower mean (0 to 255) teach nothing.
     """
 
     folders: tuple[str, ...] = ()
@@ -42,6 +49,10 @@ class DepthDataConfig:
     crop: tuple[int, int] = (384, 256)
     zoom: tuple[float, float] = (0.7, 1.4)
     fused: float = 0.3
+    taught: tuple[str, ...] = ()
+    teacher: str = ''
+    teacher_variance: float = 0.05
+    teacher_darkest: float = 50.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,7 @@ class DepthStage(Stage):
         self.add_module(f'{config.branch}_depth', self.network)
         del self.network
         sets = [_read_folder(Path(folder), config) for folder in config.data.folders]
+        sets += [_taught_pairs(Path(folder), config) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
 
@@ -202,6 +214,30 @@ def _simulated(frame: SimulatedFrame, modality: Modality) -> DepthItem:
     if modality == 'thermal':
         return dataclasses.replace(item, fused=(luma + lift).astype(np.uint8)[..., None])
     return dataclasses.replace(item, fused=np.minimum(visible + lift[..., None], 255).astype(np.uint8))
+
+
+def _taught_pairs(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
+    """Pairs whose thermal image learns depth from the visible branch."""
+    teacher = DepthNetwork(dataclasses.replace(config.network, image_channels=3))
+    average = read_checkpoint(Path(config.data.teacher))['average']
+    teacher.load_state_dict({name.removeprefix('visible_depth.'): tensor for name, tensor in average.items()})
+    teacher.eval()
+    pairs = [source.read() for source in open_pairs(folder).pairs]
+    bright = [pair for pair in pairs if pair.visible.mean() >= config.data.teacher_darkest]
+    return [_taught(pair, teacher, config) for pair in bright]
+
+
+@torch.no_grad()
+def _taught(pair: Pair, teacher: DepthNetwork, config: DepthStageConfig) -> DepthItem:
+    height, width = pair.thermal.shape
+    padding = (0, -width % teacher.stride, 0, -height % teacher.stride)
+    planes = F.pad(torch.from_numpy(as_planes(pair.visible))[None], padding, mode='replicate')
+    output = teacher(planes)
+    depth: npt.NDArray[np.float32] = output.log_depth.exp()[0, 0, :height, :width].numpy()
+    depth[output.variance[0, 0, :height, :width].numpy() > config.data.teacher_variance] = np.nan
+    focal = config.network.canonical_focal
+    camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+    return DepthItem(pair.thermal[..., None], None, depth, camera, False)
 
 
 def _cut(image: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:

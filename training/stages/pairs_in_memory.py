@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ldfusion_training.data.augment import LightConfig, change_light, misalign, random_view
 from ldfusion_training.data.pairs import Pair, open_pairs
@@ -57,13 +58,16 @@ class PairSampler:
         return {'visible': as_planes(visible), 'thermal': as_planes(thermal[..., None])}
 
 
-def as_planes(image: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def as_planes(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """(H, W, C) uint8 to (C, H, W) float32 in [0, 1]."""
-    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255.0)
+    planes: npt.NDArray[np.float32] = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+    planes /= np.float32(255.0)
+    return planes
 
 
-def draw_probabilities(sizes: Sequence[int], weights: Sequence[float]) -> np.ndarray:  # type: ignore[type-arg]
+def draw_probabilities(sizes: Sequence[int], weights: Sequence[float]) -> npt.NDArray[np.float64]:
     """How often each item of several sets is drawn, if the sets are drawn by ``weights`` (empty: by their sizes)."""
     relative = np.asarray(weights or sizes, float)
     per_pair = np.repeat(relative / relative.sum() / np.asarray(sizes), sizes)
-    return per_pair / per_pair.sum()
+    probability: npt.NDArray[np.float64] = per_pair / per_pair.sum()
+    return probability
