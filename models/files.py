@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -115,6 +116,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file')
+    image: npt.NDArray[Any] | None
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
     if image is None:
         raise InputError(f'{path}: not a readable image')
@@ -122,7 +124,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         raise InputError(f'{path}: {image.dtype} pixels; 8 or 16 bits are needed')
     if image.ndim == 3:
         code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        return np.asarray(cv2.cvtColor(image, code), image.dtype)
+        image = cv2.cvtColor(image, code)
     return image
 
 

@@ -78,7 +78,8 @@ def signed_gradient(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
 
     Eq. 9 is blind to the direction of an edge and so allows halos; this is not.
     """
-    of_visible, of_thermal = torch.broadcast_tensors(sobel(visible), sobel(thermal))
+    of_visible = sobel(visible)
+    of_thermal = sobel(thermal).expand_as(of_visible)
     stronger = torch.where(of_visible.abs() >= of_thermal.abs(), of_visible, of_thermal)
     return (sobel(fused) - stronger).abs().mean(dim=(0, 3, 4)).sum()
 
