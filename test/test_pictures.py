@@ -34,6 +34,7 @@ def test_equal_ratios_of_depth_are_equal_steps() -> None:
     scale = DepthScale(1.0, 100.0)
     np.testing.assert_allclose(scale.position([1, 10, 100]), [0, 0.5, 1])
     assert scale.ticks() == [1, 2, 5, 10, 20, 50, 100]
+    assert DepthScale(3.0, 4.0).ticks() == [3.0, 4.0]
 
 
 def test_scale_ignores_what_is_unknown() -> None:

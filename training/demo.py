@@ -23,6 +23,8 @@ START_SECONDS = 60.0
 # The last frames are still on their way, and diagnostics come once per second, when the replay has ended.
 SETTLE_SECONDS = 3.0
 FIRST_DOMAIN, DOMAINS = 30, 70
+# On a busy machine the recorder may lag; what the node keeps is sent again.
+KEPT_MESSAGES = 20
 CAMERA_WORDS = {
     'visible': ('visible', 'rgb', 'color', 'colour'),
     'thermal': ('thermal', 'infrared', 'lwir', '/ir/', 'flir'),
@@ -120,6 +122,8 @@ def camera_infos(streams: Streams) -> dict[str, str]:
 def node_arguments(config: DemoConfig, streams: Streams) -> list[str]:
     """Remapped inputs and parameters of the fusion node."""
     arguments = ['--ros-args', '-p', f'engine:={config.engine}']
+    for topic in OUTPUTS.values():
+        arguments += ['-p', f'qos_overrides.{topic}.publisher.depth:={KEPT_MESSAGES}']
     infos = camera_infos(streams)
     for camera, topic in (('visible', streams.visible), ('thermal', streams.thermal)):
         transport = 'compressed' if topic.endswith('/compressed') else 'raw'

@@ -42,10 +42,11 @@ class DepthScale:
         return np.log(np.asarray(depth, np.float64) / self.near) / math.log(self.far / self.near)
 
     def ticks(self) -> list[float]:
-        """Round depths on the scale: 1, 2 or 5 times a power of ten."""
+        """Round depths on the scale: 1, 2 or 5 times a power of ten; its ends where fewer than two are on it."""
         decades = range(math.floor(math.log10(self.near)), math.ceil(math.log10(self.far)) + 1)
         steps = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
-        return [step for step in steps if self.near <= step <= self.far]
+        inside = [step for step in steps if self.near <= step <= self.far]
+        return inside if len(inside) > 1 else [self.near, self.far]
 
 
 def colour_depth(depth: Floats, scale: DepthScale) -> RGB:
@@ -66,7 +67,7 @@ def depth_legend(scale: DepthScale, height: int, width: int = 64) -> RGB:
         row = round((1 - float(scale.position(tick))) * (height - 1))
         cv2.line(legend, (14, row), (18, row), TEXT, 1)
         baseline = min(max(row + 4, 10), height - 3)
-        cv2.putText(legend, f'{tick:g} m', (21, baseline), FONT, 0.38, TEXT, 1, cv2.LINE_AA)
+        cv2.putText(legend, f'{tick:.3g} m', (21, baseline), FONT, 0.38, TEXT, 1, cv2.LINE_AA)
     return legend
 
 
