@@ -9,7 +9,7 @@ torch = pytest.importorskip('torch')
 from ldfusion_training import losses  # noqa: E402
 
 
-def random_images(channels: int, size: int = 9, seed: int = 0) -> torch.Tensor:
+def random_images(channels: int, size: int = 19, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(10 * channels + seed)
     return torch.rand(2, channels, size, size, dtype=torch.float64, generator=generator)
 
@@ -70,7 +70,7 @@ def test_complement_is_zero_for_the_sum_of_the_sources() -> None:
 
 def test_similarity_of_an_image_with_itself_is_one() -> None:
     image = random_images(1, 16)
-    torch.testing.assert_close(losses.structural_similarity(image, image), torch.ones_like(image))
+    torch.testing.assert_close(losses.structural_similarity(image, image), torch.ones_like(image)[..., 5:-5, 5:-5])
 
 
 def test_chroma_error_ignores_a_lift_of_all_channels() -> None:
@@ -88,6 +88,7 @@ def test_chroma_error_ignores_a_lift_of_all_channels() -> None:
         losses.signed_gradient,
         lambda fused, visible, thermal: losses.correlation_of_differences(fused[:, :1], visible[:, :1], thermal),
         lambda fused, visible, thermal: losses.structural_similarity(fused, visible).mean(),
+        lambda fused, visible, thermal: losses.visual_information(visible[:, :1], fused[:, :1], scales=1).mean(),
         lambda fused, visible, thermal: losses.silog(fused[:, :1], thermal + 1.0, 0.85),
         lambda fused, visible, thermal: losses.log_gradient(fused[:, :1], thermal + 1.0),
     ],
@@ -95,3 +96,14 @@ def test_chroma_error_ignores_a_lift_of_all_channels() -> None:
 def test_gradients_are_those_of_finite_differences(loss: object) -> None:
     visible, thermal, fused = random_images(3), random_images(1), random_images(3, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda image: loss(image, visible, thermal), (fused,), eps=1e-6, atol=1e-5)
+
+
+def test_visual_information_equals_the_metric() -> None:
+    metrics = pytest.importorskip('ldfusion_training.metrics')
+    generator = torch.Generator().manual_seed(2)
+    smooth = torch.nn.functional.avg_pool2d(torch.rand(1, 1, 160, 160, generator=generator), 9, 1, 4)
+    reference = ((smooth - 0.3) * 500).clamp(0, 255).round()
+    image = (0.6 * reference + 30 * torch.rand(reference.shape, generator=generator)).clamp(0, 255).round()
+    own = float(losses.visual_information(reference / 255, image / 255, scales=4))
+    expected = metrics.visual_information_fidelity(reference[0, 0].double().numpy(), image[0, 0].double().numpy())
+    assert own == pytest.approx(expected, rel=1e-2)

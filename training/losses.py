@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ldfusion_models.fusion import LUMA, luminance
+
 
 def noise_prediction(predicted: Tensor, noise: Tensor) -> Tensor:
     """Eq. 8 as its usual mean square: both (B, 4, H, W)."""
@@ -74,14 +76,48 @@ def multi_channel_intensity(fused: Tensor, visible: Tensor, thermal: Tensor) -> 
 
 
 def signed_gradient(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
-    """Like eq. 9, but each Sobel response keeps its sign: the target is the response of the stronger source.
+    """Like eq. 9, but both Sobel responses keep their signs: the target is the gradient of the source that is stronger.
 
-    Eq. 9 is blind to the direction of an edge and so allows halos; this is not.
+    Eq. 9 is blind to the direction of an edge and so allows halos; this is not. Which source is stronger is decided
+    once per pixel, on luminance, so that the target is a gradient that one of the sources really has.
     """
     of_visible = sobel(visible)
-    of_thermal = sobel(thermal).expand_as(of_visible)
-    stronger = torch.where(of_visible.abs() >= of_thermal.abs(), of_visible, of_thermal)
+    of_thermal = sobel(thermal)
+    visible_wins = gradient_magnitude(luminance(visible)) >= gradient_magnitude(thermal)
+    stronger = torch.where(visible_wins[:, :, None], of_visible, of_thermal)
     return (sobel(fused) - stronger).abs().mean(dim=(0, 3, 4)).sum()
+
+
+def information_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    """1 - mean visual information fidelity of both sources in the fused image, luminance (B, 1, H, W) in [0, 1].
+
+    VIF in the pixel domain (Sheikh and Bovik 2006) as the metric of that name computes it, on its three finer
+    scales: how much of what can be seen in a source, given the eye's noise, can be seen in the fused image.
+    """
+    fidelity = (visual_information(visible, fused) + visual_information(thermal, fused)) / 2.0
+    return 1.0 - fidelity.mean()
+
+
+def visual_information(reference: Tensor, image: Tensor, scales: int = 3) -> Tensor:
+    """VIF (B,) of ``image`` with regard to ``reference``, both (B, 1, H, W) in [0, 1]; 1 if they are equal."""
+    noise = 2.0
+    reference, image = 255.0 * reference, 255.0 * image
+    seen = torch.zeros(reference.shape[0], device=image.device, dtype=image.dtype)
+    there = torch.zeros_like(seen)
+    for scale in range(scales):
+        size = 2 ** (4 - scale) + 1
+        window = _gaussian(size, size / 5.0, image)
+        if scale > 0:
+            reference, image = (_blur(plane, window)[..., ::2, ::2] for plane in (reference, image))
+        mean_r, mean_i = _blur(reference, window), _blur(image, window)
+        variance_r = (_blur(reference**2, window) - mean_r**2).clamp(min=0.0)
+        variance_i = (_blur(image**2, window) - mean_i**2).clamp(min=0.0)
+        gain = (_blur(reference * image, window) - mean_r * mean_i) / (variance_r + 1e-3)
+        gain = gain.clamp(min=0.0)
+        distortion = (variance_i - gain**2 * variance_r).clamp(min=1e-3)
+        seen = seen + torch.log1p(gain**2 * variance_r / (distortion + noise)).sum(dim=(1, 2, 3))
+        there = there + torch.log1p(variance_r / noise).sum(dim=(1, 2, 3))
+    return seen / (there + 1e-3)
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
@@ -98,20 +134,18 @@ def correlation_of_differences(fused: Tensor, visible: Tensor, thermal: Tensor) 
     return 1.0 - total.mean() / 2.0
 
 
+def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    """1 - mean SSIM of the fused image with both sources, luminance (B, 1, H, W) in [0, 1]."""
+    similar = structural_similarity(fused, visible) + structural_similarity(fused, thermal)
+    return 1.0 - similar.mean() / 2.0
+
+
 def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM map (B, C, H, W) of images in [0, 1] with the usual 11x11 Gaussian window."""
-    channels = a.shape[1]
-    offsets = torch.arange(-5, 6, device=a.device, dtype=a.dtype)
-    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    line = line / line.sum()
-
-    def blur(image: Tensor) -> Tensor:
-        rows = F.conv2d(image, line.reshape(1, 1, 1, -1).expand(channels, 1, 1, -1), padding=(0, 5), groups=channels)
-        return F.conv2d(rows, line.reshape(1, 1, -1, 1).expand(channels, 1, -1, 1), padding=(5, 0), groups=channels)
-
-    mean_a, mean_b = blur(a), blur(b)
-    variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
-    covariance = blur(a * b) - mean_a * mean_b
+    """SSIM map (B, C, H - 10, W - 10) of images (B, C, H, W) in [0, 1] with the usual 11x11 Gaussian window."""
+    window = _gaussian(11, 1.5, a)
+    mean_a, mean_b = _blur(a, window), _blur(b, window)
+    variance_a, variance_b = _blur(a * a, window) - mean_a**2, _blur(b * b, window) - mean_b**2
+    covariance = _blur(a * b, window) - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
     return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
         (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
@@ -121,10 +155,24 @@ def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
 def chroma(rgb: Tensor) -> Tensor:
     """BT.601 colour differences B - Y and R - Y (B, 2, H, W) of RGB (B, 3, H, W)."""
     red, green, blue = rgb.unbind(dim=1)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     return torch.stack([0.564 * (blue - luma), 0.713 * (red - luma)], dim=1)
 
 
 def chroma_error(fused: Tensor, visible: Tensor) -> Tensor:
     """Mean absolute difference of the colour differences: the fused image keeps the visible image's colours."""
     return F.l1_loss(chroma(fused), chroma(visible))
+
+
+def _gaussian(size: int, deviation: float, like: Tensor) -> Tensor:
+    """Normalised Gaussian of ``size`` samples."""
+    offsets = torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2
+    line = torch.exp(-(offsets**2) / (2 * deviation**2))
+    return line / line.sum()
+
+
+def _blur(image: Tensor, line: Tensor) -> Tensor:
+    """Separable filtering of each channel where the window lies inside the image."""
+    channels, size = image.shape[1], line.numel()
+    rows = F.conv2d(image, line.reshape(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)
+    return F.conv2d(rows, line.reshape(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)

@@ -1,6 +1,7 @@
 """Stage ``fusion``: the fusion network learns from both source images; the denoiser that feeds it stays frozen."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class FusionLossConfig:
         signed_gradient: eq. 9 with the edges' directions.
         complement: 1 - SCD / 2 on luminance: what each source adds must look like that source.
         structure: 1 - mean SSIM with both sources on luminance.
+        information: 1 - mean VIF of both sources on luminance.
         chroma: colour differences of the visible image are kept.
         out_of_range: values outside of [0, 1], which clipping would flatten.
     """
@@ -38,6 +40,7 @@ class FusionLossConfig:
     signed_gradient: float = 0.0
     complement: float = 0.0
     structure: float = 0.0
+    information: float = 0.0
     chroma: float = 0.0
     out_of_range: float = 1.0
 
@@ -93,18 +96,20 @@ class FusionStage(Stage):
         fused = self.fuse(visible, thermal).float()
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
-        similar = losses.structural_similarity(grey, luma) + losses.structural_similarity(grey, thermal)
-        terms = {
-            'intensity': losses.multi_channel_intensity(fused, visible, thermal),
-            'gradient': losses.multi_channel_gradient(fused, visible, thermal),
-            'signed_gradient': losses.signed_gradient(fused, visible, thermal),
-            'complement': losses.correlation_of_differences(grey, luma, thermal),
-            'structure': 1.0 - similar.mean() / 2.0,
-            'chroma': losses.chroma_error(fused, visible),
-            'out_of_range': (fused - clipped).abs().mean(),
+        named: dict[str, Callable[[], Tensor]] = {
+            'intensity': lambda: losses.multi_channel_intensity(fused, visible, thermal),
+            'gradient': lambda: losses.multi_channel_gradient(fused, visible, thermal),
+            'signed_gradient': lambda: losses.signed_gradient(fused, visible, thermal),
+            'complement': lambda: losses.correlation_of_differences(grey, luma, thermal),
+            'structure': lambda: losses.structure_loss(grey, luma, thermal),
+            'information': lambda: losses.information_loss(grey, luma, thermal),
+            'chroma': lambda: losses.chroma_error(fused, visible),
+            'out_of_range': lambda: (fused - clipped).abs().mean(),
         }
-        weighted = [getattr(self.config.loss, name) * term for name, term in terms.items()]
-        return {'loss': torch.stack(weighted).sum(), **terms}
+        weights = {name: weight for name, weight in dataclasses.asdict(self.config.loss).items() if weight > 0}
+        terms = {name: named[name]() for name in weights}
+        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        return {'loss': total, **terms}
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
