@@ -116,6 +116,6 @@ def write_scenes(config: SimulationConfig, output: Path, as_recordings: bool) ->
 
     write = write_recordings if as_recordings else write_dataset
     with tqdm(total=config.scenes * config.frames, unit='frame', disable=None) as bar:
-        for number, _ in enumerate(write(config, output, lambda _: bar.update()), start=1):
+        for number, _ in enumerate(write(config, output, bar.update), start=1):
             # Scenes that an earlier run made report no frames.
             bar.update(number * config.frames - bar.n)

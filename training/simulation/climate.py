@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Puff:
-    """A cloud of smoke, Gaussian in space: centre and spread in metres, drift in m/s, thickness in 1/m at its centre."""
+    """A puff of smoke, Gaussian in space: centre and spread in metres, drift in m/s, extinction in 1/m."""
 
     centre: tuple[float, float, float]
     drift: tuple[float, float, float]

@@ -13,6 +13,9 @@ LIGHTS = ('day', 'dusk', 'night')
 WEATHERS = ('clear', 'overcast', 'fog', 'smoke')
 
 
+Distortion = tuple[float, float, float, float, float]
+
+
 @dataclass(frozen=True)
 class SimulationConfig:
     """Settings of a run; every scene is a function of these and its index alone.
@@ -44,7 +47,7 @@ class SimulationConfig:
     thermal_width: int | None = None
     thermal_height: int | None = None
     thermal_field_of_view: float | None = None
-    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    distortion: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
     kinds: tuple[str, ...] = KINDS
     lights: tuple[str, ...] = LIGHTS
     weathers: tuple[str, ...] = WEATHERS

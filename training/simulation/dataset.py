@@ -1,6 +1,6 @@
 """Scenes as a dataset folder. A scene whose ``scene.json`` is missing is not complete; it is written last.
 
-DATASET/dataset.yaml            format, version and the settings; a rerun with the same settings goes on where it stopped
+DATASET/dataset.yaml            format, version, settings; a rerun with the same settings goes on where it stopped
 DATASET/scene_00000/scene.json  kind, light, weather, cameras, thermal_T_visible, scale of the counts, classes, frames
     visible/000000.png          RGB, 8 bits              thermal/000000.png      8 bits after gain control
     thermal_raw/000000.png      16 bits, kelvin = count * kelvin_per_count
@@ -35,7 +35,7 @@ VERSION = 1
 
 
 def write_dataset(
-    config: SimulationConfig, output: Path, progress: Callable[[Frame], None] | None = None
+    config: SimulationConfig, output: Path, progress: Callable[[], object] | None = None
 ) -> Iterator[Path]:
     """Write all scenes that are not complete yet and yield each scene's folder.
 
@@ -57,7 +57,7 @@ def write_dataset(
 
 
 def write_recordings(
-    config: SimulationConfig, output: Path, progress: Callable[[Frame], None] | None = None
+    config: SimulationConfig, output: Path, progress: Callable[[], object] | None = None
 ) -> Iterator[Path]:
     """The same as rosbag2 recordings, one for each scene: ``OUTPUT/scene_00000`` and so on."""
     claim(output, config, RECORDINGS)
@@ -112,7 +112,7 @@ def _but_scenes(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_scene(
-    config: SimulationConfig, scene: Scene, folder: Path, progress: Callable[[Frame], None] | None = None
+    config: SimulationConfig, scene: Scene, folder: Path, progress: Callable[[], object] | None = None
 ) -> None:
     """Write one scene; ``scene.json`` comes last."""
     frames = []
@@ -120,7 +120,7 @@ def write_scene(
         _write_frame(folder, frame, scene, with_thermal_depth=not config.aligned)
         frames.append({'stamp_ns': frame.stamp_ns, 'world_T_visible': _rows(frame.world_T_visible)})
         if progress is not None:
-            progress(frame)
+            progress()
     header = {
         'kind': scene.kind,
         'light': scene.climate.light,

@@ -9,7 +9,7 @@ from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.things import Thing
 
 TELLING = frozenset(
-    {'person', 'car', 'truck', 'bicycle', 'lamp post', 'sign', 'tree', 'bench', 'door', 'shelf', 'forklift', 'crate', 'pillar',
+    {'person', 'car', 'truck', 'bicycle', 'lamp post', 'sign', 'tree', 'bench', 'door', 'shelf', 'forklift', 'crate',
      'guard rail', 'building', 'pipe'}
 )  # fmt: skip
 """Classes worth a word."""
@@ -21,6 +21,23 @@ PLACES = {
     'warehouse_aisle': ('warehouse aisle', 'aisle of a warehouse'),
     'corridor': ('corridor', 'hallway'),
     'tunnel': ('tunnel', 'road tunnel'),
+}
+LIGHT_WORDS = {
+    'day': ('day', 'day', 'daytime'), 'dusk': ('dusk', 'dusk', 'evening'), 'night': ('night', 'night', 'dark'),
+}  # fmt: skip
+ROOM_LIGHT_WORDS = {
+    'day': ('brightly lit', 'well lit'), 'dusk': ('dim', 'dimly lit'), 'night': ('dark', 'unlit'),
+}  # fmt: skip
+WEATHER_WORDS = {
+    'clear': ('',),
+    'overcast': ('', ' under an overcast sky', ', overcast'),
+    'fog': (' in fog', ', foggy'),
+    'smoke': (' with smoke', ', smoke in the air', ' in smoke'),
+}
+SIDE_WORDS = {
+    'left': ('on the left', 'to the left', 'at left'),
+    'right': ('on the right', 'to the right', 'at right'),
+    'ahead': ('ahead', 'in front', 'straight ahead'),
 }
 NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
 PLURALS = {'person': 'people', 'bench': 'benches', 'shelf': 'shelves'}
@@ -91,23 +108,14 @@ def describe(random: np.random.Generator, kind: str, climate: Climate, seen: lis
     for each in others[: int(random.integers(0, 3))]:
         sentences.append(_group(random, [each]))
     if not told and not others:
-        sentences.append(('Nobody in sight.', 'The way is free.', 'No people or vehicles.')[random.integers(3)])
+        sentences.append(_one(random, ('Nobody in sight.', 'The way is free.', 'No people or vehicles.')))
     return ' '.join(sentences)
 
 
 def _opening(random: np.random.Generator, kind: str, climate: Climate) -> str:
-    place = PLACES[kind][random.integers(len(PLACES[kind]))]
-    light = climate.light
-    if climate.indoors:
-        light = {'day': ('brightly lit', 'well lit'), 'dusk': ('dim', 'dimly lit'), 'night': ('dark', 'unlit')}[light][
-            random.integers(2)
-        ]
-    elif random.random() < 0.3:
-        light = {'day': 'daytime', 'dusk': 'evening', 'night': 'dark'}[light]
-    weather = {
-        'clear': '', 'overcast': ('', ' under an overcast sky', ', overcast')[random.integers(3)] if not climate.indoors else '',
-        'fog': (' in fog', ', foggy')[random.integers(2)], 'smoke': (' with smoke', ', smoke in the air', ' in smoke')[random.integers(3)],
-    }[climate.weather]  # fmt: skip
+    place = _one(random, PLACES[kind])
+    light = _one(random, (ROOM_LIGHT_WORDS if climate.indoors else LIGHT_WORDS)[climate.light])
+    weather = _one(random, WEATHER_WORDS[climate.weather])
     text = f'{light} {place}{weather}.' if random.random() < 0.6 else f'{_article(place)}{weather}, {light}.'
     return text[0].upper() + text[1:]
 
@@ -120,17 +128,12 @@ def _metres(distance: float) -> str:
     return f'{distance:.1f} m' if distance < 3 else f'{round(distance)} m'
 
 
-def _place(random: np.random.Generator, side: str) -> str:
-    choices = {
-        'left': ('on the left', 'to the left', 'at left'),
-        'right': ('on the right', 'to the right', 'at right'),
-        'ahead': ('ahead', 'in front', 'straight ahead'),
-    }[side]
-    return choices[random.integers(len(choices))]
+def _one(random: np.random.Generator, words: tuple[str, ...]) -> str:
+    return words[random.integers(len(words))]
 
 
 def _group(random: np.random.Generator, group: list[Seen]) -> str:
-    name, side = group[0].name, _place(random, group[0].side)
+    name, side = group[0].name, _one(random, SIDE_WORDS[group[0].side])
     if len(group) == 1:
         only = group[0]
         noun = f'{only.activity} {name}' if only.activity in ('parked', 'moving') and random.random() < 0.5 else name

@@ -4,7 +4,7 @@ import numpy as np
 
 from ldfusion_training.simulation import surroundings as around
 from ldfusion_training.simulation.climate import Climate
-from ldfusion_training.simulation.meshes import box, cylinder, ellipsoid, floor, joined, loft, pose, rod
+from ldfusion_training.simulation.meshes import box, cylinder, ellipsoid, joined, loft, pose, rod
 from ldfusion_training.simulation.people import seated
 from ldfusion_training.simulation.routes import Layout, Route, draw_route, draw_walker
 from ldfusion_training.simulation.things import (
@@ -40,7 +40,7 @@ def warehouse_aisle(random: Random, climate: Climate, seconds: float) -> Layout:
     line = Surface((0.6, 0.45, 0.04), heat=-1.0)
     things = [
         around.ground(span, (-side, side), slab, 'ground'),
-        *(Thing('ground', (Piece(floor(span, (s * (half - 0.25) - 0.05, s * (half - 0.25) + 0.05), 0.003), line),)) for s in (-1, 1)),
+        *(around.ground(span, (y - 0.05, y + 0.05), line, 'ground', 0.003) for y in (0.25 - half, half - 0.25)),
         *_hall(random, span, side, height),
         *_ceiling_lamps(random, climate, span, (0.0,), height - 0.6, 7.0),
         *_pipes(random, span, side - 0.4, height - 1.2),
@@ -70,10 +70,11 @@ def _hall(random: Random, span: tuple[float, float], side: float, height: float)
     walls = [box((length, 0.2, height), (middle, s * (side + 0.1), height / 2)) for s in (-1, 1)]
     ends = [box((0.2, 2 * side, height), (x, 0, height / 2)) for x in (span[0] - 0.1, span[1] + 0.1)]
     trusses = [box((0.15, 2 * side, 0.3), (x, 0, height - 0.15)) for x in np.arange(span[0] + 3, span[1], 6.0)]
+    lid = box((length, 2 * side, 0.2), (middle, 0, height + 0.1))
     gate = Surface((0.35, 0.37, 0.4), Pattern.STRIPES, (0.5, 0.03, 0.6, 0.0), heat=-2.5)
     return [
         Thing('wall', (Piece(joined(*walls, *ends), sheet),)),
-        Thing('ceiling', (Piece(box((length, 2 * side, 0.2), (middle, 0, height + 0.1)), roof), Piece(joined(*trusses), METAL))),
+        Thing('ceiling', (Piece(lid, roof), Piece(joined(*trusses), METAL))),
         Thing('door', (Piece(box((0.06, 3.4, 3.6), (span[1] - 0.03, random.uniform(-0.5, 0.5), 1.8)), gate),)),
     ]  # fmt: skip
 
@@ -181,8 +182,9 @@ def _boxes(random: Random, x: float, y: float, z: float, depth: float, room: flo
         ]
     rows = int(random.integers(1, 4))
     tall = min(random.uniform(0.25, 0.42), room / rows)
+    z += tall / 2
     blocks = [
-        box((0.5, depth * random.uniform(0.8, 1.0), tall * 0.98), (x + a + random.normal(0, 0.01), y, z + tall * (row + 0.5)))
+        box((0.5, depth * random.uniform(0.8, 1), tall * 0.98), (x + a + random.normal(0, 0.01), y, z + tall * row))
         for row in range(rows) for a in (-0.27, 0.27) if row == 0 or random.random() < 0.8
     ]  # fmt: skip
     return [Piece(block, paint) for block in blocks]
@@ -338,10 +340,11 @@ def tunnel(random: Random, climate: Climate, seconds: float) -> Layout:
     walkway = Surface((0.33, 0.32, 0.3), Pattern.PAVERS, (0.8, 0.9, 0, 0), heat=-0.5)
     things = [
         around.ground(span, (-road_half, road_half), road, 'road'),
-        *(around.ground(span, (min(s * half, s * road_half), max(s * half, s * road_half)), walkway, 'pavement', 0.15) for s in (-1, 1)),
+        around.ground(span, (-half, -road_half), walkway, 'pavement', 0.15),
+        around.ground(span, (road_half, half), walkway, 'pavement', 0.15),
         *(around.kerb(span, s * road_half, 0.15) for s in (-1, 1)),
         Thing('wall', (Piece(loft(shell, closed=False), concrete), *lining, *ends)),
-        *_ceiling_lamps(random, climate, span, (-half * 0.55, half * 0.55), 1.8 + (height - 1.8) * 0.8, random.uniform(7, 12)),
+        *_ceiling_lamps(random, climate, span, (-half * 0.55, half * 0.55), 0.36 + 0.8 * height, random.uniform(7, 12)),
         *_pipes(random, span, half * 0.93, 2.9),
     ]  # fmt: skip
     for x in np.arange(random.uniform(2, 12), reach, random.uniform(14, 25)):

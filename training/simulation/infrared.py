@@ -67,7 +67,7 @@ def _fourth_power(temperature: Float32s) -> Float32s:
 
 
 class ThermalSensor:
-    """An uncooled microbolometer: lens blur, fixed-pattern noise, and noise of a given temperature difference (NETD)."""
+    """An uncooled microbolometer: lens blur, fixed-pattern noise, and noise of a given strength (NETD)."""
 
     def __init__(self, width: int, height: int, random: np.random.Generator) -> None:
         self._netd = float(random.uniform(0.03, 0.06))
@@ -82,9 +82,9 @@ class ThermalSensor:
 
     def read(self, temperature: Float32s, random: np.random.Generator) -> npt.NDArray[np.uint16]:
         """Counts (H, W) for an apparent temperature in kelvin."""
-        image = cv2.GaussianBlur(temperature, (0, 0), self._blur)
+        image = np.asarray(cv2.GaussianBlur(temperature, (0, 0), self._blur), np.float32)
         # Bolometers answer slowly: part of the last frame stays.
-        image = image if self._last is None else 0.85 * image + 0.15 * self._last
-        self._last = image
-        noisy = image + self._pattern + np.float32(self._netd) * random.standard_normal(image.shape, np.float32)
-        return np.clip(noisy / KELVIN_PER_COUNT + 0.5, 0, 65535).astype(np.uint16)
+        self._last = image if self._last is None else np.float32(0.85) * image + np.float32(0.15) * self._last
+        noisy = self._last + self._pattern + np.float32(self._netd) * random.standard_normal(image.shape, np.float32)
+        counts = np.clip(noisy / KELVIN_PER_COUNT + 0.5, 0, 65535)
+        return np.asarray(counts, np.uint16)

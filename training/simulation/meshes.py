@@ -42,7 +42,7 @@ def joined(*meshes: Mesh) -> Mesh:
 
 
 def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, yaw: float = 0.0, pitch: float = 0.0) -> Floats:
-    """Rigid pose (4, 4): turn by ``pitch`` about y (nose down is positive), ``yaw`` about z, then shift; radians, metres."""
+    """Rigid pose (4, 4): turn by ``pitch`` about y (nose down is positive), then ``yaw`` about z, then shift."""
     cos_yaw, sin_yaw, cos_pitch, sin_pitch = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     matrix = np.eye(4)
     matrix[:3, :3] = (
@@ -62,7 +62,7 @@ def flat(corners: Floats, uv: Floats) -> Mesh:
 
 
 def quads(corners: Floats, uv: Floats | None = None) -> Mesh:
-    """Flat quadrilaterals (Q, 4, 3), counter-clockwise seen from outside; ``uv`` (Q, 4, 2) is made from edges if absent."""
+    """Flat quadrilaterals (Q, 4, 3), counter-clockwise from outside; ``uv`` (Q, 4, 2) is made from edges if absent."""
     if uv is None:
         along = corners[:, 1] - corners[:, 0]
         length = np.maximum(np.linalg.norm(along, axis=1), 1e-9)

@@ -90,11 +90,13 @@ def person(
     walking = speed > 0
     leg_swing, arm_swing = (0.48, 0.42) if walking else (0.0, 0.0)
     stance = random.uniform(0.0, 0.08)
+    knee = 0.75 if walking else 0.0
+    elbow = -random.uniform(0.2, 1.4)
     joints = (
-        Joint(0, half, hips, leg_swing, 0.0, stance), Joint(0, 0, -thigh, 0.75 if walking else 0.0, -1.9, 0.06, 0),
-        Joint(0, -half, hips, leg_swing, np.pi, -stance), Joint(0, 0, -thigh, 0.75 if walking else 0.0, np.pi - 1.9, 0.06, 2),
+        Joint(0, half, hips, leg_swing, 0.0, stance), Joint(0, 0, -thigh, knee, -1.9, 0.06, 0),
+        Joint(0, -half, hips, leg_swing, np.pi, -stance), Joint(0, 0, -thigh, knee, np.pi - 1.9, 0.06, 2),
         Joint(0, reach, shoulders, arm_swing, np.pi), Joint(0, 0, -upper, -0.3 * walking, np.pi, -0.25, 4),
-        Joint(0, -reach, shoulders, arm_swing, 0.0), Joint(0, 0, -upper, -0.3 * walking, 0.0, -random.uniform(0.2, 1.4), 6),
+        Joint(0, -reach, shoulders, arm_swing, 0.0), Joint(0, 0, -upper, -0.3 * walking, 0.0, elbow, 6),
     )  # fmt: skip
     wide, deep = 0.2 * s * build, 0.125 * s * build
     torso = revolve(

@@ -97,7 +97,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Planes:
-    """The planes of triangles in double precision: ``normal`` (T, 3) of any length, ``offset`` (T,) = normal . corner."""
+    """Planes of triangles in double precision: ``normal`` (T, 3) of any length, ``offset`` (T,) = normal . corner."""
 
     normal: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
@@ -168,7 +168,7 @@ class World:
         """Whether something lies on each ray (N, 3), within ``reach`` (N,) lengths of its direction."""
         if not len(origins):
             return np.zeros(0, np.bool_)
-        blocked = self._still_scene.run(origins, directions, dists=reach, query='OCCLUDED') == 0
+        blocked: npt.NDArray[np.bool_] = self._still_scene.run(origins, directions, dists=reach, query='OCCLUDED') == 0
         if self._moving_scene is not None:
             clear = np.flatnonzero(~blocked)
             if len(clear):

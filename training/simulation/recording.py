@@ -23,7 +23,7 @@ VISIBLE, THERMAL = 'visible_optical_frame', 'thermal_optical_frame'
 
 
 def record_scene(
-    config: SimulationConfig, index: int, recording: Path, progress: Callable[[Frame], None] | None = None
+    config: SimulationConfig, index: int, recording: Path, progress: Callable[[], object] | None = None
 ) -> None:
     """Write the scene of that number; the recording appears when it is complete.
 
@@ -41,7 +41,7 @@ def record_scene(
             bag.write_transforms(frame.stamp_ns, [Transform('odom', 'base_link', world_from_base)])
             _write_images(bag, frame, scene, config)
             if progress is not None:
-                progress(frame)
+                progress()
 
 
 def _rig(scene: Scene, base_from_visible: Floats) -> list[Transform]:

@@ -1,4 +1,4 @@
-"""What one camera sees before its sensor: rays, surface points and their look, smoke on the way, and light on the points."""
+"""What one camera sees before its sensor: rays, surface points and their look, smoke, and light on the points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class View:
         image = values[:pixels].copy()
         further = values[pixels:].reshape(len(EDGE_RAYS), len(self.edges), *values.shape[1:])
         image[self.edges] = (image[self.edges] + further.sum(0)) / np.float32(1 + len(EDGE_RAYS))
-        return image.reshape(*self.shape, *values.shape[1:])
+        return np.asarray(image.reshape(*self.shape, *values.shape[1:]), np.float32)
 
     def pixel_of(self, ray: Indices) -> Indices:
         """The pixels that rays belong to."""
@@ -118,7 +118,9 @@ def look(
     edges, central = _edges(hits, shape), len(hits.ray)
     if len(edges):
         pixel = float(pixel_rays[1, 0] - pixel_rays[0, 0])
-        further = np.concatenate([pixel_rays[edges] + np.float32([x * pixel, y * pixel, 0]) for x, y in EDGE_RAYS])
+        further = np.concatenate(
+            [pixel_rays[edges] + np.array([x * pixel, y * pixel, 0], np.float32) for x, y in EDGE_RAYS]
+        )
         further = turned(further, rotation)
         more = world.cast(np.broadcast_to(origin, further.shape).copy(), further)
         hits = _joined(hits, more, len(directions))
@@ -148,9 +150,9 @@ def _edges(hits: Hits, shape: tuple[int, int]) -> Indices:
     key[hits.ray] = (
         hits.triangles.instance[hits.triangle].astype(np.int64) << 16 | hits.triangles.surface[hits.triangle]
     )
-    key = key.reshape(shape)
+    rows = key.reshape(shape)
     edge = np.zeros(shape, np.bool_)
-    across, down = key[:, 1:] != key[:, :-1], key[1:] != key[:-1]
+    across, down = rows[:, 1:] != rows[:, :-1], rows[1:] != rows[:-1]
     edge[:, 1:] |= across
     edge[:, :-1] |= across
     edge[1:] |= down
@@ -255,7 +257,7 @@ def sun_on(points: Points, climate: Climate, world: World) -> Float32s:
     origins = points.position[faces] + points.normal[faces] * np.float32(0.01)
     blocked = world.occluded(origins, np.broadcast_to(towards, origins.shape).copy())
     cosine[faces[blocked]] = 0
-    return cosine
+    return np.asarray(cosine, np.float32)
 
 
 def lamp_light(points: Points, spots: Sequence[Spot], world: World, weakest: float) -> Float32s:
@@ -310,13 +312,13 @@ def openness(view: View, world: World, random: np.random.Generator) -> Float32s:
     turn = random.random(len(central), np.float32) * np.float32(2 * np.pi)
     sine = np.sqrt(random.random(len(central), np.float32)) * np.float32(0.98)
     upward = np.stack((sine * np.cos(turn), sine * np.sin(turn), np.sqrt(1 - sine * sine)), axis=1) * np.float32(1.5)
-    origins = points.position[central] + np.float32([0, 0, 0.01])
+    origins = points.position[central] + np.array([0, 0, 0.01], np.float32)
     counts = np.zeros((*view.shape, 2), np.float32)
     counts.reshape(-1, 2)[points.ray[central]] = 1
     counts.reshape(-1, 2)[points.ray[central], 0] = ~world.occluded(origins, upward)
     width = max(3, view.shape[1] // 64) | 1
     for across, down in ((width, width // 2 | 1), (width // 2 | 1, width // 2 | 1)):
-        counts = cv2.blur(counts, (across, down))
+        counts = np.asarray(cv2.blur(counts, (across, down)), np.float32)
     soft = (counts[..., 0] / np.maximum(counts[..., 1], 1e-6)).reshape(-1)
     result[level] = soft[view.pixel_of(points.ray[level])]
     return result
@@ -345,7 +347,7 @@ def smoke_thickness(
     billows = value_noise(at[:, 0] + at[:, 1], at[:, 2] - 0.3 * at[:, 0], 1.1) + 0.6 * value_noise(
         at[:, 1], at[:, 2], 0.45
     )
-    return total * np.exp(np.float32(0.35) * billows)
+    return np.asarray(total * np.exp(np.float32(0.35) * billows), np.float32)
 
 
 def _erf(x: Float32s) -> Float32s:

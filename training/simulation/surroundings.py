@@ -12,7 +12,8 @@ GRASS = Surface((0.07, 0.13, 0.035), Pattern.GRASS, solar=6.0, cooling=4.0, heat
 BARK = Surface((0.1, 0.075, 0.05), Pattern.CONCRETE, (0.3, 0.0, 0.0, 0.0), solar=6.0, heat=0.8, cooling=0.0)
 KERBSTONE = Surface((0.36, 0.35, 0.33), Pattern.CONCRETE, (1.0, 0.0, 0.0, 0.0), solar=14.0, heat=0.6)
 WALLS = (
-    (0.35, 0.15, 0.1), (0.5, 0.42, 0.3), (0.55, 0.53, 0.48), (0.4, 0.3, 0.2), (0.25, 0.25, 0.27), (0.6, 0.5, 0.35), (0.3, 0.12, 0.09),
+    (0.35, 0.15, 0.1), (0.5, 0.42, 0.3), (0.55, 0.53, 0.48), (0.4, 0.3, 0.2), (0.25, 0.25, 0.27), (0.6, 0.5, 0.35),
+    (0.3, 0.12, 0.09),
 )  # fmt: skip
 
 
@@ -38,8 +39,10 @@ def building(random: Random, climate: Climate, x: float, y: float, yaw: float, w
     wall = pick(random, WALLS)
     bay = random.uniform(2.2, 3.6)
     pattern_seed = round(random.uniform(1, 100), 3)
-    facade = Surface(wall, Pattern.FACADE, (round(bay, 3), round(floor_height, 3), round(random.uniform(0.35, 0.55), 3), pattern_seed),
-                     solar=12.0, heat=random.uniform(0.5, 2.5), cooling=1.0, emissivity=0.93)  # fmt: skip
+    windows = (round(bay, 3), round(floor_height, 3), round(random.uniform(0.35, 0.55), 3), pattern_seed)
+    facade = Surface(
+        wall, Pattern.FACADE, windows, solar=12.0, heat=random.uniform(0.5, 2.5), cooling=1.0, emissivity=0.93
+    )
     trim = Surface((0.4, 0.38, 0.35), Pattern.CONCRETE, (1.0, 0.0, 0.0, 0.0), solar=12.0, heat=1.0)
     roof = Surface((0.16, 0.12, 0.1), Pattern.TILES, (0.3, 0.3, 0.0, 0.0), solar=20.0, cooling=4.0)
     place = pose(x, y, 0.0, yaw)
@@ -50,13 +53,13 @@ def building(random: Random, climate: Climate, x: float, y: float, yaw: float, w
     )
     pieces = [Piece(body, facade), Piece(cornice, trim)]
     if random.random() < 0.5:
-        rise, middle = random.uniform(1.5, 3.0), depth / 2
-        low, high = height + 0.02, height + rise
+        left, right, front, back, middle = -0.3, width + 0.3, -0.3, depth + 0.3, depth / 2
+        low, high = height + 0.02, height + random.uniform(1.5, 3.0)
         slopes = np.array([
-            [(-0.3, -0.3, low), (width + 0.3, -0.3, low), (width + 0.3, middle, high), (-0.3, middle, high)],
-            [(width + 0.3, depth + 0.3, low), (-0.3, depth + 0.3, low), (-0.3, middle, high), (width + 0.3, middle, high)],
-            [(-0.3, depth + 0.3, low), (-0.3, -0.3, low), (-0.3, middle, high), (-0.3, middle, high)],
-            [(width + 0.3, -0.3, low), (width + 0.3, depth + 0.3, low), (width + 0.3, middle, high), (width + 0.3, middle, high)],
+            [(left, front, low), (right, front, low), (right, middle, high), (left, middle, high)],
+            [(right, back, low), (left, back, low), (left, middle, high), (right, middle, high)],
+            [(left, back, low), (left, front, low), (left, middle, high), (left, middle, high)],
+            [(right, front, low), (right, back, low), (right, middle, high), (right, middle, high)],
         ])  # fmt: skip
         pieces.append(Piece(quads(slopes), roof))
     for _ in range(int(random.integers(1, 3))):
@@ -88,9 +91,8 @@ def street_lamp(random: Random, climate: Climate, x: float, y: float, towards: f
     """A lamp post whose arm reaches towards the side ``towards`` (+1 or -1 along y)."""
     arm = 1.6 if height > 5 else 0.5
     post = Surface((0.15, 0.16, 0.16), solar=8.0, emissivity=0.8, cooling=0.5)
-    pole = joined(
-        cylinder(0.1, height, 10, 0.06), rod((0, 0, height), (0, towards * arm, height + 0.25), 0.045), cylinder(0.16, 0.5, 10),
-    )  # fmt: skip
+    boom = rod((0, 0, height), (0, towards * arm, height + 0.25), 0.045)
+    pole = joined(cylinder(0.1, height, 10, 0.06), boom, cylinder(0.16, 0.5, 10))
     head = box((0.3, 0.7, 0.12), (0, towards * (arm + 0.2), height + 0.24))
     pane = box((0.24, 0.6, 0.03), (0, towards * (arm + 0.2), height + 0.17))
     on = climate.lamps_on and climate.light != 'day' and random.random() < 0.92
@@ -160,7 +162,9 @@ def _leafy(random: Random, size: float) -> Mesh:
 def bush(random: Random, x: float, y: float, size: float) -> Thing:
     """A low round bush."""
     clumps = [
-        _leafy(random, size * random.uniform(0.5, 0.8)).shifted(*(random.uniform(-0.5, 0.5, 2) * size), size * 0.5)
+        _leafy(random, size * random.uniform(0.5, 0.8)).shifted(
+            random.uniform(-0.5, 0.5) * size, random.uniform(-0.5, 0.5) * size, size * 0.5
+        )
         for _ in range(3)
     ]
     leaves = Surface((0.05, 0.09, 0.03), Pattern.LEAVES, solar=3.0, cooling=1.5, emissivity=0.97)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from ldfusion_training.simulation.raycast import Float32s
 from ldfusion_training.simulation.things import Pattern
 
+Values = npt.NDArray[np.floating[Any]]
 _LATTICE = 256
 _RANDOM = np.random.default_rng(20_240_917)
 _TILE = np.pad(4.5 * (_RANDOM.random((_LATTICE, _LATTICE), np.float32) - 0.5), ((0, 1), (0, 1)), mode='wrap')
@@ -40,7 +42,7 @@ class Look:
             getattr(self, field.name)[index] = getattr(part, field.name)
 
 
-def value_noise(u: Float32s, v: Float32s, cell: float, footprint: Float32s | None = None) -> Float32s:
+def value_noise(u: Values, v: Values, cell: float, footprint: Values | None = None) -> Float32s:
     """Smooth noise of about unit deviation with a grain of ``cell`` metres; it fades where a pixel covers a grain."""
     if footprint is None:
         return _noise(u, v, cell)
@@ -51,7 +53,7 @@ def value_noise(u: Float32s, v: Float32s, cell: float, footprint: Float32s | Non
     return result
 
 
-def _noise(u: Float32s, v: Float32s, cell: float) -> Float32s:
+def _noise(u: Values, v: Values, cell: float) -> Float32s:
     count = len(u)
     if not count:
         return np.zeros(0, np.float32)
@@ -65,7 +67,7 @@ def _noise(u: Float32s, v: Float32s, cell: float) -> Float32s:
     return np.asarray(noise.reshape(-1)[:count], np.float32)
 
 
-def fractal(u: Float32s, v: Float32s, cell: float, footprint: Float32s, octaves: int = 3) -> Float32s:
+def fractal(u: Values, v: Values, cell: float, footprint: Values, octaves: int = 3) -> Float32s:
     """Sum of noises, each twice as fine and six tenths as strong."""
     total = np.zeros(len(u), np.float32)
     for octave in range(octaves):
@@ -73,13 +75,13 @@ def fractal(u: Float32s, v: Float32s, cell: float, footprint: Float32s, octaves:
     return total
 
 
-def hashed(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], seed: float) -> Float32s:
+def hashed(a: Values, b: Values, seed: float) -> Float32s:
     """A random number 0 to 1 for whole-numbered cells."""
     key = a.astype(np.int64) * 73_856_093 + b.astype(np.int64) * 19_349_663 + int(seed * 1000) * 83_492_791
-    return _HASH[(key ^ (key >> 13)) & 0xFFFF]
+    return np.take(_HASH, (key ^ (key >> 13)) & 0xFFFF)
 
 
-def band(x: Float32s, low: float | Float32s, high: float | Float32s, footprint: Float32s) -> Float32s:
+def band(x: Values, low: float, high: float, footprint: Values) -> Float32s:
     """The part of a pixel of width ``footprint`` about ``x`` that lies between low and high, 0 to 1."""
     soft = np.maximum(footprint, np.float32(1e-4))
     return np.asarray(
@@ -87,11 +89,11 @@ def band(x: Float32s, low: float | Float32s, high: float | Float32s, footprint: 
     )
 
 
-def _mix(look: Look, amount: Float32s, colour: tuple[float, float, float]) -> None:
+def _mix(look: Look, amount: Values, colour: tuple[float, float, float]) -> None:
     look.albedo += amount[:, None] * (np.array(colour, np.float32) - look.albedo)
 
 
-def _shade(look: Look, factor: Float32s) -> None:
+def _shade(look: Look, factor: Values) -> None:
     look.albedo *= np.maximum(factor, 0.05)[:, None]
 
 
@@ -134,7 +136,7 @@ def _road(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: Lay
 
 
 def _parking(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: Layout) -> None:
-    """Asphalt with stalls: stall width, stall depth, distance between the middles of double rows, offset of the first."""
+    """Asphalt with stalls: width and depth of a stall, distance of the middles of double rows, offset of the first."""
     width, depth, pitch, offset = layout
     _asphalt(look, u, v, footprint, layout)
     row = np.abs(np.mod(v - offset + pitch / 2, pitch) - pitch / 2)

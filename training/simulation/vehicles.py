@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ldfusion_training.simulation.things import (
     pick,
 )  # fmt: skip
 
+CARGO_COLOURS: tuple[Colour, ...] = ((0.7, 0.7, 0.68), (0.5, 0.5, 0.55), (0.1, 0.2, 0.4), (0.5, 0.2, 0.05))
 SIDES = (-1, 1)
 ON_ITS_SIDE = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], np.float64)
 """Lays a body that stands along z across a vehicle, as a wheel is."""
@@ -123,7 +125,8 @@ def car_shape(style: CarStyle) -> CarShape:
     scuttle = front - style.bonnet
     hull = _hull([
         (back + 0.04, 0.35), (back + 0.2, 0.24), (front - 0.2, 0.22), (front - 0.02, 0.34), (front, 0.55),
-        (front - 0.1, style.wing), (scuttle, style.belt), (back + 0.75, style.belt), (back + 0.06, style.belt - 0.06), (back, 0.6),
+        (front - 0.1, style.wing), (scuttle, style.belt), (back + 0.75, style.belt), (back + 0.06, style.belt - 0.06),
+        (back, 0.6),
     ], half, 0.08)  # fmt: skip
     x, z = hull.corners[..., 0], hull.corners[..., 2]
     roof = back + style.roof[0], scuttle - style.roof[1]
@@ -149,6 +152,7 @@ def car_shape(style: CarStyle) -> CarShape:
         for a in axles
         for s in SIDES
     ]
+    lamp = ellipsoid((0.08, 0.17, 0.08), 10, 6)
     return CarShape(
         hull=hull,
         engine=np.clip((x - scuttle + 0.3) / 0.9, 0, 1) * np.clip(z / 0.8, 0.3, 1),
@@ -159,7 +163,7 @@ def car_shape(style: CarStyle) -> CarShape:
         rims=rims,
         arches=joined(*arches),
         head_lamps=joined(
-            *(ellipsoid((0.08, 0.17, 0.08), 10, 6).shifted(front - 0.08, s * half * 0.68, style.wing - 0.08) for s in SIDES)
+            *(lamp.shifted(front - 0.08, s * half * 0.68, style.wing - 0.08) for s in SIDES)
         ),
         tail_lamps=joined(*(box((0.06, 0.26, 0.14), (back + 0.02, s * half * 0.72, style.tail_lamp)) for s in SIDES)),
         grille=joined(
@@ -229,13 +233,15 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
     paint = Surface(
         pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.92, heat=1.0 if running else 0.0, solar=12.0, cooling=3.0
     )
-    cargo = Surface(pick(random, ((0.7, 0.7, 0.68), (0.5, 0.5, 0.55), (0.1, 0.2, 0.4), (0.5, 0.2, 0.05))), Pattern.STRIPES,
-                    (0.6, 0.05, 0.85, 0.0), solar=14.0, cooling=3.5, emissivity=0.9)  # fmt: skip
+    cargo = Surface(
+        pick(random, CARGO_COLOURS), Pattern.STRIPES, (0.6, 0.05, 0.85, 0.0), solar=14.0, cooling=3.5, emissivity=0.9
+    )
     glass = Surface(GLASS.colour, gloss=0.12, emissivity=0.84, heat=4.0 if running else 0.0, solar=4.0, cooling=3.0)
     cab_rings = np.array([
         [(front - 1.9, -half, 0.5), (front, -half, 0.5), (front, half, 0.5), (front - 1.9, half, 0.5)],
         [(front - 1.9, -half, 1.5), (front - 0.02, -half, 1.5), (front - 0.02, half, 1.5), (front - 1.9, half, 1.5)],
-        [(front - 1.9, -half * 0.96, 2.55), (front - 0.25, -half * 0.94, 2.55), (front - 0.25, half * 0.94, 2.55), (front - 1.9, half * 0.96, 2.55)],
+        [(front - 1.9, -half * 0.95, 2.55), (front - 0.25, -half * 0.95, 2.55), (front - 0.25, half * 0.95, 2.55),
+         (front - 1.9, half * 0.95, 2.55)],
     ])  # fmt: skip
     cab = joined(loft(cab_rings), fan(cab_rings[-1]))
     panes = joined(
@@ -252,7 +258,8 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
     tails = joined(*(box((0.05, 0.3, 0.16), (back - 0.02, side * 0.95, 0.85)) for side in (-1, 1)))
     grille = joined(box((0.05, 1.5, 0.5), (front + 0.015, 0, 1.15)), box((0.1, 2.3, 0.22), (front + 0.02, 0, 0.5)))
     pieces = (
-        Piece(cab, paint), Piece(panes, glass), Piece(hold, cargo), Piece(frame, Surface((0.02, 0.02, 0.02), heat=10.0 * running)),
+        Piece(cab, paint), Piece(panes, glass), Piece(hold, cargo),
+        Piece(frame, Surface((0.02, 0.02, 0.02), heat=10.0 * running)),
         Piece(tyres, Surface(RUBBER.colour, heat=15.0 * running, cooling=0.0)),
         Piece(rims, Surface(METAL.colour, gloss=0.3, emissivity=0.6, heat=18.0 * running)),
         Piece(heads, Surface((0.6, 0.6, 0.6), emission=(5.0, 4.8, 4.2) if lit else (0, 0, 0), heat=12.0 * lit)),
@@ -293,7 +300,7 @@ def _hoop(x: float, radius: float) -> Mesh:
     turns = np.linspace(0, 2 * np.pi, 19)
     points = [(x + radius * float(np.cos(a)), 0.0, radius + radius * float(np.sin(a))) for a in turns]
     spokes = [rod((x, 0, radius), points[i], 0.004, 3) for i in range(0, 18, 3)]
-    return joined(*(rod(a, b, 0.02, 5) for a, b in zip(points, points[1:], strict=False)), *spokes)
+    return joined(*(rod(a, b, 0.02, 5) for a, b in pairwise(points)), *spokes)
 
 
 def rider(random: Random, climate: Climate, x: float, y: float, yaw: float, speed: float) -> tuple[Thing, Thing]:

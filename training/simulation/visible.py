@@ -28,11 +28,15 @@ def sky_light(direction: Float32s, climate: Climate) -> Float32s:
     return np.asarray(sky, np.float32)
 
 
+CLOUD_NOISE = ((1.0, 1.4), (0.6, 0.6), (0.3, 0.25))
+"""Strength and size of the lumps that clouds are made of."""
+
+
 def clouds(direction: Float32s, climate: Climate) -> Float32s:
     """Cloud cover (N,), 0 to 1, on a layer far above, in unit directions (N, 3)."""
     height = np.maximum(direction[:, 2], 0.03)
     u, v = direction[:, 0] / height, direction[:, 1] / height
-    noise = value_noise(u, v, 1.4) + 0.6 * value_noise(u, v, 0.6) + 0.3 * value_noise(u, v, 0.25)
+    noise = sum((part * value_noise(u, v, cell) for part, cell in CLOUD_NOISE), np.zeros(len(u), np.float32))
     cover = np.clip(0.5 + 0.5 * noise + 2.4 * (climate.clouds - 0.6), 0, 1)
     return np.asarray(cover * np.clip(direction[:, 2] * 12, 0, 1), np.float32)
 
@@ -116,22 +120,30 @@ class Exposure:
         return min(1 / 60, (self.gain or 1.0) / self.longest / 60)
 
 
+def _srgb_table() -> npt.NDArray[np.uint8]:
+    linear = np.linspace(0, 1, 65536)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return (encoded * 255 + 0.5).astype(np.uint8)
+
+
+SRGB = _srgb_table()
+"""8-bit sRGB of linear light in 65536 steps."""
+
+
 def photograph(
     light: Float32s, motion: Float32s, exposure: Exposure, random: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Lens, sensor and camera: glare, motion blur along ``motion`` (H, W, 2 pixels per second), noise, gamma; RGB (H, W, 3)."""
+    """Lens and sensor: glare, blur along ``motion`` (H, W, 2) in pixels per second, noise, gamma; RGB (H, W, 3)."""
     gain = exposure.follow(light)
     image = _glare(np.minimum(light * np.float32(gain), 60.0))
-    image = cv2.GaussianBlur(image, (0, 0), 0.45)
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.45), np.float32)
     image = _motion_blur(image, motion * np.float32(exposure.shutter))
     analogue = max(1.0, gain / exposure.longest)
     noise = random.standard_normal(image.shape, np.float32)
     image += noise * np.sqrt(
         np.maximum(image, 0) * np.float32(1.2e-4 * analogue) + np.float32((0.0012 * analogue**0.75) ** 2)
     )
-    image = np.clip(image / (1 + 0.15 * np.maximum(image - 0.7, 0)), 0, 1)
-    encoded = np.where(image <= 0.0031308, 12.92 * image, 1.055 * np.power(np.maximum(image, 1e-6), 1 / 2.4) - 0.055)
-    return (encoded * 255 + 0.5).astype(np.uint8)
+    return np.asarray(SRGB[np.clip(image * 65535 + 0.5, 0, 65535).astype(np.uint16)], np.uint8)
 
 
 def _glare(image: Float32s) -> Float32s:
@@ -162,4 +174,4 @@ def _motion_blur(image: Float32s, motion: Float32s) -> Float32s:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-    return total / np.float32(steps)
+    return np.asarray(total / np.float32(steps), np.float32)
