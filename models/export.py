@@ -1,76 +1,89 @@
-"""Export of the frame graph to one ONNX file that every engine but PyTorch reads."""
+"""The frame graph as ONNX: traced once without weights, filled with weights where it runs.
+
+The traced graph lies beside the weights and is as long as the architecture is; its initializers are named as the
+networks' parameters and are taken from the safetensors files. So a robot needs neither PyTorch nor an export, and
+new weights need no new graph.
+"""
 
 import json
-import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ldfusion_models import __version__
-from ldfusion_models.engines.base import GraphInfo
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
-from ldfusion_models.manifest import Manifest, load_frame_graph, read_manifest
+from ldfusion_models.manifest import graph_info, read_initializers, read_manifest
+
+if TYPE_CHECKING:
+    from ldfusion_models.frame_graph import FrameGraph
 
 OPSET = 17
 METADATA_KEY = 'ldfusion'
 
 
-def graph_info(manifest: Manifest) -> GraphInfo:
-    """What a caller must know of the graph that these weights make."""
-    config = manifest.frame_config()
-    return GraphInfo(
-        config.fusion.text_dim, manifest.text_encoder, config.visible_depth.canonical_focal, manifest.weights_id
-    )
-
-
-def export_onnx(output: Path, weights: Path | None = None) -> None:
-    """Write the frame graph for images of any size from 32x32 as ONNX, with its ``GraphInfo`` in the metadata.
+def trace_graph(graph: 'FrameGraph', output: Path) -> None:
+    """Write ``graph`` for images of any size from 32x32 as ONNX without its weights.
 
     Raises:
-        InputError: PyTorch or onnx is not installed, the weights are unusable, or the file can't be written.
+        InputError: the file can't be written.
     """
-    try:
-        import onnx
-        import torch
-    except ImportError as error:
-        raise InputError(
-            f'{output}: export needs the Python package {error.name}; install it, or export on another machine '
-            'with `ldfusion export` and give the file as weights'
-        ) from error
-    graph, manifest = load_frame_graph(weights)
-    info = graph_info(manifest)
+    import onnx
+    import torch
+
     visible = torch.zeros((1, 96, 128, 3), dtype=torch.uint8)
-    inputs = (visible, visible[..., :1].contiguous(), torch.zeros((1, info.text_dim)))
+    text = torch.zeros((1, graph.config.fusion.text_dim))
     size = {1: 'height', 2: 'width'}
     with written_whole(output) as temporary, warnings.catch_warnings():
-        # The tracer warns of every shape it reads; the export is checked against PyTorch by a test instead.
+        # The tracer warns of every shape it reads; a test holds the result to PyTorch instead.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             graph,
-            inputs,
+            (visible, visible[..., :1].contiguous(), text),
             str(temporary),
             input_names=['visible', 'thermal', 'text'],
             output_names=['fused', 'depth'],
             dynamic_axes={'visible': size, 'thermal': size, 'fused': size, 'depth': size},
             opset_version=OPSET,
             dynamo=False,
+            # Parameters stay as they are and keep their names; every engine folds them by itself.
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
         )
         model = onnx.load(str(temporary))
-        entry = model.metadata_props.add()
-        entry.key, entry.value = METADATA_KEY, json.dumps({'version': __version__, **asdict(info)})
+        for initializer in model.graph.initializer:
+            _detach(initializer)
+        temporary.write_bytes(model.SerializeToString())
+
+
+def export_onnx(output: Path, weights: Path | None = None) -> None:
+    """Write graph and weights as one ONNX file, with its ``GraphInfo`` in the metadata.
+
+    Raises:
+        InputError: the package onnx is not installed, the weights are unusable, or the file can't be written.
+    """
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise InputError(f'{output}: export needs the Python package onnx; pip install onnx') from error
+    manifest = read_manifest(weights)
+    model = onnx.load(str(manifest.verified_graph()), load_external_data=False)
+    values = read_initializers(manifest)
+    for initializer in model.graph.initializer:
+        initializer.CopyFrom(numpy_helper.from_array(values[initializer.name], initializer.name))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps({'version': __version__, **asdict(graph_info(manifest))})
+    with written_whole(output) as temporary:
         onnx.save(model, str(temporary))
 
 
-def cached_onnx(weights: Path | None = None) -> Path:
-    """The exported file of these weights in the user's cache folder, exported now if it is not there yet.
+def _detach(initializer: Any) -> None:
+    """Replace an initializer's data by a reference, which whoever loads the graph resolves by name."""
+    import onnx
 
-    Raises:
-        InputError: as ``export_onnx``.
-    """
-    manifest = read_manifest(weights)
-    folder = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'ldfusion_ros'
-    path = folder / f'frame_graph-{__version__}-{manifest.weights_id}.onnx'
-    if not path.is_file():
-        export_onnx(path, weights)
-    return path
+    initializer.ClearField('raw_data')
+    initializer.data_location = onnx.TensorProto.EXTERNAL
+    reference = initializer.external_data.add()
+    reference.key, reference.value = 'location', 'safetensors'

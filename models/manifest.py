@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
+from ldfusion_models.engines.base import GraphInfo
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
 
@@ -28,12 +31,14 @@ class Manifest:
         folder: where the files lie.
         config: settings of the frame graph, part by part.
         text_encoder: name of the text encoder that the modulation was trained on, empty if none.
+        graph: file and sha256 of the frame graph without weights (ONNX).
         parts: per part: file, sha256, data, recipe, metrics, licence.
     """
 
     folder: Path
     config: dict[str, Any]
     text_encoder: str
+    graph: dict[str, Any]
     parts: dict[str, dict[str, Any]]
 
     @property
@@ -54,9 +59,15 @@ class Manifest:
         Raises:
             InputError: the part is not listed, or its file is missing or not the one that the manifest names.
         """
-        entry = self.parts.get(part)
-        if entry is None:
+        if part not in self.parts:
             raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
+        return self._verified(self.parts[part])
+
+    def verified_graph(self) -> Path:
+        """The file of the frame graph without weights; raises InputError as ``verified``."""
+        return self._verified(self.graph)
+
+    def _verified(self, entry: dict[str, Any]) -> Path:
         path: Path = self.folder / entry['file']
         if not path.is_file():
             raise InputError(f'{path}: weights are missing; install the package again or check the folder')
@@ -79,16 +90,39 @@ def read_manifest(folder: Path | None = None) -> Manifest:
         raise InputError(f'{path}: no such file; a folder of weights holds manifest.yaml')
     try:
         content = yaml.safe_load(path.read_text())
-        return Manifest(folder, content['config'], content['text_encoder'], content['parts'])
+        return Manifest(folder, *(content[name] for name in ('config', 'text_encoder', 'graph', 'parts')))
     except (yaml.YAMLError, TypeError, KeyError) as error:
         raise InputError(f'{path}: not a manifest of weights ({error})') from error
 
 
 def write_manifest(manifest: Manifest) -> None:
     """Write ``manifest.yaml`` into the manifest's folder."""
-    content = {'config': manifest.config, 'text_encoder': manifest.text_encoder, 'parts': manifest.parts}
+    content = {name: getattr(manifest, name) for name in ('config', 'text_encoder', 'graph', 'parts')}
     with written_whole(manifest.folder / 'manifest.yaml') as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False, width=110))
+
+
+def graph_info(manifest: Manifest) -> GraphInfo:
+    """What a caller must know of the graph that these weights make; needs no PyTorch."""
+    config = manifest.config
+    return GraphInfo(
+        int(config['fusion']['text_dim']),
+        manifest.text_encoder,
+        float(config['visible_depth']['canonical_focal']),
+        manifest.weights_id,
+    )
+
+
+def read_initializers(manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
+    """All weights by their names in the frame graph, float32; needs no PyTorch.
+
+    Raises:
+        InputError: weights missing or damaged.
+    """
+    from safetensors.numpy import load_file
+
+    arrays = {f'{part}.{name}': a for part in PARTS for name, a in load_file(manifest.verified(part)).items()}
+    return {name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()}
 
 
 def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]':

@@ -43,8 +43,9 @@ def pair() -> tuple[Image, Image]:
     return visible + noise, (thermal + noise[..., 0] // 2).astype(np.uint8)
 
 
-def test_onnxruntime_gives_what_pytorch_gives(exported: Path, pair: tuple[Image, Image]) -> None:
-    ours = Pipeline.load('onnxruntime', exported)(*pair)
+@pytest.mark.parametrize('is_exported', [True, False], ids=['exported file', 'folder of weights'])
+def test_onnxruntime_gives_what_pytorch_gives(is_exported: bool, exported: Path, pair: tuple[Image, Image]) -> None:
+    ours = Pipeline.load('onnxruntime', exported if is_exported else None)(*pair)
     reference = Pipeline.load('torch')(*pair)
     difference = np.abs(ours.fused.astype(int) - reference.fused)
     assert np.percentile(difference, 99.9) <= 1
@@ -108,17 +109,19 @@ def test_each_branch_estimates_depth_alone(branch: str, pair: tuple[Image, Image
         DepthEstimator.load('sonar')
 
 
-def test_an_exported_graph_needs_no_pytorch(exported: Path) -> None:
+@pytest.mark.parametrize('is_exported', [True, False], ids=['exported file', 'folder of weights'])
+def test_no_pytorch_is_needed(is_exported: bool, exported: Path) -> None:
     program = """
 import sys
 sys.modules['torch'] = sys.modules['onnx'] = None
 import numpy as np
 from pathlib import Path
 from ldfusion_models.pipeline import Pipeline
-result = Pipeline.load('auto', Path(sys.argv[1]))(np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint8))
+weights = Path(sys.argv[1]) if sys.argv[1:] else None
+result = Pipeline.load('auto', weights)(np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint8))
 print(result.fused.shape, result.depth.shape)
 """
-    command = [sys.executable, '-c', program, str(exported)]
+    command = [sys.executable, '-c', program, *([str(exported)] if is_exported else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == '(48, 64, 3) (48, 64)', done.stderr
 

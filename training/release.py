@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.export import trace_graph
 from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.frame_graph import FrameConfig, FrameGraph
 from ldfusion_models.manifest import PARTS, Manifest, read_manifest, write_manifest
@@ -51,7 +52,10 @@ def _untrained(folder: Path) -> Manifest:
     config = FrameConfig()
     graph = FrameGraph(config)
     parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
-    return Manifest(folder, _plain(dataclasses.asdict(config)), '', parts)
+    traced = folder / 'frame_graph.onnx'
+    trace_graph(graph.eval(), traced)
+    entry = {'file': traced.name, 'sha256': sha256_of(traced)}
+    return Manifest(folder, _plain(dataclasses.asdict(config)), '', entry, parts)
 
 
 def _plain(values: Any) -> Any:

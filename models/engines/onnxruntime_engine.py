@@ -9,37 +9,38 @@ import numpy.typing as npt
 
 from ldfusion_models.engines.base import FrameOutput, GraphInfo
 from ldfusion_models.errors import InputError
+from ldfusion_models.manifest import graph_info, read_initializers, read_manifest
 
 
 class OnnxRuntimeEngine:
-    """Runs an exported frame graph on the CPU."""
+    """Runs the frame graph on the CPU."""
 
     name = 'onnxruntime'
     device = 'cpu'
 
     def __init__(self, weights: Path | None = None, threads: int = 0) -> None:
-        """Load an exported ``.onnx`` file, or export a folder of weights into the user's cache first.
+        """Load a folder of weights, or one exported ``.onnx`` file.
 
         Raises:
-            InputError: the file is missing, damaged or not an exported frame graph, or the export is impossible.
+            InputError: a file is missing, damaged, or not of this version.
         """
         import onnxruntime
 
-        path = weights if weights is not None and weights.suffix == '.onnx' else _exported(weights)
-        if not path.is_file():
-            raise InputError(f'{path}: no such file')
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        is_exported = weights is not None and weights.suffix == '.onnx'
+        path = weights if weights is not None and is_exported else _detached_graph(weights, options)
+        if not path.is_file():
+            raise InputError(f'{path}: no such file')
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-            metadata = json.loads(self._session.get_modelmeta().custom_metadata_map['ldfusion'])
-            metadata.pop('version')
-            self.info = GraphInfo(**metadata)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f'{path}: not a frame graph of this version; export it again') from error
+            # From memory: ONNX Runtime would look for the weights of a detached graph beside its file.
+            self._session: Any = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=['CPUExecutionProvider']
+            )
         except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
             raise InputError(f'{path}: not a readable ONNX file; export it again ({error})') from error
+        self.info = _info_of_export(self._session, path) if is_exported else graph_info(read_manifest(weights))
 
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
@@ -49,7 +50,22 @@ class OnnxRuntimeEngine:
         return FrameOutput(fused, depth)
 
 
-def _exported(weights: Path | None) -> Path:
-    from ldfusion_models.export import cached_onnx
+def _detached_graph(weights: Path | None, options: Any) -> Path:
+    """The graph of a folder of weights; the weights themselves go into the session's options by name."""
+    import onnxruntime
 
-    return cached_onnx(weights)
+    manifest = read_manifest(weights)
+    values = read_initializers(manifest)
+    options.add_external_initializers(
+        list(values), [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in values.values()]
+    )
+    return manifest.verified_graph()
+
+
+def _info_of_export(session: Any, path: Path) -> GraphInfo:
+    try:
+        metadata = json.loads(session.get_modelmeta().custom_metadata_map['ldfusion'])
+        metadata.pop('version')
+        return GraphInfo(**metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'{path}: not a frame graph of this version; export it again') from error

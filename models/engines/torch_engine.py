@@ -7,8 +7,7 @@ import numpy.typing as npt
 import torch
 
 from ldfusion_models.engines.base import FrameOutput
-from ldfusion_models.export import graph_info
-from ldfusion_models.manifest import load_frame_graph
+from ldfusion_models.manifest import graph_info, load_frame_graph
 
 
 class TorchEngine:
