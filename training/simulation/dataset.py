@@ -6,6 +6,7 @@ DATASET/scene_00000/scene.json  kind, light, weather, cameras, thermal_T_visible
     thermal_raw/000000.png      16 bits, kelvin = count * kelvin_per_count
     depth/000000.npy            float32 metres along the visible camera's optical axis, NaN = nothing there (sky)
     depth_thermal/000000.npy    the same for the thermal camera; only where the rig has a baseline
+    instance_thermal/000000.png as instance, likewise
     instance/000000.png         16 bits, 0 = nothing     class/000000.png        8 bits, index into "classes"
     text/000000.json            text, objects (class, distance_m, side, instance, ...), kind, light, weather
 """
@@ -117,7 +118,7 @@ def write_scene(
     """Write one scene; ``scene.json`` comes last."""
     frames = []
     for frame in Rig(config, scene).frames():
-        _write_frame(folder, frame, scene, with_thermal_depth=not config.aligned)
+        _write_frame(folder, frame, scene, with_thermal_truth=not config.aligned)
         frames.append({'stamp_ns': frame.stamp_ns, 'world_T_visible': _rows(frame.world_T_visible)})
         if progress is not None:
             progress()
@@ -139,7 +140,7 @@ def write_scene(
         temporary.write_text(json.dumps(header), encoding='utf-8')
 
 
-def _write_frame(folder: Path, frame: Frame, scene: Scene, with_thermal_depth: bool) -> None:
+def _write_frame(folder: Path, frame: Frame, scene: Scene, with_thermal_truth: bool) -> None:
     name = f'{frame.index:06d}'
     write_image(folder / 'visible' / f'{name}.png', frame.visible)
     write_image(folder / 'thermal' / f'{name}.png', frame.thermal)
@@ -147,8 +148,9 @@ def _write_frame(folder: Path, frame: Frame, scene: Scene, with_thermal_depth: b
     write_image(folder / 'instance' / f'{name}.png', frame.instance)
     write_image(folder / 'class' / f'{name}.png', frame.classes)
     _write_array(folder / 'depth' / f'{name}.npy', frame.depth)
-    if with_thermal_depth:
+    if with_thermal_truth:
         _write_array(folder / 'depth_thermal' / f'{name}.npy', frame.depth_thermal)
+        write_image(folder / 'instance_thermal' / f'{name}.png', frame.instance_thermal)
     description = {
         'text': frame.text,
         'objects': [each.record() for each in frame.objects],

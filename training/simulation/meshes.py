@@ -1,6 +1,7 @@
 """Triangle meshes of simple bodies, with the normals and surface coordinates that shading needs."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,13 @@ class Mesh:
         """The mesh under a rigid pose (4, 4)."""
         rotation = pose[:3, :3].T
         return Mesh(self.corners @ rotation + pose[:3, 3], self.normals @ rotation, self.uv)
+
+    def scaled(self, x: float, y: float, z: float) -> 'Mesh':
+        """The mesh stretched along its axes; normals follow, surface coordinates grow with the mean."""
+        scale = np.array([x, y, z])
+        normals = self.normals / scale
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+        return Mesh(self.corners * scale, normals, self.uv * float(scale.mean()))
 
     def shifted(self, x: float, y: float, z: float) -> 'Mesh':
         """The mesh moved by an offset in metres."""
@@ -173,13 +181,19 @@ def cylinder(radius: float, height: float, segments: int = 12, top_radius: float
 
 def ellipsoid(radii: tuple[float, float, float], segments: int = 12, rings: int = 8) -> Mesh:
     """An ellipsoid about the origin."""
+    return _unit_sphere(segments, rings).scaled(*radii)
+
+
+@cache
+def _unit_sphere(segments: int, rings: int) -> Mesh:
     latitude = np.linspace(-np.pi / 2, np.pi / 2, rings + 1)
     profile = [(abs(float(np.cos(a))) if 0 < i < rings else 0.0, float(np.sin(a))) for i, a in enumerate(latitude)]
-    sphere = revolve(profile, segments)
-    scale = np.array(radii)
-    normals = sphere.normals / scale
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    return Mesh(sphere.corners * scale, normals, sphere.uv * float(scale.mean()))
+    return revolve(profile, segments)
+
+
+@cache
+def _unit_cylinder(segments: int) -> Mesh:
+    return cylinder(1.0, 1.0, segments)
 
 
 def capsule(length: float, radius: float, end_radius: float | None = None, segments: int = 10) -> Mesh:
@@ -206,4 +220,5 @@ def between(mesh: Mesh, start: tuple[float, float, float], end: tuple[float, flo
 
 def rod(start: tuple[float, float, float], end: tuple[float, float, float], radius: float, segments: int = 8) -> Mesh:
     """A round bar from ``start`` to ``end``."""
-    return between(cylinder(radius, float(np.linalg.norm(np.subtract(end, start))), segments), start, end)
+    length = float(np.linalg.norm(np.subtract(end, start)))
+    return between(_unit_cylinder(segments).scaled(radius, radius, length), start, end)

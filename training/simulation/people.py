@@ -113,7 +113,7 @@ def person(
         ],
         14,
     )
-    torso = _scaled(torso, (deep, wide, s * 0.98)).shifted(0, 0, hips - 0.08 * s)
+    torso = torso.scaled(deep, wide, s * 0.98).shifted(0, 0, hips - 0.08 * s)
     pelvis = ellipsoid((deep * 0.95, wide * 0.86, 0.14 * s)).shifted(0, 0, hips)
     head = ellipsoid((0.1 * s, 0.08 * s, 0.125 * s), 14, 10).shifted(0.015, 0, 1.645 * s)
     nose = ellipsoid((0.02 * s, 0.014 * s, 0.02 * s), 6, 4).shifted(0.115 * s, 0, 1.635 * s)
@@ -134,7 +134,7 @@ def person(
         limbs.append((capsule(fore, 0.042 * s * build, 0.034 * s * build), arm_skin, arm + 1))
         limbs.append((hand, skin, arm + 1))
     if random.random() < 0.35:
-        pack = _scaled(ellipsoid((1, 1, 1)), (0.1 * s, 0.16 * s, 0.23 * s)).shifted(-deep - 0.06 * s, 0, 1.25 * s)
+        pack = ellipsoid((0.1 * s, 0.16 * s, 0.23 * s)).shifted(-deep - 0.06 * s, 0, 1.25 * s)
         limbs.append((pack, Surface(pick(random, CLOTHES), Pattern.CLOTH, heat=warm * 0.12, cooling=0.5), -1))
     motion = Gait(
         Glide(x, y, yaw, speed),
@@ -147,12 +147,6 @@ def person(
         'person', tuple(Piece(mesh, surface) for mesh, surface, _ in limbs), motion,
         traits=('walking' if walking else 'standing', 'warm'),
     )  # fmt: skip
-
-
-def _scaled(mesh: Mesh, scale: tuple[float, float, float]) -> Mesh:
-    normals = mesh.normals / np.array(scale)
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
-    return Mesh(mesh.corners * np.array(scale), normals, mesh.uv)
 
 
 def seated(random: Random, climate: Climate, path: Glide, seat: tuple[float, float], pedalling: bool) -> Thing:

@@ -1,5 +1,7 @@
 """Parts that stand still: buildings, ground, street furniture, plants, and what halls and tunnels are made of."""
 
+from functools import cache
+
 import numpy as np
 
 from ldfusion_training.simulation.climate import Climate
@@ -143,20 +145,30 @@ def tree(random: Random, x: float, y: float, height: float) -> Thing:
     return Thing('tree', (Piece(joined(*wood), BARK), Piece(joined(*clumps), leaves)), Still(pose(x, y)))
 
 
+LEAF_CLUMPS = 8
+"""Different clumps of leaves; what grows from them also differs in size and turn."""
+
+
 def _leafy(random: Random, size: float) -> Mesh:
     """A bumpy ball with loose leaves around it."""
-    ball = ellipsoid((size, size, size * 0.85), 9, 6)
-    key = np.round(ball.corners / size * 50).astype(np.int64)
+    clump = _leaf_clump(int(random.integers(LEAF_CLUMPS)))
+    return clump.moved(pose(yaw=random.uniform(0, 2 * np.pi))).scaled(size, size, size)
+
+
+@cache
+def _leaf_clump(number: int) -> Mesh:
+    random = np.random.default_rng(number)
+    ball = ellipsoid((1.0, 1.0, 0.85), 9, 6)
+    key = np.round(ball.corners * 50).astype(np.int64) + number
     bump = 0.8 + 0.35 * ((key @ np.array([73856093, 19349663, 83492791])) % 997 / 997.0)
     ball = Mesh(ball.corners * bump[..., None], ball.normals, ball.uv)
     count = 36
     way = random.normal(size=(count, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
-    at = way * size * random.uniform(0.85, 1.2, (count, 1))
-    edge = random.normal(size=(count, 2, 3)) * size * 0.16
+    at = way * random.uniform(0.85, 1.2, (count, 1))
+    edge = random.normal(size=(count, 2, 3)) * 0.16
     corners = np.stack((at, at + edge[:, 0], at + edge[:, 1]), axis=1)
-    normals = np.repeat(way[:, None], 3, axis=1)
-    return joined(ball, Mesh(corners, normals, corners[..., :2].copy()))
+    return joined(ball, Mesh(corners, np.repeat(way[:, None], 3, axis=1), corners[..., :2].copy()))
 
 
 def bush(random: Random, x: float, y: float, size: float) -> Thing:

@@ -282,18 +282,25 @@ def bicycle(random: Random, motion: Motion) -> Thing:
 
 
 def _bicycle_pieces(random: Random) -> tuple[Piece, ...]:
+    frame, wheels, saddle = _bicycle_shape()
+    return (
+        Piece(frame, Surface(pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.9)),
+        Piece(wheels, RUBBER),
+        Piece(saddle, Surface((0.02, 0.02, 0.02))),
+    )
+
+
+@cache
+def _bicycle_shape() -> tuple[Mesh, Mesh, Mesh]:
+    """Frame, wheels and saddle."""
     frame = joined(
         rod((-0.5, 0, 0.34), (-0.12, 0, 0.85), 0.018, 6), rod((-0.5, 0, 0.34), (-0.05, 0, 0.28), 0.016, 6),
         rod((-0.05, 0, 0.28), (-0.17, 0, 0.95), 0.02, 6), rod((-0.05, 0, 0.28), (0.36, 0, 0.82), 0.022, 6),
         rod((-0.14, 0, 0.82), (0.36, 0, 0.86), 0.02, 6), rod((0.52, 0, 0.34), (0.34, 0, 1.0), 0.02, 6),
         rod((0.34, -0.27, 1.02), (0.34, 0.27, 1.02), 0.016, 6),
     )  # fmt: skip
-    wheels = joined(_hoop(-0.5, 0.34), _hoop(0.52, 0.34))
     saddle = ellipsoid((0.14, 0.07, 0.04), 8, 6).shifted(-0.19, 0, 0.97)
-    return (
-        Piece(frame, Surface(pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.9)), Piece(wheels, RUBBER),
-        Piece(saddle, Surface((0.02, 0.02, 0.02))),
-    )  # fmt: skip
+    return frame, joined(_hoop(-0.5, 0.34), _hoop(0.52, 0.34)), saddle
 
 
 def _hoop(x: float, radius: float) -> Mesh:
