@@ -71,7 +71,7 @@ def test_every_layout_gives_metres_and_the_camera(tmp_path: Path, write) -> None
     assert sample.camera == Intrinsics(**CAMERA)
 
 
-def write_scene(folder: Path, baseline: float) -> None:
+def write_scene(folder: Path, baseline: float, distortion: tuple[float, ...] = (0.0,) * 5) -> None:
     scene = folder / 'scene_00000'
     transform = np.eye(4)
     transform[0, 3] = -baseline
@@ -82,6 +82,7 @@ def write_scene(folder: Path, baseline: float) -> None:
             'light': 'night',
             'weather': 'clear',
             'cameras': {'visible': CAMERA, 'thermal': CAMERA},
+            'distortion': distortion,
             'thermal_T_visible': transform.tolist(),
             'frames': [{'stamp_ns': 100_000_000 * index, 'world_T_visible': np.eye(4).tolist()} for index in range(2)],
         },
@@ -113,6 +114,12 @@ def test_an_aligned_rig_shares_the_depth(tmp_path: Path) -> None:
     write_scene(tmp_path, baseline=0.0)
     assert open_simulation(tmp_path)[0].is_aligned
     assert open_depth(tmp_path, modality='thermal')[0].read().depth[0, 0] == 5.0
+
+
+def test_distorted_images_are_refused(tmp_path: Path) -> None:
+    write_scene(tmp_path, baseline=0.0, distortion=(-0.2, 0.0, 0.0, 0.0, 0.0))
+    with pytest.raises(InputError, match='simulate without distortion'):
+        open_simulation(tmp_path)
 
 
 def test_a_simulation_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ldfusion_training.depth_metrics import (
     relative_error,
 )
 from ldfusion_training.pictures import DepthScale, Row, colour_depth, contact_sheet
-from ldfusion_training.tables import markdown_table
+from ldfusion_training.tables import markdown_table, require_distinct
 
 MAP_WIDTH = 640
 # Relative error at which the error map's colours end.
@@ -130,9 +130,7 @@ def score_methods(
         InputError: two methods of one name, unreadable files, two sizes, or no depth to compare.
     """
     called = [method.name for method in methods]
-    repeated = [name for name in called if called.count(name) > 1]
-    if repeated:
-        raise InputError(f'two results are called {repeated[0]!r}; rename a folder')
+    require_distinct(called)
     scores: dict[str, dict[str, DepthMetrics]] = {name: {} for name in called}
     for name in names:
         known = truth.read(name)

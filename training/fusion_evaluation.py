@@ -19,7 +19,7 @@ from ldfusion_training.metrics import (
     to_grey,
 )
 from ldfusion_training.pictures import Row, contact_sheet
-from ldfusion_training.tables import markdown_table
+from ldfusion_training.tables import markdown_table, require_distinct
 
 CHROMA_TITLE = 'chroma error'
 SHEET_CELL = (320, 240)
@@ -99,9 +99,7 @@ def score_methods(pairs: Sequence[PairSource], methods: Sequence[Method]) -> lis
         InputError: two methods of one name, unreadable images, or images of other sizes than their sources.
     """
     names = [method.name for method in methods]
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise InputError(f'two results are called {repeated[0]!r}; rename a folder')
+    require_distinct(names)
     scores: dict[str, dict[str, ImageScore]] = {name: {} for name in names}
     for source in pairs:
         pair = source.read()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
 
 UNDEFINED = '-'
@@ -16,6 +17,13 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str | float]])
     lines = [header, ['---'] + ['---:'] * (len(header) - 1)]
     lines += [[_cell(value) for value in row] for row in rows]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    """Raises InputError if two rows would have one name."""
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise InputError(f'two results are called {repeated[0]!r}; rename a folder')
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ def add_parser(subparsers: Subparsers) -> None:
     kinds = parser.add_subparsers(metavar='KIND', required=True)
     _add_fusion(kinds)
     _add_depth(kinds)
+    _add_video(kinds)
 
 
 def _add_fusion(kinds: Subparsers) -> None:
@@ -149,6 +150,37 @@ def _warn_of_units(name: str, ratio: float) -> None:
                 f'ldfusion: {name} is {ratio:.2f} times the truth; check --prediction-units, --truth-units',
                 file=sys.stderr,
             )
+
+
+def _add_video(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        'video',
+        help='flicker of fused video of a simulated scene',
+        description='Measures how much points of the world change their grey between frames; their motion is known '
+        'exactly from the simulated depth and poses. Prints the table.',
+    )
+    parser.add_argument('--scene', type=Path, required=True, metavar='FOLDER', help='DATASET/scene_NNNNN')
+    parser.add_argument('--fused', type=Path, nargs='+', default=[], metavar='FOLDER', help='fused frames by name')
+    parser.add_argument('--baselines', action='store_true', help='also visible, infrared, average, maximum, pyramid')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the values')
+    parser.set_defaults(run=run_video)
+
+
+def run_video(arguments: argparse.Namespace) -> int:
+    """Measure the flicker of every result."""
+    from ldfusion_training import fusion_evaluation, video_evaluation
+
+    frames = video_evaluation.open_scene(arguments.scene)
+    pairs = video_evaluation.pair_sources(frames)
+    methods = fusion_evaluation.baseline_methods() if arguments.baselines else []
+    methods += [fusion_evaluation.folder_method(folder, pairs) for folder in arguments.fused]
+    if not methods:
+        raise InputError('nothing to measure; give --fused or --baselines')
+    scores = video_evaluation.score_videos(frames, methods)
+    print(video_evaluation.report(scores))
+    if arguments.json:
+        write_json(arguments.json, video_evaluation.as_json(scores))
+    return 0
 
 
 def _folders_in(folder: Path | None) -> list[Path]:

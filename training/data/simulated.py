@@ -122,6 +122,10 @@ def open_simulation(path: Path) -> list[SimulatedFrame]:
 def _scene_frames(file: Path) -> list[SimulatedFrame]:
     scene = read_json(file)
     try:
+        if any(scene['distortion']):
+            raise InputError(
+                f'{file}: distorted images, whose pixels no intrinsics explain; simulate without distortion'
+            )
         cameras = {name: camera_from(values, file) for name, values in scene['cameras'].items()}
         return [
             SimulatedFrame(
@@ -138,6 +142,8 @@ def _scene_frames(file: Path) -> list[SimulatedFrame]:
             )
             for index, frame in enumerate(scene['frames'])
         ]
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f'{file}: damaged or of another version ({error!r})') from error
 
