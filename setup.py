@@ -23,7 +23,7 @@ setup(
     package_data={
         'ldfusion_models': ['py.typed', 'weights/*'],
         'ldfusion_training': ['py.typed', 'configs/*.yaml'],
-        'ldfusion_ros': ['py.typed'],
+        'ldfusion_ros': ['py.typed', 'fastdds.xml'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),

@@ -12,7 +12,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
-from ldfusion_ros.memory import keep_large_buffers
+from ldfusion_ros.memory import enlarge_shared_memory, keep_large_buffers
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 
@@ -122,6 +122,7 @@ class ManagedNode(LifecycleNode):
 def run(node_class: Callable[..., ManagedNode], arguments: list[str] | None = None, **kwargs: Any) -> int:
     """Spin one node until Ctrl-C or SIGTERM; returns the exit code: 0, or 2 where its parameters are wrong."""
     keep_large_buffers()
+    enlarge_shared_memory()
     rclpy.init(args=arguments)
     try:
         node = node_class(**kwargs)

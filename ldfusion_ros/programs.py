@@ -13,7 +13,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from ldfusion_models.errors import InputError
-from ldfusion_ros.memory import keep_large_buffers
+from ldfusion_ros.memory import enlarge_shared_memory, keep_large_buffers
 
 
 def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace, threading.Event], None]) -> int:
@@ -29,6 +29,7 @@ def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Nam
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     keep_large_buffers()
+    enlarge_shared_memory()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         work(arguments, stopped)
