@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from ldfusion_models import __version__
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
-from ldfusion_models.manifest import graph_info, read_initializers, read_manifest
+from ldfusion_models.manifest import PARTS, graph_info, is_used_per_frame, read_initializers, read_manifest
 
 if TYPE_CHECKING:
-    from ldfusion_models.frame_graph import FrameGraph
+    from ldfusion_models.frame_graph import FrameConfig
 
 OPSET = 17
 METADATA_KEY = 'ldfusion'
 
 
-def trace_graph(graph: 'FrameGraph', output: Path) -> None:
-    """Write ``graph`` for images of any size from 32x32 as ONNX without its weights.
+def trace_graph(config: 'FrameConfig', output: Path) -> None:
+    """Write the frame graph of ``config`` for images of any size from 32x32 as ONNX without weights.
 
     Raises:
         InputError: the file can't be written.
@@ -32,8 +32,15 @@ def trace_graph(graph: 'FrameGraph', output: Path) -> None:
     import onnx
     import torch
 
+    from ldfusion_models.frame_graph import FrameGraph
+
+    graph = FrameGraph(config).eval()
+    for tensor in graph.state_dict().values():
+        # All different, for the tracer makes one initializer of tensors that are equal.
+        if tensor.is_floating_point():
+            torch.nn.init.uniform_(tensor, 0.5, 1.0)
     visible = torch.zeros((1, 96, 128, 3), dtype=torch.uint8)
-    text = torch.zeros((1, graph.config.fusion.text_dim))
+    text = torch.zeros((1, config.fusion.text_dim))
     size = {1: 'height', 2: 'width'}
     with written_whole(output) as temporary, warnings.catch_warnings():
         # The tracer warns of every shape it reads; a test holds the result to PyTorch instead.
@@ -54,6 +61,9 @@ def trace_graph(graph: 'FrameGraph', output: Path) -> None:
         model = onnx.load(str(temporary))
         for initializer in model.graph.initializer:
             _detach(initializer)
+        wanted = {name for name in graph.state_dict() if name.startswith(PARTS) and is_used_per_frame(name)}
+        found = {initializer.name for initializer in model.graph.initializer}
+        assert found == wanted, f'initializers and weights differ: {sorted(found ^ wanted)}'
         temporary.write_bytes(model.SerializeToString())
 
 

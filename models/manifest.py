@@ -122,7 +122,12 @@ def read_initializers(manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
     from safetensors.numpy import load_file
 
     arrays = {f'{part}.{name}': a for part in PARTS for name, a in load_file(manifest.verified(part)).items()}
-    return {name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()}
+    return {name: array.astype(np.float32) for name, array in arrays.items() if is_used_per_frame(name)}
+
+
+def is_used_per_frame(name: str) -> bool:
+    """Whether a weight takes part in the frame graph: the denoiser's output and counters of training don't."""
+    return not (name.startswith('denoiser.head.') or name.endswith('.num_batches_tracked'))
 
 
 def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]':

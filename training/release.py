@@ -53,7 +53,7 @@ def _untrained(folder: Path) -> Manifest:
     graph = FrameGraph(config)
     parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
     traced = folder / 'frame_graph.onnx'
-    trace_graph(graph.eval(), traced)
+    trace_graph(config, traced)
     entry = {'file': traced.name, 'sha256': sha256_of(traced)}
     return Manifest(folder, _plain(dataclasses.asdict(config)), '', entry, parts)
 
