@@ -19,6 +19,7 @@ COMMANDS = (
     'make_bag',
     'train',
     'evaluate',
+    'project_scans',
 )
 OWN_PACKAGES = ('ldfusion_models', 'ldfusion_training', 'ldfusion_ros')
 BAD_INPUT, INTERRUPTED = 2, 130

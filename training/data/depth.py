@@ -1,7 +1,7 @@
 """Images with measured or simulated depth and the camera that took them.
 
 ``sample``
-    images ``vi/X.jpg``, depth ``depth/X.png`` (16 bits, metres x 256), cameras ``camera/X.json``
+    images ``vi/X.*`` or thermal ``ir/X.*``, depth ``depth/X.png`` (16 bits, metres x 256), cameras ``camera/X.json``
 ``plain``
     images ``visible/X.*`` or ``thermal/X.*``, depth ``depth/X.npy`` (metres) or ``depth/X.png`` (16 bits,
     millimetres), one ``camera.json`` or ``camera/X.json``
@@ -33,6 +33,7 @@ Modality = Literal['visible', 'thermal']
 Depth = npt.NDArray[np.float32]
 
 LAYOUTS = ('auto', 'sample', 'plain', 'kitti', 'simulation')
+SAMPLE_FOLDERS: dict[Modality, str] = {'visible': 'vi', 'thermal': 'ir'}
 KITTI_UNITS_PER_METRE = 256.0
 MILLIMETRES_PER_METRE = 1000.0
 # Outside of this, the median of a depth map is a wrong unit, not a scene that a robot meets.
@@ -156,6 +157,12 @@ def read_depth(path: Path, units_per_metre: float) -> Depth:
     return depth
 
 
+def depth_to_kitti(depth: Depth) -> npt.NDArray[np.uint16]:
+    """Depth (H, W) in metres to KITTI's 16 bits, metres x 256; unknown, or 256 m and beyond, becomes 0."""
+    stored = np.round(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * KITTI_UNITS_PER_METRE)
+    return np.where((stored > 0) & (stored <= 65535), stored, 0).astype(np.uint16)
+
+
 def read_camera(path: Path) -> Intrinsics:
     """Read a camera file (JSON).
 
@@ -218,17 +225,15 @@ def _read_depth_array(path: Path) -> Depth:
 def _guess_layout(path: Path) -> str:
     if (path / 'dataset.yaml').is_file():
         return 'simulation'
-    if (path / 'vi').is_dir() and (path / 'depth').is_dir():
-        return 'sample'
     if (path / 'depth').is_dir():
-        return 'plain'
+        return 'sample' if any((path / folder).is_dir() for folder in SAMPLE_FOLDERS.values()) else 'plain'
     if any(path.glob('*/calib_cam_to_cam.txt')):
         return 'kitti'
     raise InputError(f'{path}: no known layout of images with depth; see ldfusion_training.data.depth')
 
 
 def _folder_sources(path: Path, layout: str, modality: Modality) -> tuple[list[DepthSource], list[str]]:
-    folder = path / ('vi' if layout == 'sample' else modality)
+    folder = path / (SAMPLE_FOLDERS[modality] if layout == 'sample' else modality)
     units = KITTI_UNITS_PER_METRE if layout == 'sample' else MILLIMETRES_PER_METRE
     depth_by_name = images_by_name(path / 'depth') | {file.stem: file for file in (path / 'depth').glob('*.npy')}
     shared = path / 'camera.json'
