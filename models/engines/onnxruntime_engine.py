@@ -29,18 +29,19 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        is_exported = weights is not None and weights.suffix == '.onnx'
-        path = weights if weights is not None and is_exported else _detached_graph(weights, options)
-        if not path.is_file():
-            raise InputError(f'{path}: no such file')
-        try:
-            # From memory: ONNX Runtime would look for the weights of a detached graph beside its file.
-            self._session: Any = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=['CPUExecutionProvider']
-            )
-        except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
-            raise InputError(f'{path}: not a readable ONNX file; export it again ({error})') from error
-        self.info = _info_of_export(self._session, path) if is_exported else graph_info(read_manifest(weights))
+        self._session: Any
+        if weights is not None and weights.suffix == '.onnx':
+            self._session = _open(weights, options)
+            self.info = _info_of_export(self._session, weights)
+            return
+        manifest = read_manifest(weights)
+        # The session reads these arrays while it is made, so they must live until then.
+        values = {
+            name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in read_initializers(manifest).items()
+        }
+        options.add_external_initializers(list(values), list(values.values()))
+        self._session = _open(manifest.verified_graph(), options)
+        self.info = graph_info(manifest)
 
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
@@ -50,16 +51,16 @@ class OnnxRuntimeEngine:
         return FrameOutput(fused, depth)
 
 
-def _detached_graph(weights: Path | None, options: Any) -> Path:
-    """The graph of a folder of weights; the weights themselves go into the session's options by name."""
+def _open(path: Path, options: Any) -> Any:
     import onnxruntime
 
-    manifest = read_manifest(weights)
-    values = read_initializers(manifest)
-    options.add_external_initializers(
-        list(values), [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in values.values()]
-    )
-    return manifest.verified_graph()
+    if not path.is_file():
+        raise InputError(f'{path}: no such file')
+    try:
+        # From memory: ONNX Runtime would look for the weights of a graph without them beside its file.
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
+        raise InputError(f'{path}: not a readable ONNX file; export it again ({error})') from error
 
 
 def _info_of_export(session: Any, path: Path) -> GraphInfo:
