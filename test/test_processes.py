@@ -47,6 +47,13 @@ def test_waiting_for_words_ends_with_the_program(tmp_path: Path) -> None:
         assert running.last_lines(1) == 'two'
 
 
+def test_waiting_for_words_ends_with_an_error(tmp_path: Path) -> None:
+    with child(tmp_path, 'import time\nprint("[ERROR] no fuel"); time.sleep(60)') as running:
+        start = time.monotonic()
+        assert not running.wait_for('started', 60)
+        assert time.monotonic() - start < 30
+
+
 def test_usage_is_what_the_program_used(tmp_path: Path) -> None:
     """300 MB are filled and released again: the peak stays; a second of work is a second of processor time."""
     script = (

@@ -16,12 +16,13 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image, written_whole
 from ldfusion_training.bags import COMPRESSED_IMAGE, IMAGE, duration_of, topics_of
 from ldfusion_training.demo_report import DIAGNOSTICS, OUTPUTS, Streams, make_report, make_sheet
-from ldfusion_training.processes import Child, Usage, find_executable
+from ldfusion_training.processes import Child, find_executable
 
 NODE = 'fusion_node'
+RESULTS = REPORT, SHEET = 'report.json', 'contact_sheet.png'
 START_SECONDS = 60.0
-# The last frames are still on their way, and diagnostics come once per second, when the replay has ended.
-SETTLE_SECONDS = 3.0
+# When the replay has ended, the last frames are still on their way; then diagnostics come once per second.
+IDLE_LOAD, IDLE_WAIT_SECONDS, DIAGNOSTICS_SECONDS = 0.1, 30.0, 2.5
 FIRST_DOMAIN, DOMAINS = 30, 70
 # On a busy machine the recorder may lag; what the node keeps is sent again.
 KEPT_MESSAGES = 20
@@ -62,13 +63,15 @@ def run_demo(config: DemoConfig) -> dict[str, Any]:
     streams = config.streams or find_streams(config.recording)
     outputs, publish_log = config.output / 'outputs', config.output / 'logs' / 'published.jsonl'
     shutil.rmtree(outputs, ignore_errors=True)
+    for name in RESULTS:
+        (config.output / name).unlink(missing_ok=True)
     load = replay_through_node(config, streams, outputs, publish_log)
     report = {'recording': str(config.recording), **make_report(publish_log, outputs, streams), 'node': load}
     if not report['frames_out']['fused']:
         print((config.output / 'logs' / f'{NODE}.log').read_text(errors='replace')[-2000:])
         raise InputError(f'{config.recording}: no fused image came of it; what {NODE} said is above')
-    write_image(config.output / 'contact_sheet.png', make_sheet(config.recording, outputs, streams))
-    with written_whole(config.output / 'report.json') as temporary:
+    write_image(config.output / SHEET, make_sheet(config.recording, outputs, streams))
+    with written_whole(config.output / REPORT) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + '\n')
     return report
 
@@ -106,8 +109,10 @@ def replay_through_node(config: DemoConfig, streams: Streams, outputs: Path, pub
         replay = stack.enter_context(_start(config, 'replay', config.recording, *options))
         before, start = node.usage(), time.monotonic()
         _show_progress(replay, duration_of(config.recording) / config.rate, (node, recorder))
-        time.sleep(SETTLE_SECONDS)
-        return _load(before, node.usage(), time.monotonic() - start)
+        cpu_percent = 100 * (node.usage().cpu_seconds - before.cpu_seconds) / (time.monotonic() - start)
+        _wait_until_idle(node)
+        time.sleep(DIAGNOSTICS_SECONDS)
+        return {'cpu_percent': round(cpu_percent, 1), 'peak_memory_mb': round(node.usage().peak_megabytes, 1)}
 
 
 def camera_infos(streams: Streams) -> dict[str, str]:
@@ -145,7 +150,7 @@ def _start(config: DemoConfig, name: str, *arguments: object) -> Child:
 
 def _wait_until_says(child: Child, words: str) -> None:
     if not child.wait_for(words, START_SECONDS):
-        raise InputError(f'{child.name} did not start; see {child.log}')
+        raise InputError(f'{child.name} did not start: {child.last_lines(1)}')
 
 
 def _show_progress(replay: Child, seconds: float, others: Sequence[Child]) -> None:
@@ -161,8 +166,9 @@ def _show_progress(replay: Child, seconds: float, others: Sequence[Child]) -> No
         raise InputError(f'replay failed: {replay.last_lines(1)}')
 
 
-def _load(before: Usage, after: Usage, seconds: float) -> dict[str, float]:
-    return {
-        'cpu_percent': round(100 * (after.cpu_seconds - before.cpu_seconds) / seconds, 1),
-        'peak_memory_mb': round(after.peak_megabytes, 1),
-    }
+def _wait_until_idle(node: Child) -> None:
+    end = time.monotonic() + IDLE_WAIT_SECONDS
+    used, last = node.usage().cpu_seconds, -1.0
+    while used - last > IDLE_LOAD and time.monotonic() < end:
+        time.sleep(1.0)
+        used, last = node.usage().cpu_seconds, used

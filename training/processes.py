@@ -62,14 +62,14 @@ class Child:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def wait_for(self, words: str, seconds: float) -> bool:
-        """Wait until its output holds ``words``; False if it ends or the time is over before."""
+    def wait_for(self, words: str, seconds: float, unless: str = '[ERROR]') -> bool:
+        """Wait until its output holds ``words``; False if before it ends, says ``unless``, or the time is over."""
         end = time.monotonic() + seconds
         while True:
-            running = self.is_running
-            if words in self.log.read_text(errors='replace'):
+            running, said = self.is_running, self.log.read_text(errors='replace')
+            if words in said:
                 return True
-            if not running or time.monotonic() > end:
+            if not running or unless in said or time.monotonic() > end:
                 return False
             time.sleep(POLL_SECONDS)
 

@@ -31,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make or take the recording, run it, and say where the results are."""
-    from ldfusion_training.demo import DemoConfig, run_demo
+    from ldfusion_training.demo import RESULTS, DemoConfig, run_demo
     from ldfusion_training.demo_report import Streams
 
     topics = (arguments.visible_topic, arguments.thermal_topic)
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         f'{report["frames_out"]["fused"]} fused of {sent["visible"]} visible and {sent["thermal"]} thermal images; '
         f'latency {latency["p50"]} ms (p50), {latency["p95"]} ms (p95)'
     )
-    for name in ('contact_sheet.png', 'report.json', 'outputs'):
+    for name in (*RESULTS, 'outputs'):
         print(output / name)
     return 0
 
