@@ -94,6 +94,11 @@ class FusionStage(Stage):
         """``loss`` and its terms."""
         visible, thermal = batch['visible'], batch['thermal']
         fused = self.fuse(visible, thermal).float()
+        # Local variances as differences of squares don't survive half precision.
+        with torch.autocast(fused.device.type, enabled=False):
+            return self._losses(fused, visible, thermal)
+
+    def _losses(self, fused: Tensor, visible: Tensor, thermal: Tensor) -> dict[str, Tensor]:
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
         named: dict[str, Callable[[], Tensor]] = {
