@@ -62,7 +62,7 @@ FOG_IN_INFRARED = 0.35
 def draw_climate(random: np.random.Generator, light: str, weather: str, indoors: bool) -> Climate:
     """Climate for the named light and weather."""
     overcast = weather in ('overcast', 'fog')
-    clouds = random.uniform(0.85, 1.0) if overcast else random.uniform(0.0, 0.5)
+    clouds = random.uniform(0.85, 1.0) if overcast else random.uniform(0.0, 0.4)
     azimuth = random.uniform(0, 2 * np.pi)
     height = np.radians(random.uniform(20, 65) if light == 'day' else random.uniform(3, 9))
     towards_sun = (
@@ -70,7 +70,7 @@ def draw_climate(random: np.random.Generator, light: str, weather: str, indoors:
     )  # fmt: skip
     strength, sky = {'day': (1.0, 0.28), 'dusk': (0.035, 0.035), 'night': (0.0, 0.0009)}[light]
     strength *= 0.0 if overcast else 1.0
-    tint = {'day': (0.55, 0.75, 1.0), 'dusk': (0.55, 0.6, 0.95), 'night': (0.8, 0.75, 0.8)}[light]
+    tint = {'day': (0.35, 0.58, 1.0), 'dusk': (0.55, 0.6, 0.95), 'night': (0.8, 0.75, 0.8)}[light]
     glow = {'day': (0.9, 0.97, 1.0), 'dusk': (1.6, 0.95, 0.6), 'night': (1.9, 1.5, 1.1)}[light]
     if overcast:
         tint, glow, sky = (0.85, 0.9, 0.95), (1.0, 1.0, 1.0), sky * 1.3

@@ -152,11 +152,13 @@ class World:
         found = self._still_scene.run(origins, directions, output=1)
         distance, triangle, u, v = found['tfar'], found['primID'], found['u'], found['v']
         if self._moving_scene is not None:
-            other = self._moving_scene.run(origins, directions, output=1)
-            nearer = (other['primID'] >= 0) & (other['tfar'] < distance)
-            distance = np.where(nearer, other['tfar'], distance)
-            triangle = np.where(nearer, other['primID'] + len(self._still.corners), triangle)
-            u, v = np.where(nearer, other['u'], u), np.where(nearer, other['v'], v)
+            # Few rays meet something that moves: asking for those alone saves most of the answer's arrays.
+            rays = np.flatnonzero(self._moving_scene.run(origins, directions, query='INTERSECT') >= 0)
+            other = self._moving_scene.run(origins[rays], directions[rays], output=1)
+            nearer = np.flatnonzero(other['tfar'] < distance[rays])
+            rays = rays[nearer]
+            distance[rays], u[rays], v[rays] = (other[name][nearer] for name in ('tfar', 'u', 'v'))
+            triangle[rays] = other['primID'][nearer] + len(self._still.corners)
         ray = np.flatnonzero(triangle >= 0)
         u, v = u[ray], v[ray]
         weights = np.stack((1 - u - v, u, v), axis=1)

@@ -176,15 +176,15 @@ class Rig:
         return camera_pose(self.scene.layout.route, seconds, self._sway_phase)
 
     def _spots(self, camera: Floats, seconds: float) -> list[Spot]:
-        """The lamps that matter most to what lies ahead, strongest first."""
+        """The lamps nearest to what lies ahead."""
         spots = [_spot(lamp, camera @ OPTICAL_T_BODY, shadows=False) for lamp in self.scene.layout.route.lamps]
         for thing in self.scene.layout.things:
             if thing.lamps:
                 place = thing.motion.poses(seconds)[0]
                 spots += [_spot(lamp, place, shadows=True) for lamp in thing.lamps]
         ahead = camera[:3, 3] + 12 * camera[:3, 2]
-        weakness = [-float(spot.colour.max()) / (25 + float(np.sum((spot.position - ahead) ** 2))) for spot in spots]
-        return [spots[i] for i in np.argsort(weakness, kind='stable')[:MOST_LAMPS]]
+        distance = [float(np.sum((spot.position - ahead) ** 2)) for spot in spots]
+        return [spots[i] for i in np.argsort(distance, kind='stable')[:MOST_LAMPS]]
 
     def _motion(self, view: View, seconds: float) -> Float32s:
         """Speed (H, W, 2) of the image in pixels per second."""

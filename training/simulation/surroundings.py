@@ -99,7 +99,7 @@ def street_lamp(random: Random, climate: Climate, x: float, y: float, towards: f
     pane = box((0.24, 0.6, 0.03), (0, towards * (arm + 0.2), height + 0.17))
     on = climate.lamps_on and climate.light != 'day' and random.random() < 0.92
     colour = ((1.0, 0.62, 0.25), (1.0, 0.86, 0.68), (0.85, 0.93, 1.0))[random.integers(3)]
-    power = random.uniform(0.8, 1.6) * height**2 / 36
+    power = random.uniform(1.5, 3.0) * height**2 / 36
     lamp = LampLight(
         (0.0, towards * (arm + 0.2), height + 0.12), (0.0, 0.0, -1.0),
         (colour[0] * power, colour[1] * power, colour[2] * power), 62.0, 4.0 * height,
@@ -162,11 +162,11 @@ def _leaf_clump(number: int) -> Mesh:
     key = np.round(ball.corners * 50).astype(np.int64) + number
     bump = 0.8 + 0.35 * ((key @ np.array([73856093, 19349663, 83492791])) % 997 / 997.0)
     ball = Mesh(ball.corners * bump[..., None], ball.normals, ball.uv)
-    count = 36
+    count = 60
     way = random.normal(size=(count, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
     at = way * random.uniform(0.85, 1.2, (count, 1))
-    edge = random.normal(size=(count, 2, 3)) * 0.16
+    edge = random.normal(size=(count, 2, 3)) * 0.12
     corners = np.stack((at, at + edge[:, 0], at + edge[:, 1]), axis=1)
     return joined(ball, Mesh(corners, np.repeat(way[:, None], 3, axis=1), corners[..., :2].copy()))
 

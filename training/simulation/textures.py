@@ -108,7 +108,7 @@ def _plain(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: La
 def _asphalt(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: Layout) -> None:
     """Grain, stains and worn patches."""
     stains = fractal(u, v, 2.5, footprint)
-    grain = value_noise(u, v, 0.02, footprint) + value_noise(u, v, 0.06, footprint)
+    grain = value_noise(u, v, 0.008, footprint) + value_noise(u, v, 0.025, footprint)
     cracks = np.clip(1 - np.abs(value_noise(u, v, 1.7, footprint) + 0.3 * value_noise(u, v, 0.4, footprint)) * 14, 0, 1)
     _shade(look, 1 + 0.12 * stains + 0.12 * grain - 0.45 * cracks * np.clip(1.5 - footprint / 0.02, 0, 1))
     look.heat += np.float32(0.4) * stains

@@ -219,7 +219,7 @@ def _tail_lamp(lit: bool) -> Surface:
 
 def _beam(front: float, height: float) -> tuple[LampLight, ...]:
     """One light in the middle does for two lamps at half the cost."""
-    return (LampLight((front + 0.05, 0.0, height), (1.0, 0.0, -0.09), (10.0, 9.6, 8.4), 16.0, 35.0),)
+    return (LampLight((front + 0.05, 0.0, height), (1.0, 0.0, -0.06), (10.0, 9.6, 8.4), 13.0, 40.0),)
 
 
 def _traits(motion: Motion, running: bool) -> tuple[str, str]:
@@ -266,7 +266,7 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
         Piece(tails, Surface((0.35, 0.01, 0.01), emission=(0.6, 0.01, 0.01) if lit else (0, 0, 0), heat=3.0 * lit)),
         Piece(grille, Surface((0.02, 0.02, 0.02), heat=22.0 * running)),
     )  # fmt: skip
-    lamps = (LampLight((front + 0.1, 0.0, 0.75), (1.0, 0.0, -0.08), (10.0, 9.6, 8.4), 16.0, 35.0),)
+    lamps = (LampLight((front + 0.1, 0.0, 0.75), (1.0, 0.0, -0.06), (10.0, 9.6, 8.4), 13.0, 40.0),)
     traits = ('moving' if not isinstance(motion, Still) else 'parked', 'warm' if running else 'cold')
     return Thing('truck', pieces, motion, lamps if lit else (), traits)
 

@@ -38,7 +38,7 @@ def clouds(direction: Float32s, climate: Climate) -> Float32s:
     u, v = direction[:, 0] / height, direction[:, 1] / height
     noise = sum((part * value_noise(u, v, cell) for part, cell in CLOUD_NOISE), np.zeros(len(u), np.float32))
     cover = np.clip(0.5 + 0.5 * noise + 2.4 * (climate.clouds - 0.6), 0, 1)
-    return np.asarray(cover * np.clip(direction[:, 2] * 12, 0, 1), np.float32)
+    return np.asarray(cover * np.clip(direction[:, 2] * 6, 0, 1), np.float32)
 
 
 def visible_light(
