@@ -9,8 +9,9 @@ M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 MEGABYTE = 1 << 20
 FAST_DDS_PROFILES = Path(__file__).parent / 'fastdds.xml'
-# The first from Fast DDS 3 (Kilted) on, the second before.
-FAST_DDS_FILE = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+# Fast DDS 3, from Kilted on, knows the first and warns about the second, which Fast DDS 2 needs.
+FAST_DDS_3_FILE, FAST_DDS_2_FILE = 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'
+WITH_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 
 
 def keep_large_buffers() -> None:
@@ -31,5 +32,7 @@ def enlarge_shared_memory() -> None:
     In its default of 512 KB per process, parts of an image are overwritten by the next message before a busy reader
     has taken them, and the image is lost. Call it before ``rclpy.init``; a person's own settings stay.
     """
-    if not any(name in os.environ for name in (*FAST_DDS_FILE, 'FASTDDS_BUILTIN_TRANSPORTS')):
-        os.environ.update(dict.fromkeys(FAST_DDS_FILE, str(FAST_DDS_PROFILES)))
+    if any(name in os.environ for name in (FAST_DDS_3_FILE, FAST_DDS_2_FILE, 'FASTDDS_BUILTIN_TRANSPORTS')):
+        return
+    name = FAST_DDS_2_FILE if os.environ.get('ROS_DISTRO') in WITH_FAST_DDS_2 else FAST_DDS_3_FILE
+    os.environ[name] = str(FAST_DDS_PROFILES)

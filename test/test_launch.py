@@ -1,0 +1,138 @@
+"""The launch file: what can be checked without ROS's launch, and a real start of the nodes where it is there."""
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from ldfusion_models.camera import Intrinsics
+from ldfusion_training.bags import BagWriter, read_bag
+
+pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from ldfusion_ros.parameter_file import TABLES, parameter_file
+from ldfusion_ros.parameters import meanings
+
+ROOT = Path(__file__).resolve().parent.parent
+LAUNCH_FILE = ROOT / 'launch' / 'ldfusion.launch.py'
+ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'namespace', 'rviz', 'bag'}
+
+
+def launch_source() -> ast.Module:
+    return ast.parse(LAUNCH_FILE.read_text())
+
+
+def test_the_launch_file_has_its_arguments() -> None:
+    """Read without importing launch, which is not on PyPI."""
+    tables = [
+        node.value
+        for node in launch_source().body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'ARGUMENTS'
+    ]
+    assert isinstance(tables[0], ast.Dict)
+    assert {key.value for key in tables[0].keys if isinstance(key, ast.Constant)} >= ARGUMENTS
+
+
+def test_the_launch_file_starts_executables_that_are_installed() -> None:
+    started = {
+        keyword.value.value
+        for node in ast.walk(launch_source())
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'Node'
+        for keyword in node.keywords
+        if keyword.arg == 'executable' and isinstance(keyword.value, ast.Constant)
+    }
+    setup = (ROOT / 'setup.cfg').read_text()
+    assert started - {'rviz2'} == {'fusion_node', 'replay'}
+    assert all(f'    {name} = ldfusion_ros.{name}:main' in setup for name in started - {'rviz2'})
+
+
+def test_the_parameter_file_is_what_the_tables_say() -> None:
+    text = (ROOT / 'config' / 'ldfusion.yaml').read_text()
+    assert text == parameter_file(), 'run python -m ldfusion_ros.parameter_file > config/ldfusion.yaml'
+    for node, table in TABLES.items():
+        stored = yaml.safe_load(text)[f'/**/{node}']['ros__parameters']
+        assert stored == {name: default for name, (default, _) in meanings(table).items()}
+        assert all(type(stored[name]) is type(default) for name, (default, _) in meanings(table).items())
+
+
+def test_rviz_shows_what_the_node_publishes() -> None:
+    config = yaml.safe_load((ROOT / 'config' / 'ldfusion.rviz').read_text())
+    topics = {
+        display['Class'].split('/')[1]: display['Topic']['Value']
+        for display in config['Visualization Manager']['Displays']
+        if 'Topic' in display
+    }
+    assert topics == {'Image': '/fusion_node/depth/image', 'PointCloud2': '/fusion_node/points'}
+    assert '/fusion_node/fused/image' in (ROOT / 'config' / 'ldfusion.rviz').read_text()
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    camera = Intrinsics(160, 128, 140.0, 140.0, 79.5, 63.5)
+    path = tmp_path / 'drive'
+    with BagWriter(path) as writer:
+        for stamp_ns in range(10**15, 10**15 + 3 * 10**9, 250_000_000):
+            for name, image in (
+                ('visible', generator.integers(0, 256, (128, 160, 3), np.uint8)),
+                ('thermal', generator.integers(0, 256, (128, 160), np.uint8)),
+            ):
+                writer.write_camera_info(f'/{name}/camera_info', stamp_ns, f'{name}_optical_frame', camera)
+                writer.write_image(f'/{name}/image_raw', stamp_ns, f'{name}_optical_frame', image)
+    return path
+
+
+@pytest.fixture
+def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + (os.getpid() + 25) % 100))
+    monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    yield
+
+
+@pytest.mark.parametrize('namespace', ['', 'front'])
+def test_a_launched_bag_comes_out_fused(bag: Path, tmp_path: Path, own_domain: None, namespace: str) -> None:
+    """Everything that is launched is a process of its own: node, replay, and a recorder beside them."""
+    pytest.importorskip('launch_ros', reason='launch and launch_ros come with a ROS distribution')
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+    from launch.actions import EmitEvent, ExecuteProcess, IncludeLaunchDescription, RegisterEventHandler, TimerAction
+    from launch.event_handlers import OnProcessExit
+    from launch.events import Shutdown
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchDescription, LaunchService
+
+    try:
+        prefix = get_package_prefix('ldfusion_ros')
+    except PackageNotFoundError:
+        pytest.skip('ldfusion_ros is not built in this environment: colcon build')
+    start = f'/{namespace}' if namespace else ''
+    topics = [f'{start}/fusion_node/{topic}' for topic in ('fused/image', 'depth/image', 'points')]
+    output = tmp_path / 'output'
+    exits: dict[str, int] = {}
+
+    def shutdown_after(seconds: float) -> Any:
+        return TimerAction(period=seconds, actions=[EmitEvent(event=Shutdown())])
+
+    def on_exit(event: Any, context: Any) -> Any:
+        exits[event.process_name.split('-')[0]] = event.returncode
+        return shutdown_after(2.0) if event.process_name.startswith('replay') else None
+
+    arguments = {'bag': str(bag), 'namespace': namespace, 'engine': 'onnxruntime'}
+    for camera in ('visible', 'thermal'):
+        arguments |= {f'{camera}_topic': f'/{camera}/image_raw', f'{camera}_info_topic': f'/{camera}/camera_info'}
+    include = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(LAUNCH_FILE)), launch_arguments=list(arguments.items())
+    )
+    recorder = ExecuteProcess(cmd=[f'{prefix}/lib/ldfusion_ros/record', str(output), *topics], name='record')
+    service = LaunchService(argv=[])
+    watch = RegisterEventHandler(OnProcessExit(on_exit=on_exit))
+    service.include_launch_description(LaunchDescription([watch, recorder, include, shutdown_after(60.0)]))
+    assert service.run() == 0
+    assert exits == {'fusion_node': 0, 'replay': 0, 'record': 0}
+    arrived = [record.topic for record in read_bag(output)]
+    assert [arrived.count(topic) for topic in topics] == [12, 12, 12]
