@@ -1,7 +1,6 @@
 """The simulated scenes: their truth against closed forms, their physics by order, their text by what is there."""
 
 import json
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -182,10 +181,10 @@ def test_texts_vary():
     assert len(texts) >= 6
 
 
-def test_scenes_differ_and_cover_kinds_and_lights():
-    config = replace(SMALL, scenes=18)
-    drawn = Counter((scene.kind, scene.climate.light) for scene in (draw_scene(config, index) for index in range(18)))
-    assert len(drawn) == 18
+def test_few_scenes_cover_all_kinds_and_lights():
+    config = replace(SMALL, kinds=('corridor', 'tunnel'))
+    scenes = [draw_scene(config, index) for index in range(6)]
+    assert len({(scene.kind, scene.climate.light) for scene in scenes}) == 6
 
 
 def test_same_seed_same_frames_other_seed_others():

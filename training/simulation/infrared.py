@@ -55,10 +55,15 @@ def apparent_temperature(view: View, sun: Float32s, climate: Climate) -> Float32
     radiance = np.empty(len(view.unit), np.float32)
     radiance[points.ray] = emissivity * _fourth_power(temperature) + (1 - emissivity) * _fourth_power(surroundings)
     radiance[view.sky] = _fourth_power(sky_temperature(view.unit[view.sky], climate))
-    thickness = np.float32(climate.infrared_haze) * np.minimum(view.distance, 300)
-    transmission = np.exp(-thickness - np.float32(SMOKE_IN_INFRARED) * view.smoke)
+    transmission = infrared_transmission(view, climate)
     radiance = radiance * transmission + np.float32((climate.air + 1.0) ** 4) * (1 - transmission)
     return np.asarray(np.sqrt(np.sqrt(view.resolve(radiance))), np.float32)
+
+
+def infrared_transmission(view: View, climate: Climate) -> Float32s:
+    """Part of the radiance of what rays met that reaches the camera (R,), through air and smoke."""
+    air = np.float32(climate.infrared_haze) * np.minimum(view.distance, 300)
+    return np.asarray(np.exp(-air - np.float32(SMOKE_IN_INFRARED) * view.smoke), np.float32)
 
 
 def _fourth_power(temperature: Float32s) -> Float32s:

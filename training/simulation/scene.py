@@ -12,7 +12,7 @@ from ldfusion_models.thermal import GainControl
 from ldfusion_training.simulation.climate import Climate, draw_climate
 from ldfusion_training.simulation.config import INDOOR_KINDS, Distortion, SimulationConfig
 from ldfusion_training.simulation.describe import Seen, describe, objects_seen
-from ldfusion_training.simulation.infrared import ThermalSensor, apparent_temperature
+from ldfusion_training.simulation.infrared import ThermalSensor, apparent_temperature, infrared_transmission
 from ldfusion_training.simulation.layouts import LAYOUTS
 from ldfusion_training.simulation.meshes import Floats
 from ldfusion_training.simulation.raycast import Float32s, SurfaceTable, World, placed
@@ -26,6 +26,8 @@ EPOCH_NS = 1_700_000_000 * 10**9
 OPTICAL_T_BODY = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
 """Points in a body frame (x forward, z up) to the optical frame (z forward) at the same place."""
 MOST_LAMPS = 10
+FAINTEST = 0.05
+"""Descriptions leave out what sends less of its radiance to the thermal camera."""
 WEATHER_WEIGHTS = {'clear': 0.45, 'overcast': 0.2, 'fog': 0.1, 'smoke': 0.25}
 
 
@@ -144,13 +146,13 @@ class Rig:
         light = visible_light(view, sun, self._spots(camera, seconds), open_sky, self._world, climate)
         visible = photograph(light, self._motion(view, seconds), self._exposure, self._random)
         depth, instance = view.truth()
+        seen = objects_seen(scene.layout.things, self._perceptible(view, instance), depth)
         if not self._config.aligned:
             camera_thermal = camera @ np.linalg.inv(scene.thermal_T_visible)
             view = self._look(camera_thermal, self._thermal_directions, scene.thermal, seconds)
             sun = sun_on(view.points, climate, self._world)
         depth_thermal, instance_thermal = view.truth()
         raw = self._sensor.read(apparent_temperature(view, sun, climate), self._random)
-        seen = objects_seen(scene.layout.things, instance, depth)
         wording = np.random.default_rng([self._config.seed, 4, scene.index, index])
         return Frame(
             index=index,
@@ -167,6 +169,11 @@ class Rig:
             text=describe(wording, scene.kind, climate, seen),
             objects=tuple(seen),
         )
+
+    def _perceptible(self, view: View, instance: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """Instance ids (H, W) of what reaches at least one camera: infrared goes farther through air and smoke."""
+        transmission = infrared_transmission(view, self.scene.climate)[: instance.size].reshape(instance.shape)
+        return np.where(transmission > FAINTEST, instance, 0).astype(np.uint16)
 
     def _look(self, camera: Floats, pixel_rays: Float32s, intrinsics: Intrinsics, seconds: float) -> View:
         shape = intrinsics.height, intrinsics.width

@@ -144,6 +144,11 @@ def turned(vectors: Float32s, rotation: Float32s) -> Float32s:
     return np.asarray(np.einsum('nc,dc->nd', vectors, rotation), np.float32)
 
 
+def along(vectors: Float32s, axis: Float32s) -> Float32s:
+    """Components (N,) of vectors (N, 3) along an axis (3,)."""
+    return np.asarray(np.einsum('nc,c->n', vectors, axis), np.float32)
+
+
 def _edges(hits: Hits, shape: tuple[int, int]) -> Indices:
     """Pixels whose right or lower neighbour belongs to another surface or thing, and those neighbours."""
     key = np.full(shape[0] * shape[1], -1, np.int64)
@@ -252,7 +257,7 @@ def sun_on(points: Points, climate: Climate, world: World) -> Float32s:
     if climate.sun == (0.0, 0.0, 0.0):
         return np.zeros(len(points.ray), np.float32)
     towards = np.array(climate.sun_direction, np.float32)
-    cosine = np.maximum(points.normal @ towards, 0)
+    cosine = np.maximum(along(points.normal, towards), 0)
     faces = np.flatnonzero(cosine > 0.01)
     origins = points.position[faces] + points.normal[faces] * np.float32(0.01)
     blocked = world.occluded(origins, np.broadcast_to(towards, origins.shape).copy())
@@ -334,8 +339,8 @@ def smoke_thickness(
     for puff in puffs:
         centre = np.array(puff.centre, np.float32) + np.float32(seconds) * np.array(puff.drift, np.float32)
         to_centre = centre - origin
-        nearest = unit @ to_centre
-        off_axis = np.maximum(to_centre @ to_centre - nearest * nearest, 0)
+        nearest = along(unit, to_centre)
+        off_axis = np.maximum(np.sum(to_centre * to_centre) - nearest * nearest, 0)
         scale = np.float32(1 / (np.sqrt(2) * puff.spread))
         crossed = np.flatnonzero(off_axis * scale**2 < 9)
         nearest, off_axis = nearest[crossed], off_axis[crossed]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ldfusion_training.simulation.climate import Climate
 from ldfusion_training.simulation.raycast import Float32s, World
-from ldfusion_training.simulation.shading import Spot, View, lamp_light
+from ldfusion_training.simulation.shading import Spot, View, along, lamp_light
 from ldfusion_training.simulation.textures import value_noise
 
 
@@ -22,7 +22,7 @@ def sky_light(direction: Float32s, climate: Climate) -> Float32s:
     shade = clouds(direction, climate)
     white = np.float32(np.mean(climate.zenith) * 1.6 + 0.25 * np.mean(climate.sun))
     sky += shade[:, None] * (white - sky)
-    towards = np.clip(direction @ np.array(climate.sun_direction, np.float32), 0, 1)
+    towards = np.clip(along(direction, np.array(climate.sun_direction, np.float32)), 0, 1)
     halo = 0.25 * towards**8 + 6.0 * towards**2000 + 0.8 * towards**120
     sky += halo[:, None] * np.array(climate.sun, np.float32) * (1 - 0.8 * shade[:, None])
     return np.asarray(sky, np.float32)
