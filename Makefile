@@ -33,8 +33,9 @@ format: .venv/ready-for-test
 	         'name another: make PYTHON=python3.12'; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { \
 	    echo '$(PYTHON) has no venv module: apt install python3-venv'; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo 'Installing into .venv; this takes a few minutes the first time.'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@# mypy can't follow the editable install's mapping of folders to import names; links it can.
 	@mkdir -p $(TYPES)
