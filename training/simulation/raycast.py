@@ -95,33 +95,6 @@ class Hits:
     triangles: Triangles
 
 
-@dataclass(frozen=True)
-class Planes:
-    """Planes of triangles in double precision: ``normal`` (T, 3) of any length, ``offset`` (T,) = normal . corner."""
-
-    normal: npt.NDArray[np.float64]
-    offset: npt.NDArray[np.float64]
-
-    def distance(self, triangle: Ints, origins: Float32s, directions: Float32s, rough: Float32s) -> Float32s:
-        """Where rays (N, 3) meet the planes of their triangles (N,), in lengths of their directions.
-
-        ``rough`` (N,) are Embree's own distances: single precision throughout, they lose millimetres at grazing
-        angles. They stay for slivers, whose plane is not known any better.
-        """
-        normal = np.take(self.normal, triangle, axis=0)
-        ahead = self.offset[triangle] - np.einsum('nc,nc->n', normal, origins)
-        with np.errstate(divide='ignore', invalid='ignore'):
-            exact = np.asarray(ahead / np.einsum('nc,nc->n', normal, directions), np.float32)
-        return np.where(np.abs(exact - rough) < 0.01 * rough, exact, rough)
-
-
-def planes_of(triangles: Triangles) -> Planes:
-    """Planes of all triangles."""
-    corners = triangles.corners.astype(np.float64)
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return Planes(normal, np.einsum('nc,nc->n', normal, corners[:, 0]))
-
-
 class World:
     """Things that stand still, prepared once, and things that move, placed for one instant."""
 
@@ -129,17 +102,11 @@ class World:
         self._still = still
         self._still_scene = _committed(still)
         self._moving_scene: Any = None
-        self._still_planes = self._planes = planes_of(still)
         self.triangles = still
 
     def place(self, moving: Triangles) -> None:
         """Replace the moving part."""
         self._moving_scene = _committed(moving) if len(moving.corners) else None
-        further = planes_of(moving)
-        self._planes = Planes(
-            np.concatenate((self._still_planes.normal, further.normal)),
-            np.concatenate((self._still_planes.offset, further.offset)),
-        )
         self.triangles = Triangles(
             *(
                 np.concatenate((getattr(self._still, name), getattr(moving, name)))
@@ -163,8 +130,7 @@ class World:
         u, v = u[ray], v[ray]
         weights = np.stack((1 - u - v, u, v), axis=1)
         triangle = triangle[ray]
-        exact = self._planes.distance(triangle, origins[ray], directions[ray], distance[ray])
-        return Hits(ray, exact, triangle, weights, self.triangles)
+        return Hits(ray, distance[ray], triangle, weights, self.triangles)
 
     def occluded(self, origins: Float32s, directions: Float32s, reach: Float32s | None = None) -> npt.NDArray[np.bool_]:
         """Whether something lies on each ray (N, 3), within ``reach`` (N,) lengths of its direction."""
