@@ -28,6 +28,7 @@ def largest_segment(**settings: str) -> int:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(('FASTDDS', 'FASTRTPS'))}
     command = [sys.executable, '-c', LARGEST_SEGMENT]
     done = subprocess.run(command, env=environment | settings, capture_output=True, text=True, check=True)
+    assert done.stderr == '', 'nobody likes warnings'
     return int(done.stdout)
 
 
