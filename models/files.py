@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,7 @@ def list_images(source: Path) -> list[Path]:
     """The image itself if ``source`` is a file, else the folder's images, sorted by name.
 
     Raises:
-        InputError: ``source`` does not exist, or the folder holds no image.
+        InputError: ``source`` does not exist, or the folder holds no image or two of one name.
     """
     if source.is_file():
         return [source]
@@ -88,6 +89,10 @@ def list_images(source: Path) -> list[Path]:
     images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise InputError(f'{source}: holds no image ({", ".join(sorted(IMAGE_SUFFIXES))})')
+    names = Counter(path.stem for path in images)
+    twice = next((path for path in images if names[path.stem] > 1), None)
+    if twice:
+        raise InputError(f'{twice}: another image there has that name but for its ending; results would be mixed up')
     return images
 
 
@@ -122,10 +127,10 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         raise InputError(f'{path}: not a readable image')
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f'{path}: {image.dtype} pixels; 8 or 16 bits are needed')
-    if image.ndim == 3:
-        code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        image = cv2.cvtColor(image, code)
-    return image
+    if image.ndim == 2:
+        return image
+    code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, code), image.dtype)
 
 
 def write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:

@@ -197,6 +197,12 @@ class TestBadInput:
         empty.mkdir()
         assert_one_line(run(*commands_on(pairs | {'visible': empty}, tmp_path / 'out')[command]), empty, 'no image')
 
+    @pytest.mark.parametrize('command', COMMANDS)
+    def test_two_images_of_one_name(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
+        (pairs['visible'] / 'b.png').write_bytes((pairs['visible'] / 'b.jpg').read_bytes())
+        result = run(*commands_on(pairs, tmp_path / 'out')[command])
+        assert_one_line(result, pairs['visible'] / 'b.', 'another image there has that name')
+
     @pytest.mark.parametrize('command', ['make-bag', 'fuse'])
     def test_unpaired_name(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
         (pairs['thermal'] / 'b.png').unlink()

@@ -144,7 +144,7 @@ def _start(config: DemoConfig, name: str, *arguments: object) -> Child:
         'ROS_DOMAIN_ID': str(FIRST_DOMAIN + os.getpid() % DOMAINS),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
     }
-    command = [find_executable(name), *(str(argument) for argument in arguments)]
+    command = [str(word) for word in (find_executable(name), *arguments)]
     return Child(name, command, config.output / 'logs' / f'{name}.log', environment)
 
 
@@ -154,14 +154,14 @@ def _wait_until_says(child: Child, words: str) -> None:
 
 
 def _show_progress(replay: Child, seconds: float, others: Sequence[Child]) -> None:
-    start = time.monotonic()
-    with tqdm(total=round(seconds, 1), unit='s', desc='replay', disable=None) as bar:
+    start, total = time.monotonic(), round(seconds, 1)
+    with tqdm(total=total, unit='s', desc='replay', disable=None) as bar:
         while replay.is_running:
             for child in others:
                 if not child.is_running:
                     raise InputError(f'{child.name} ended during the replay; see {child.log}')
             replay.wait(0.2)
-            bar.update(min(round(time.monotonic() - start, 1), bar.total) - bar.n)
+            bar.update(min(round(time.monotonic() - start, 1), total) - bar.n)
     if replay.wait(0) != 0:
         raise InputError(f'replay failed: {replay.last_lines(1)}')
 

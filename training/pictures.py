@@ -163,7 +163,9 @@ def fitted(picture: npt.NDArray[np.uint8], width: int, height: int) -> RGB:
     colour = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
     scale = min(width / colour.shape[1], height / colour.shape[0])
     size = max(1, round(colour.shape[1] * scale)), max(1, round(colour.shape[0] * scale))
-    scaled = cv2.resize(colour, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    scaled = np.asarray(
+        cv2.resize(colour, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8
+    )
     canvas = _canvas(height, width)
     _paste(canvas, scaled, (width - size[0]) // 2, (height - size[1]) // 2)
     return canvas
@@ -172,7 +174,7 @@ def fitted(picture: npt.NDArray[np.uint8], width: int, height: int) -> RGB:
 def _colour_map(position: npt.NDArray[np.float64]) -> RGB:
     levels = np.round(255 * (1 - position)).astype(np.uint8)
     coloured = cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_TURBO)
-    return cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB).reshape(*position.shape, 3)
+    return np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), np.uint8).reshape(*position.shape, 3)
 
 
 def _canvas(height: int, width: int) -> RGB:
