@@ -121,16 +121,15 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file')
-    image: npt.NDArray[Any] | None
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    image: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
     if image is None:
         raise InputError(f'{path}: not a readable image')
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f'{path}: {image.dtype} pixels; 8 or 16 bits are needed')
-    if image.ndim == 2:
-        return image
-    code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(image, code), image.dtype)
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] = image
+    return pixels
 
 
 def write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:
