@@ -2,19 +2,21 @@
 """A real node over real DDS, with two cameras in front of it and a listener behind it, in one process."""
 
 import array
+import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-# Before rclpy is imported: nobody else's topics, and nothing leaves this machine.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+# Nobody else's topics, not even another robot's of this process; and nothing leaves this machine.
+FIRST_DOMAIN = 1 + os.getpid() % 10 * 10
+DOMAINS = itertools.cycle(range(FIRST_DOMAIN, FIRST_DOMAIN + 10))
 os.environ['ROS_LOCALHOST_ONLY'] = '1'
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
@@ -23,7 +25,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -53,12 +55,23 @@ def header(stamp_ns: int, frame: str) -> Header:
     return message
 
 
+def stamp_of(message: Any) -> int:
+    return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+
+
 class Robot:
     """The node under test, two cameras and a listener; spins in a thread of its own."""
 
-    def __init__(self, parameters: dict[str, Any] | None = None, name: str = 'fusion', cameras: bool = True) -> None:
+    def __init__(
+        self,
+        parameters: dict[str, Any] | None = None,
+        name: str = 'fusion',
+        cameras: bool = True,
+        listener: bool = True,
+    ) -> None:
+        self.domain = next(DOMAINS)
         self.context = rclpy.Context()
-        rclpy.init(context=self.context)
+        rclpy.init(context=self.context, domain_id=self.domain)
         values = {'diagnostics_period': 0.2, 'warm_up_width': 64, 'warm_up_height': 64, 'threads': 2} | (
             parameters or {}
         )
@@ -74,13 +87,8 @@ class Robot:
         self.clouds: list[PointCloud2] = []
         self.infos: list[CameraInfo] = []
         self.status = DiagnosticStatus()
-        for message, topic, into in (
-            (Image, 'fused/image', self.images),
-            (CameraInfo, 'fused/camera_info', self.infos),
-            (Image, 'depth/image', self.depths),
-            (PointCloud2, 'points', self.clouds),
-        ):
-            self.other.create_subscription(message, f'/{name}/{topic}', into.append, 10)
+        if listener:
+            self.listen()
         self.other.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self.publishers: dict[str, Any] = {}
         if cameras:
@@ -92,6 +100,26 @@ class Robot:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
         self.stamp_ns = 0
+
+    def listen(self) -> None:
+        """Subscribe to the node's outputs."""
+        for message, topic, into in (
+            (Image, 'fused/image', self.images),
+            (CameraInfo, 'fused/camera_info', self.infos),
+            (Image, 'depth/image', self.depths),
+            (PointCloud2, 'points', self.clouds),
+        ):
+            self.other.create_subscription(message, f'/{self.node.get_name()}/{topic}', into.append, 10)
+
+    @contextmanager
+    def stranger(self) -> Iterator[Node]:
+        """A node of another participant, which may disagree about the type of a topic."""
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=self.domain)
+        node = Node('stranger', context=context, use_global_arguments=False)
+        yield node
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
     def plug_in(self, camera: str) -> None:
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -114,6 +142,19 @@ class Robot:
         counts = [publisher.get_subscription_count() for publisher in self.publishers.values()]
         return all(counts) and self.other.count_publishers(f'{self.node.get_fully_qualified_name()}/points') > 0
 
+    @contextmanager
+    def settings(self, **values: Any) -> Iterator[None]:
+        """Change the node's parameters for a block."""
+        before = [self.node.get_parameter(name) for name in values]
+        results = self.node.set_parameters([Parameter(name, value=value) for name, value in values.items()])
+        assert all(result.successful for result in results), results
+        yield
+        self.node.set_parameters(before)
+
+    @staticmethod
+    def latched() -> QoSProfile:
+        return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
     def send_info(self, info: CameraInfo | None = None, camera: str = 'visible') -> None:
         message = info or camera_info_from_intrinsics(CAMERA, header(0, f'{camera}_optical'))
         self.publishers[f'{camera}/camera_info'].publish(message)
@@ -134,11 +175,8 @@ class Robot:
 
     def fuse_good_pair(self) -> Image:
         """Send a good pair and return its fused image: the node is up and does its work."""
-        before = len(self.images)
         stamp_ns = self.send_pair()
-        self.wait(lambda: len(self.images) > before, 'fused image of a good pair')
-        stamp = self.images[-1].header.stamp
-        assert stamp.sec * 10**9 + stamp.nanosec == stamp_ns
+        self.wait(lambda: self.images and stamp_of(self.images[-1]) == stamp_ns, 'fused image of a good pair')
         return self.images[-1]
 
     def told(self) -> dict[str, str]:
@@ -149,6 +187,12 @@ class Robot:
     def dropped(self, cause: str) -> int:
         """How many the node says it dropped for a cause."""
         return int(self.told().get(f'dropped {cause}', 0))
+
+    def __enter__(self) -> 'Robot':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -174,3 +218,8 @@ def with_padding(image: Array, encoding: str, padding: int) -> Image:
     message = Image(height=image.shape[0], width=image.shape[1], encoding=encoding, step=padded.shape[1])
     message.data = array.array('B', padded.tobytes())
     return message
+
+
+def depth_of(message: Image) -> Array:
+    """Depth (H, W) in metres."""
+    return np.frombuffer(message.data, '<f4').reshape(message.height, message.width)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from live import CAMERA, HEIGHT, MS, WIDTH, Array, Robot, header, scene, with_padding
+from live import CAMERA, HEIGHT, MS, WIDTH, Array, Robot, depth_of, header, scene, with_padding
 
 from ldfusion_models.pipeline import Pipeline
 
@@ -29,10 +29,6 @@ def robot() -> Iterator[Robot]:
 @pytest.fixture(scope='module')
 def pipeline() -> Pipeline:
     return Pipeline.load(threads=2)
-
-
-def depth_of(message: Image) -> Array:
-    return np.frombuffer(message.data, '<f4').reshape(message.height, message.width)
 
 
 def test_a_pair_comes_out_as_the_pipeline_computes_it(robot: Robot, pipeline: Pipeline) -> None:
