@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.errors import InputError
 from ldfusion_models.frame_graph import FeatureExtractor
-from ldfusion_models.fusion import FusionConfig, FusionNetwork, luminance
+from ldfusion_models.fusion import LUMA, FusionConfig, FusionNetwork, luminance
 from ldfusion_training import losses
+from ldfusion_training.fusion_target import TargetConfig, fused_luminance
 from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
 
@@ -25,6 +27,8 @@ class FusionLossConfig:
     """Weights of the terms; the paper has intensity and gradient at 1 and none of the others.
 
     Attributes:
+        target: distance to the target image of ``ldfusion_training.fusion_target`` in the visible image's colours.
+        target_gradient: distance of the Sobel responses to the target image's.
         intensity: eq. 10.
         gradient: eq. 9.
         signed_gradient: eq. 9 with the edges' directions.
@@ -35,6 +39,8 @@ class FusionLossConfig:
         out_of_range: values outside of [0, 1], which clipping would flatten.
     """
 
+    target: float = 0.0
+    target_gradient: float = 0.0
     intensity: float = 1.0
     gradient: float = 1.0
     signed_gradient: float = 0.0
@@ -53,6 +59,7 @@ class FusionStageConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: PairDataConfig = field(default_factory=PairDataConfig)
     loss: FusionLossConfig = field(default_factory=FusionLossConfig)
+    target: TargetConfig = field(default_factory=TargetConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
@@ -79,8 +86,12 @@ class FusionStage(Stage):
         self._pairs = PairSampler(config.data)
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """A crop of a pair."""
-        return self._pairs(generator)
+        """A crop of a pair and ``target`` (3, crop, crop): the target luminance in the visible image's colours."""
+        pair = self._pairs(generator)
+        visible, thermal = pair['visible'], pair['thermal'][0]
+        luma = np.tensordot(np.asarray(LUMA, np.float32), visible, axes=1)
+        lift = fused_luminance(luma, thermal, self.config.target) - luma
+        return {**pair, 'target': np.clip(visible + lift, 0.0, 1.0)}
 
     def fuse(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """Fused (B, 3, H, W), not clipped."""
@@ -92,16 +103,18 @@ class FusionStage(Stage):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms."""
-        visible, thermal = batch['visible'], batch['thermal']
+        visible, thermal, target = batch['visible'], batch['thermal'], batch['target']
         fused = self.fuse(visible, thermal).float()
         # Local variances as differences of squares don't survive half precision.
         with torch.autocast(fused.device.type, enabled=False):
-            return self._losses(fused, visible, thermal)
+            return self._losses(fused, visible, thermal, target)
 
-    def _losses(self, fused: Tensor, visible: Tensor, thermal: Tensor) -> dict[str, Tensor]:
+    def _losses(self, fused: Tensor, visible: Tensor, thermal: Tensor, target: Tensor) -> dict[str, Tensor]:
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
         named: dict[str, Callable[[], Tensor]] = {
+            'target': lambda: F.l1_loss(fused, target),
+            'target_gradient': lambda: F.l1_loss(losses.sobel(fused), losses.sobel(target)),
             'intensity': lambda: losses.multi_channel_intensity(fused, visible, thermal),
             'gradient': lambda: losses.multi_channel_gradient(fused, visible, thermal),
             'signed_gradient': lambda: losses.signed_gradient(fused, visible, thermal),
@@ -118,13 +131,15 @@ class FusionStage(Stage):
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
-        """Eight training crops: visible, thermal, fused."""
+        """Eight training crops: visible, thermal, target, fused."""
         generator = np.random.default_rng(0)
         columns = []
         for _ in range(8):
             sample = {name: torch.from_numpy(array)[None] for name, array in self.sample(generator).items()}
             fused = self.fuse(sample['visible'], sample['thermal']).clamp(0, 1)
-            column = torch.cat([sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), fused], dim=2)
+            column = torch.cat(
+                [sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), sample['target'], fused], dim=2
+            )
             columns.append((column[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
         return np.hstack(columns)
 
