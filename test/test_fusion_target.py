@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip('scipy')
 
-from ldfusion_training.fusion_target import (  # noqa: E402
+from ldfusion_training.fusion_target import (
     TargetConfig,
     forward_differences,
     fused_luminance,

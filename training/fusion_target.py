@@ -13,6 +13,7 @@ what is dark in one of them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,13 +44,13 @@ class TargetConfig:
 def fused_luminance(visible: Plane, thermal: Plane, config: TargetConfig) -> Plane:
     """Luminance (H, W) in [0, 1] that the fusion should have, from both sources' (H, W) in [0, 1]."""
     weight = visible_weight(visible, thermal, config)
-    gradients = (
-        np.float32(config.gain) * (weight * of_visible + (1 - weight) * of_thermal)
-        for of_visible, of_thermal in zip(forward_differences(visible), forward_differences(thermal), strict=True)
+    of_visible, of_thermal = forward_differences(visible), forward_differences(thermal)
+    right, below = (
+        np.float32(config.gain) * (weight * v + (1 - weight) * t) for v, t in zip(of_visible, of_thermal, strict=True)
     )
     total = visible + thermal - (visible.mean() + thermal.mean()) / 2
     intensity = (1 - config.sum_part) * np.maximum(visible, thermal) + config.sum_part * total
-    solution = solve_screened_poisson(intensity, *gradients, config.intensity_weight)
+    solution = solve_screened_poisson(intensity, right, below, config.intensity_weight)
     clipped: Plane = np.clip(solution, 0.0, 1.0).astype(np.float32)
     return clipped
 
@@ -59,7 +60,8 @@ def visible_weight(visible: Plane, thermal: Plane, config: TargetConfig) -> Plan
     powers = []
     for image in (visible, thermal):
         strength = np.abs(cv2.Sobel(image, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(image, cv2.CV_32F, 0, 1))
-        powers.append((cv2.GaussianBlur(strength**2, (0, 0), config.neighbourhood) + 1e-6) ** config.sharpness)
+        nearby: npt.NDArray[Any] = cv2.GaussianBlur(strength**2, (0, 0), config.neighbourhood)
+        powers.append((nearby + np.float32(1e-6)) ** np.float32(config.sharpness))
     weight: Plane = powers[0] / (powers[0] + powers[1])
     return weight
 
