@@ -75,17 +75,19 @@ class FrameGraph(nn.Module):
         Returns:
             fused (1, H, W, 3) uint8 and depth (1, H, W) float32, metres for the canonical focal length.
         """
-        height, width = visible.shape[1], visible.shape[2]
-        rgb = self._prepare(visible)
-        grey = self._prepare(thermal)
+        # TensorRT knows uint8 at the graph's border only: nothing but a cast may touch it, not even for its shape.
+        colours, heat = visible.float(), thermal.float()
+        height, width = colours.shape[1], colours.shape[2]
+        rgb = self._prepare(colours)
+        grey = self._prepare(heat)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
         depth = self.depth_of_fused(fused)[:, 0, :height, :width].exp()
         levels = (fused[:, :, :height, :width] * 255.0).round().permute(0, 2, 3, 1)
         return levels.to(torch.uint8), depth
 
     def _prepare(self, image: Tensor) -> Tensor:
-        """(1, H, W, C) uint8 to (1, C, H', W') in [0, 1], padded to the networks' stride by repeating the border."""
-        planes = image.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
+        """(1, H, W, C) levels to (1, C, H', W') in [0, 1], padded to the networks' stride by repeating the border."""
+        planes = image.permute(0, 3, 1, 2) * (1.0 / 255.0)
         stride = max(self.visible_depth.stride, self.denoiser.config.stride)
         height, width = planes.shape[2], planes.shape[3]
         return F.pad(planes, (0, (-width) % stride, 0, (-height) % stride), mode='replicate')
