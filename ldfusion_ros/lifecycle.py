@@ -2,19 +2,20 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import rclpy
 from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # where all distributions have it
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
-from ldfusion_ros.memory import enlarge_shared_memory, keep_large_buffers
+from ldfusion_ros.programs import start_ros
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
+# How soon a signal is noticed while nothing arrives.
+STOP_SECONDS = 0.2
 
 
 class ManagedNode(LifecycleNode):
@@ -119,24 +120,19 @@ class ManagedNode(LifecycleNode):
         return SUCCESS
 
 
-def run(node_class: Callable[..., ManagedNode], arguments: list[str] | None = None, **kwargs: Any) -> int:
+def run(node_class: Callable[[], ManagedNode]) -> int:
     """Spin one node until Ctrl-C or SIGTERM; returns the exit code: 0, or 2 where its parameters are wrong."""
-    keep_large_buffers()
-    enlarge_shared_memory()
-    rclpy.init(args=arguments)
+    stopped = start_ros()
     try:
-        node = node_class(**kwargs)
+        node = node_class()
     except InputError as error:
         print(f'{node_class.__name__}: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    while not stopped.is_set():
+        executor.spin_once(timeout_sec=STOP_SECONDS)
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0

@@ -1,4 +1,4 @@
-"""What the bag programs share: arguments, signals, message types by name, and errors as one line."""
+"""What the programs share: arguments, signals, message types by name, and errors as one line."""
 
 import argparse
 import importlib
@@ -16,6 +16,20 @@ from ldfusion_models.errors import InputError
 from ldfusion_ros.memory import enlarge_shared_memory, keep_large_buffers
 
 
+def start_ros() -> threading.Event:
+    """Start rclpy for this process; the event returned is set by Ctrl-C and SIGTERM.
+
+    rclpy's own handlers would take the middleware away under whatever is being done just then.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    keep_large_buffers()
+    enlarge_shared_memory()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    return stopped
+
+
 def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace, threading.Event], None]) -> int:
     """Run a program until it has done its work or is asked to stop; returns the exit code.
 
@@ -25,12 +39,7 @@ def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Nam
         work: called with the arguments and an event that Ctrl-C or SIGTERM sets.
     """
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    keep_large_buffers()
-    enlarge_shared_memory()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    stopped = start_ros()
     try:
         work(arguments, stopped)
     except InputError as error:

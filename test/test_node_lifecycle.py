@@ -1,0 +1,145 @@
+"""fusion_node as a managed node: transitions over its services, failures it recovers from, a clean end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from live import MS, Robot, scene, stamp_of
+
+from ldfusion_models.engines import FrameOutput
+
+pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.parameter import Parameter
+
+
+def change(robot: Robot, transition: int) -> bool:
+    """Ask for a transition as a lifecycle manager does."""
+    client = robot.other.create_client(ChangeState, f'{robot.node.get_fully_qualified_name()}/change_state')
+    robot.wait(client.service_is_ready, 'lifecycle service')
+    future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+    robot.wait(future.done, f'transition {transition}', 60)
+    robot.other.destroy_client(client)
+    return bool(future.result().success)
+
+
+def test_a_manager_leads_the_node_through_its_states() -> None:
+    with Robot({'autostart': False}) as robot:
+        fused = '/fusion/fused/image'
+        assert robot.node.state == State.PRIMARY_STATE_UNCONFIGURED
+        for _ in range(2):
+            assert change(robot, Transition.TRANSITION_CONFIGURE)
+            assert robot.node.count_publishers(fused) == 1
+            assert robot.node.count_subscribers('/visible/image_raw') == 0
+            assert change(robot, Transition.TRANSITION_ACTIVATE)
+            robot.wait(robot.is_ready, 'subscriptions')
+            robot.fuse_good_pair()
+            assert change(robot, Transition.TRANSITION_DEACTIVATE)
+            robot.wait(lambda: not robot.node.count_subscribers('/visible/image_raw'), 'end of the subscriptions')
+            assert change(robot, Transition.TRANSITION_CLEANUP)
+            robot.wait(lambda: not robot.node.count_publishers(fused), 'end of the publishers')
+        assert not change(robot, Transition.TRANSITION_ACTIVATE)
+        assert change(robot, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+        assert robot.node.state == State.PRIMARY_STATE_FINALIZED
+
+
+def test_weights_that_are_missing_fail_the_transition_in_words_and_can_be_corrected(tmp_path: Path) -> None:
+    with Robot({'weights': str(tmp_path / 'nowhere')}) as robot:
+        robot.wait(lambda: 'cannot configure' in robot.told()['message'], 'words')
+        assert str(tmp_path / 'nowhere') in robot.told()['message']
+        assert (robot.told()['level'], robot.told()['state']) == ('2', 'unconfigured')
+        assert not change(robot, Transition.TRANSITION_CONFIGURE)
+        robot.node.set_parameters([Parameter('weights', value='')])
+        assert change(robot, Transition.TRANSITION_CONFIGURE)
+        assert change(robot, Transition.TRANSITION_ACTIVATE)
+        robot.wait(robot.is_ready, 'subscriptions')
+        robot.fuse_good_pair()
+        robot.wait(lambda: robot.told()['level'] != '2', 'no error any more')
+
+
+def test_an_engine_that_fails_is_counted_and_restarted() -> None:
+    """The real engine, made to raise: frames are lost, the node is not; after three it loads the engine anew."""
+    with Robot() as robot:
+        robot.wait(robot.is_ready, 'subscriptions', 60)
+        pipeline = robot.node._pipeline
+        assert pipeline is not None
+
+        def fail(*_: object) -> FrameOutput:
+            raise RuntimeError('out of memory')
+
+        pipeline.engine.run = fail  # type: ignore[method-assign]
+        for number in range(1, 4):
+            robot.send_pair()
+            robot.wait(lambda number=number: robot.dropped('failure') == number, 'failure in diagnostics')
+        robot.wait(lambda: robot.node._pipeline not in (None, pipeline) and robot.is_ready(), 'restart')
+        robot.fuse_good_pair()
+        assert robot.dropped('failure') == 3
+
+
+def test_under_load_the_newest_pair_is_fused_and_the_rest_is_counted() -> None:
+    """Twenty pairs at once: the first is fused, the last is fused, what lies between does not wait."""
+    with Robot() as robot:
+        robot.wait(robot.is_ready, 'subscriptions', 60)
+        robot.fuse_good_pair()
+        visible, thermal = scene()
+        arrived = len(robot.images)
+        for _ in range(20):
+            robot.stamp_ns += 30 * MS
+            robot.send('visible', visible, robot.stamp_ns)
+            robot.send('thermal', thermal, robot.stamp_ns)
+            time.sleep(0.005)
+        robot.wait(lambda: stamp_of(robot.images[-1]) == robot.stamp_ns, 'the newest pair')
+        fused = len(robot.images) - arrived
+        assert fused < 20
+        robot.wait(lambda: robot.dropped('overload') == 20 - fused, 'drops in diagnostics')
+
+
+def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
+    with Robot(name='front') as front, Robot(name='rear') as rear:
+        for robot in (front, rear):
+            robot.wait(robot.is_ready, 'subscriptions', 60)
+        rear.stamp_ns = 10**15
+        for _ in range(3):
+            front.fuse_good_pair()
+            rear.fuse_good_pair()
+        assert (len(front.images), len(rear.images)) == (3, 3)
+
+
+def run_node(*arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100), 'PYTHONUNBUFFERED': '1'}
+    command = [sys.executable, '-m', 'ldfusion_ros.fusion_node', '--ros-args', *arguments]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_node_cleanly(number: signal.Signals) -> None:
+    node = run_node('-r', '__node:=other_name', '-r', '__ns:=/robot')
+    assert node.stdout is not None
+    for line in node.stdout:
+        if 'active' in line:
+            break
+    assert '[robot.other_name]: active: ' in line
+    node.send_signal(number)
+    output, _ = node.communicate(timeout=20)
+    assert (node.returncode, output) == (0, '')
+
+
+@pytest.mark.parametrize(
+    ('parameter', 'words'),
+    [
+        ('sync_tolerence:=0.1', "unknown parameter 'sync_tolerence'; did you mean 'sync_tolerance'?"),
+        ('sync_tolerance:=-1.0', "parameter 'sync_tolerance' is -1.0; it must lie between 0.0 and 10.0"),
+        ('sync_tolerance:=1', "parameter 'sync_tolerance' is 1; a float like 0.025 is needed"),
+        ('engine:=fast', "parameter 'engine' is 'fast'; choose one of auto, "),
+    ],
+)
+def test_wrong_parameters_are_one_line_and_exit_code_2(parameter: str, words: str) -> None:
+    node = run_node('-p', parameter)
+    output, _ = node.communicate(timeout=30)
+    assert (node.returncode, output.count('\n')) == (2, 1)
+    assert words in output
