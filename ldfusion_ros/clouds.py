@@ -23,7 +23,7 @@ class CloudBuilder:
             for index, name in enumerate(FIELDS)
         ]
         self._view: tuple[Intrinsics, int] | None = None
-        self._directions = np.empty((0, 0, 3), np.float32)
+        self._directions = np.empty((2, 0, 0), np.float32)
 
     def fill(
         self,
@@ -46,7 +46,7 @@ class CloudBuilder:
         """
         depth, thermal = depth[::stride, ::stride], thermal[::stride, ::stride]
         colour = np.ascontiguousarray(colour[::stride, ::stride])
-        directions = self._directions_of(camera, stride)
+        x, y = self._directions_of(camera, stride)
         height, width = depth.shape
         message = self.message
         message.header = header
@@ -54,8 +54,8 @@ class CloudBuilder:
         message.row_step = width * POINT_STEP
         buffer = writable_data(message, height * message.row_step)
         points = buffer.view('<f4').reshape(height, width, len(FIELDS))
-        np.multiply(depth, directions[..., 0], out=points[..., 0])
-        np.multiply(depth, directions[..., 1], out=points[..., 1])
+        np.multiply(depth, x, out=points[..., 0])
+        np.multiply(depth, y, out=points[..., 1])
         points[..., 2] = depth
         packed = cv2.cvtColor(colour, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
         np.bitwise_and(packed, 0x00FFFFFF, out=points.view('<u4')[..., 3])
@@ -65,7 +65,8 @@ class CloudBuilder:
 
     def _directions_of(self, camera: Intrinsics, stride: int) -> npt.NDArray[np.float32]:
         if self._view != (camera, stride):
-            self._directions = rays(camera)[::stride, ::stride].copy()
+            # Two planes, each in one piece: a third of the time of reading every third number.
+            self._directions = np.ascontiguousarray(np.moveaxis(rays(camera)[::stride, ::stride, :2], 2, 0))
             self._view = (camera, stride)
         return self._directions
 

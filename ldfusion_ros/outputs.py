@@ -1,6 +1,8 @@
 """The node's outputs: lazy, at most at the rate asked for, messages kept from frame to frame."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,26 +101,25 @@ class Outputs:
 
     def publish(self, frame: OutputFrame, parameters: FusionParameters) -> None:
         """Send what is wanted and due of a frame."""
-        height, width = frame.depth.shape
-        info = self._calibration(frame, width, height)
+        info = self._calibration(frame)
         if self._is_wanted(self._fused, parameters.fused_rate, parameters):
-            self._fused.send(fill_image(self._fused_message, frame.fused, frame.header), *info)
-            self._statistics.count('fused out')
+            with self._sending('fused'):
+                self._fused.send(fill_image(self._fused_message, frame.fused, frame.header), *info)
         wants_depth = self._is_wanted(self._depth, parameters.depth_rate, parameters)
         wants_points = frame.camera is not None and self._is_wanted(self._points, parameters.points_rate, parameters)
         if not wants_depth and not wants_points:
             return
         depth = within_range(frame.depth, parameters.minimum_depth, parameters.maximum_depth)
         if wants_depth:
-            stored = depth_to_millimetres(depth) if parameters.depth_encoding == '16UC1' else depth
-            self._depth.send(fill_image(self._depth_message, stored, frame.header), *info)
-            self._statistics.count('depth out')
+            with self._sending('depth'):
+                stored = depth_to_millimetres(depth) if parameters.depth_encoding == '16UC1' else depth
+                self._depth.send(fill_image(self._depth_message, stored, frame.header), *info)
         if wants_points and frame.camera is not None:
-            if parameters.flying_points > 0:
-                depth = without_flying_points(depth, parameters.flying_points)
-            stride = parameters.points_stride
-            self._points.send(self._cloud.fill(depth, frame.fused, frame.heat, frame.camera, frame.header, stride))
-            self._statistics.count('points out')
+            with self._sending('points'):
+                if parameters.flying_points > 0:
+                    depth = without_flying_points(depth, parameters.flying_points)
+                stride = parameters.points_stride
+                self._points.send(self._cloud.fill(depth, frame.fused, frame.heat, frame.camera, frame.header, stride))
 
     def release(self) -> None:
         """Take all topics back."""
@@ -128,8 +129,15 @@ class Outputs:
     def _is_wanted(self, output: Output, rate: float, parameters: FusionParameters) -> bool:
         return (output.has_subscribers() or not parameters.lazy) and output.is_due(rate)
 
+    @contextmanager
+    def _sending(self, output: str) -> Iterator[None]:
+        with self._statistics.timed(output):
+            yield
+        self._statistics.count(f'{output} out')
+
     @staticmethod
-    def _calibration(frame: OutputFrame, width: int, height: int) -> list[CameraInfo]:
+    def _calibration(frame: OutputFrame) -> list[CameraInfo]:
         if frame.info is not None:
+            height, width = frame.depth.shape
             return [scaled_camera_info(frame.info, width, height, frame.header)]
         return [] if frame.camera is None else [camera_info_from_intrinsics(frame.camera, frame.header)]

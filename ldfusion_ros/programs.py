@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+import cv2
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -24,10 +25,17 @@ def start_ros() -> threading.Event:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    keep_large_buffers()
-    enlarge_shared_memory()
+    prepare_process()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     return stopped
+
+
+def prepare_process() -> None:
+    """Settings of this process that large messages need; call it before rclpy is started."""
+    keep_large_buffers()
+    enlarge_shared_memory()
+    # The engine has the cores: OpenCV's threads would wait for one to be free, longer than one thread needs.
+    cv2.setNumThreads(1)
 
 
 def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace, threading.Event], None]) -> int:

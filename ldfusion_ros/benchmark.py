@@ -1,0 +1,121 @@
+"""Measures the ROS work of a frame, all but the engine: ``python -m ldfusion_ros.benchmark`` prints JSON.
+
+Messages really cross the middleware: cameras, node and listener are participants of their own on this machine.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+
+from ldfusion_models.camera import Intrinsics
+from ldfusion_models.thermal import GainControl
+from ldfusion_ros.conversions import camera_info_from_intrinsics, fill_image
+from ldfusion_ros.diagnostics import LATENCIES_KEPT, Statistics
+from ldfusion_ros.frames import Decoder, Job, Streams, heat_of
+from ldfusion_ros.fusion_parameters import FusionParameters
+from ldfusion_ros.inputs import sensor_data
+from ldfusion_ros.outputs import OutputFrame, Outputs
+from ldfusion_ros.programs import prepare_process
+
+WARM_UP = 20
+PARTS = ('receive', 'synchronise', 'decode', 'fused', 'depth', 'points')
+DISCOVERY_SECONDS = 10.0
+
+
+class Bench:
+    """Inputs and outputs of ``fusion_node``, between two cameras and a listener."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.statistics = Statistics()
+        self._parameters = FusionParameters()
+        self._streams = Streams(self._parameters)
+        self._decode = Decoder(GainControl())
+        generator = np.random.default_rng(0)
+        self._camera = Intrinsics.from_field_of_view(width, height, 60.0)
+        self._images = {
+            'visible': generator.integers(0, 256, (height, width, 3), np.uint8),
+            'thermal': generator.integers(28000, 32000, (height, width), np.uint16),
+        }
+        self._depth = generator.uniform(1, 80, (height, width)).astype(np.float32)
+        self._node, self._cameras, self._listener = (_node(name) for name in ('bench', 'cameras', 'listener'))
+        self._received: list[Image] = []
+        self._publishers = {}
+        for camera in self._images:
+            self._node.create_subscription(Image, f'{camera}/image_raw', self._received.append, sensor_data())
+            self._publishers[camera] = self._cameras.create_publisher(Image, f'{camera}/image_raw', sensor_data())
+        self._outputs = Outputs(self._node, self.statistics)
+        for topic, kind in (('fused/image', Image), ('depth/image', Image), ('points', PointCloud2)):
+            self._listener.create_subscription(kind, f'/bench/{topic}', lambda _: None, 2)
+        self._executor = SingleThreadedExecutor(context=self._node.context)
+        self._executor.add_node(self._node)
+
+    def wait_until_connected(self) -> None:
+        """Wait until everybody has found everybody."""
+        end = time.monotonic() + DISCOVERY_SECONDS
+        while time.monotonic() < end and not (
+            self._outputs.has_subscribers() and all(p.get_subscription_count() for p in self._publishers.values())
+        ):
+            time.sleep(0.05)
+        time.sleep(0.5)
+
+    def run_frame(self, number: int) -> None:
+        """Lead one pair all the way, but for the engine."""
+        header = Header(frame_id='camera')
+        header.stamp.sec = number
+        jobs: list[Job] = []
+        for camera, image in self._images.items():
+            self._publishers[camera].publish(fill_image(Image(), image, header))
+            time.sleep(0.01)
+            with self.statistics.timed('receive'):
+                self._executor.spin_once(timeout_sec=1.0)
+            with self.statistics.timed('synchronise'):
+                jobs += self._streams.add(camera, self._received.pop())
+        with self.statistics.timed('decode'):
+            images = self._decode(jobs[0])
+            heat = heat_of(images.counts, self._depth.shape, self._parameters)
+        info = camera_info_from_intrinsics(self._camera, header)
+        frame = OutputFrame(header, self._images['visible'], self._depth, heat, self._camera, info)
+        self._outputs.publish(frame, self._parameters)
+
+
+def measure(width: int, height: int, frames: int) -> dict[str, object]:
+    """Milliseconds per frame (p50, p95) by part, and the sum of the parts; two images are received per frame."""
+    bench = Bench(width, height)
+    bench.wait_until_connected()
+    for number in range(WARM_UP + frames):
+        bench.run_frame(number + 1)
+    latencies = bench.statistics.report().latencies
+    times = {'receive': 2, 'synchronise': 2}
+    parts = {part: [round(times.get(part, 1) * value, 3) for value in latencies[part]] for part in PARTS}
+    total = [round(sum(part[index] for part in parts.values()), 3) for index in (0, 1)]
+    return {'size': f'{width}x{height}', 'frames': frames, 'parts_ms_p50_p95': parts, 'total_ms_p50_p95': total}
+
+
+def _node(name: str) -> Node:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    return Node(name, context=context, use_global_arguments=False)
+
+
+def main() -> int:
+    """Print what :func:`measure` finds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--width', type=int, default=640)
+    parser.add_argument('--height', type=int, default=480)
+    parser.add_argument('--frames', type=int, default=LATENCIES_KEPT)
+    arguments = parser.parse_args()
+    prepare_process()
+    print(json.dumps(measure(arguments.width, arguments.height, arguments.frames), indent=2))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
