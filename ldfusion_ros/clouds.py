@@ -84,7 +84,9 @@ def without_flying_points(depth: npt.NDArray[np.float32], relative_step: float) 
 
 
 def within_range(depth: npt.NDArray[np.float32], minimum: float, maximum: float) -> npt.NDArray[np.float32]:
-    """Depth (H, W) with NaN below ``minimum`` and beyond ``maximum`` metres; a maximum of 0 is none."""
+    """Depth (H, W) with NaN below ``minimum`` and beyond ``maximum`` metres; 0 is no limit."""
+    if minimum <= 0 and maximum <= 0:
+        return depth
     inside = depth >= minimum
     if maximum > 0:
         inside &= depth <= maximum

@@ -16,6 +16,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
+from std_srvs.srv import Trigger
 
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
@@ -25,12 +26,13 @@ from ldfusion_ros import parameters
 from ldfusion_ros.calibrations import Calibrations
 from ldfusion_ros.conversions import embedding_from_message
 from ldfusion_ros.diagnostics import Announcer, Statistics, make_status
-from ldfusion_ros.frames import BadFrameError, Decoder, Job, Streams, heat_of
+from ldfusion_ros.frames import BadFrameError, Decoder, InputImages, Job, Streams, heat_of
 from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.health import Condition, assess
 from ldfusion_ros.inputs import Inputs, latched, sensor_data
 from ldfusion_ros.lifecycle import ManagedNode, run
 from ldfusion_ros.outputs import OutputFrame, Outputs
+from ldfusion_ros.snapshot import save_snapshot
 from ldfusion_ros.worker import LatestWorker
 
 CAMERAS = ('visible', 'thermal')
@@ -57,10 +59,12 @@ class FusionNode(ManagedNode):
         self._text: npt.NDArray[np.float32] | None = None
         self._problem = ''
         self._failures = 0
+        self._last_frame: tuple[InputImages, OutputFrame] | None = None
         parameters.declare(self, FusionParameters)
         self.parameters = parameters.read(self, FusionParameters)
         self._forget_streams()
         self._restart_soon = self.create_guard_condition(self.restart)
+        self.create_service(Trigger, '~/save_snapshot', self._on_save_snapshot)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_steady_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
         self.add_on_set_parameters_callback(self._change_parameters)
@@ -102,6 +106,7 @@ class FusionNode(ManagedNode):
         """Release the networks and take the topics back."""
         self._pipeline = None
         self._text = None
+        self._last_frame = None
         if self._outputs:
             self._outputs.release()
             self._outputs = None
@@ -147,6 +152,17 @@ class FusionNode(ManagedNode):
             self._statistics.drop('text_embedding')
             self._announcer.once(str(error), f'refused: {error}')
 
+    def _on_save_snapshot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            if self._last_frame is None:
+                raise InputError('no frame has been fused yet')
+            folder = Path(self.parameters.snapshot_folder).expanduser()
+            response.message = str(save_snapshot(folder, *self._last_frame, self.parameters))
+            response.success = True
+        except InputError as error:
+            response.message = str(error)
+        return response
+
     def _drop(self, cause: str, error: InputError) -> None:
         self._statistics.drop(cause)
         self._announcer.now_and_then(cause, f'dropped: {error}')
@@ -180,7 +196,9 @@ class FusionNode(ManagedNode):
         with self._statistics.timed('engine'):
             result = self._pipeline(images.visible, images.thermal, self._text, camera.fx if camera else None)
         heat = heat_of(images.counts, (height, width), settings)
-        return OutputFrame(job.leading.message.header, result.fused, result.depth, heat, camera, info)
+        frame = OutputFrame(job.leading.message.header, result.fused, result.depth, heat, camera, info)
+        self._last_frame = (images, frame)
+        return frame
 
     def _on_failure(self, error: Exception) -> None:
         self._statistics.drop('failure')
@@ -233,6 +251,10 @@ class FusionNode(ManagedNode):
         facts['text'] = 'none' if self._text is None else 'applied'
         if (offset := self._streams.offset()) is not None:
             facts['time offset [ms]'] = f'{1e3 * offset:.1f}'
+        if self._last_frame and self._last_frame[0].counts is not None:
+            # A pixel of 64 is enough to tell a range, and costs nothing.
+            some = self._last_frame[1].heat[::8, ::8]
+            facts['thermal range'] = f'{some.min():.1f} to {some.max():.1f}'
         return facts
 
 

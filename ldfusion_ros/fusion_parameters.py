@@ -72,7 +72,7 @@ class FusionParameters:
         'depth is then that of a canonical camera, and there is no cloud.',
         limits=(0.0, 170.0),
     )
-    minimum_depth: float = parameter(0.0, 'Depth below this many metres is unknown.', limits=(0.0, 1e4))
+    minimum_depth: float = parameter(0.0, 'Depth below this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
     maximum_depth: float = parameter(0.0, 'Depth beyond this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
     flying_points: float = parameter(
         0.0,
@@ -88,6 +88,8 @@ class FusionParameters:
     fused_rate: float = parameter(0.0, 'Fused images per second at most; 0 is one per pair.', limits=(0.0, 1000.0))
     depth_rate: float = parameter(0.0, 'Depth images per second at most; 0 is one per pair.', limits=(0.0, 1000.0))
     points_rate: float = parameter(0.0, 'Clouds per second at most; 0 is one per pair.', limits=(0.0, 1000.0))
+
+    snapshot_folder: str = parameter('~/.ros/ldfusion_snapshots', 'Folder for what the service ~/save_snapshot saves.')
 
     stale_after: float = parameter(2.0, 'Seconds without a pair after which diagnostics warn.', limits=(0.1, 3600.0))
     latency_warning: float = parameter(

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from live import CAMERA, HEIGHT, WIDTH, Array, Robot, depth_of, header, scene
 
-from ldfusion_models.files import depth_to_millimetres
+from ldfusion_models.files import depth_to_millimetres, read_image
 from ldfusion_models.pipeline import Pipeline
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
@@ -16,6 +18,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension
+from std_srvs.srv import Trigger
 
 from ldfusion_ros.conversions import image_from_message
 
@@ -81,6 +84,7 @@ def test_temperatures_in_the_cloud(robot: Robot) -> None:
         robot.send_pair(thermal=counts)
         robot.wait(lambda: len(robot.clouds) > before, 'cloud')
         celsius = fields_of(robot.clouds[-1])[..., 4]
+        robot.wait(lambda: robot.told().get('thermal range') == '20.0 to 37.0', 'temperatures in diagnostics')
     assert celsius[10, 10] == pytest.approx(20.0, abs=0.01)
     assert celsius[60, 60] == pytest.approx(37.0, abs=0.01)
 
@@ -120,6 +124,39 @@ def test_one_camera_goes_on_alone_and_the_other_comes_back(robot: Robot, pipelin
         robot.wait(robot.is_ready, 'camera back')
         robot.wait(lambda: robot.fuse_good_pair() and robot.told()['mode'] == 'normal', 'normal mode')
         assert robot.images[-1].header.frame_id == 'visible_optical'
+
+
+def test_a_snapshot_holds_the_frame(robot: Robot, tmp_path: Path) -> None:
+    client = robot.other.create_client(Trigger, '/fusion/save_snapshot')
+    robot.wait(client.service_is_ready, 'service')
+
+    def call() -> Trigger.Response:
+        future = client.call_async(Trigger.Request())
+        robot.wait(future.done, 'answer')
+        return future.result()
+
+    counts = scene()[1].astype(np.uint16) * 100 + 20000
+    before = len(robot.images)
+    robot.send_pair(thermal=counts)
+    robot.wait(lambda: len(robot.images) > before, 'fused image')
+    (tmp_path / 'file').write_text('in the way')
+    with robot.settings(snapshot_folder=str(tmp_path / 'file')):
+        assert not call().success
+    with robot.settings(snapshot_folder=str(tmp_path / 'new')):
+        answer = call()
+        assert answer.success, answer.message
+        again = call()
+        assert (again.success, 'exists already' in again.message) == (False, True)
+    folder = Path(answer.message)
+    assert folder == tmp_path / 'new' / str(robot.stamp_ns)
+    assert np.array_equal(read_image(folder / 'visible.png'), scene()[0])
+    assert np.array_equal(read_image(folder / 'thermal.png'), counts)
+    assert np.array_equal(read_image(folder / 'fused.png'), image_from_message(robot.images[-1]))
+    assert np.array_equal(np.load(folder / 'depth.npy'), depth_of(robot.depths[-1]))
+    frame = yaml.safe_load((folder / 'frame.yaml').read_text())
+    assert (frame['frame_id'], frame['camera']['fx']) == ('visible_optical', CAMERA.fx)
+    assert frame['parameters']['degraded_after'] == 0.5
+    robot.fuse_good_pair()
 
 
 def text(encoder: str, values: Array) -> Float32MultiArray:
