@@ -1,4 +1,9 @@
-"""The fusion network: diffusion features and the two images in, one three-channel image out."""
+"""The fusion network: diffusion features and the two images in, one three-channel image out.
+
+The features decide, scale by scale and pixel by pixel, how much of each source's detail goes into the fused image; the
+details themselves come from the sources' Laplacian pyramids. So nothing is blurred by what the network has not
+learned, and what is left to learn are smooth maps. A thin layer at full resolution corrects the result.
+"""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,7 +38,7 @@ class FusionConfig:
 
 
 class FusionNetwork(nn.Module):
-    """From coarse to fine: gather features, let the text modulate them, then correct the brighter of both images."""
+    """From coarse to fine: gather features, let the text modulate them, weigh both pyramids, correct the sum."""
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
@@ -46,6 +51,10 @@ class FusionNetwork(nn.Module):
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
         self.modulation = nn.ModuleList(SemanticModulation(config.text_dim, width) for width in widths)
+        # A weight for each source and level of the pyramids. The finest features weigh two levels, full size and half;
+        # the coarsest weigh what is left below the last level, and offset it.
+        outputs = [4, *(2 for _ in widths[1:-1]), 3]
+        self.weigh = nn.ModuleList(nn.Conv2d(width, out, 1) for width, out in zip(widths, outputs, strict=True))
         self.images = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)
         self.refine = nn.Conv2d(widths[0], config.full_width // 2 * 4, 3, padding=1)
         self.full = nn.Conv2d(config.full_width // 2 + 4, config.full_width, 3, padding=1)
@@ -67,6 +76,7 @@ class FusionNetwork(nn.Module):
             (B, 3, H, W) RGB, about [0, 1], not clipped, so that training sees a gradient everywhere.
         """
         images = torch.cat([visible, thermal], dim=1)
+        maps: list[Tensor] = []
         coarser: Tensor | None = None
         for scale in reversed(range(len(self.lateral))):
             x = self.lateral[scale](features[scale])
@@ -77,11 +87,14 @@ class FusionNetwork(nn.Module):
             x = F.relu(x)
             x = x + F.relu(self.mix[scale](x))
             coarser = self.modulation[scale](x, text)
+            maps.append(self.weigh[scale](coarser))
         assert coarser is not None
+        luma = luminance(visible)
+        lift = weigh_pyramids(luma, thermal, maps) - luma
         fine = F.pixel_shuffle(F.relu(self.refine(coarser)), 2)
         full = F.relu(self.full(torch.cat([fine, images], dim=1)))
         correction: Tensor = self.head(full)
-        return brighter(visible, thermal) + correction
+        return visible + lift + correction
 
 
 def luminance(rgb: Tensor) -> Tensor:
@@ -90,6 +103,31 @@ def luminance(rgb: Tensor) -> Tensor:
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
-def brighter(visible: Tensor, thermal: Tensor) -> Tensor:
-    """The visible image (B, 3, H, W), lifted in all channels alike where the thermal image (B, 1, H, W) is brighter."""
-    return visible + F.relu(thermal - luminance(visible))
+def weigh_pyramids(luma: Tensor, thermal: Tensor, maps: list[Tensor]) -> Tensor:
+    """Fused luminance (B, 1, H, W): a weighted sum of both Laplacian pyramids.
+
+    Args:
+        luma, thermal: (B, 1, H, W).
+        maps: coarsest first; logits of both weights (B, 2, h, w) of each level that size, but for the first also an
+            offset (B, 3, h, w), and the last for two levels, its own size and twice it (B, 4, H / 2, W / 2).
+    """
+    sources = torch.cat([luma, thermal], dim=1)
+    levels = []
+    for _ in range(len(maps)):
+        smaller = F.avg_pool2d(sources, 2)
+        levels.append(sources - enlarged(smaller))
+        sources = smaller
+    fused = weighed(maps[0][:, :2], sources) + maps[0][:, 2:]
+    for logits, level in zip((*maps[1:], enlarged(maps[-1][:, 2:])), reversed(levels), strict=True):
+        fused = enlarged(fused) + weighed(logits[:, :2], level)
+    return fused
+
+
+def weighed(logits: Tensor, sources: Tensor) -> Tensor:
+    """Sum (B, 1, H, W) of both ``sources`` (B, 2, H, W), each times a weight between 0 and 2."""
+    return (2.0 * torch.sigmoid(logits) * sources).sum(dim=1, keepdim=True)
+
+
+def enlarged(image: Tensor) -> Tensor:
+    """Twice the size, bilinear."""
+    return F.interpolate(image, scale_factor=2.0, mode='bilinear', align_corners=False)

@@ -75,9 +75,15 @@ class DepthLossConfig:
 
 @dataclass(frozen=True)
 class DepthStageConfig:
-    """Settings of the stage; ``branch`` is ``visible`` or ``infrared``."""
+    """Settings of the stage.
+
+    Attributes:
+        branch: ``visible`` or ``infrared``.
+        start: checkpoint of a branch whose weights training starts from; empty for ImageNet's in the encoder.
+    """
 
     branch: str = 'visible'
+    start: str = ''
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: DepthDataConfig = field(default_factory=DepthDataConfig)
     loss: DepthLossConfig = field(default_factory=DepthLossConfig)
@@ -117,7 +123,10 @@ class DepthStage(Stage):
         self.config = config
         channels = 3 if config.branch == 'visible' else 1
         self.network = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
-        self.network.encoder.load_imagenet()
+        if config.start:
+            load_branch(self.network, Path(config.start))
+        else:
+            self.network.encoder.load_imagenet()
         # The weights take the branch's name: ``visible_depth`` or ``infrared_depth``.
         self.parts = {f'{config.branch}_depth': self.network}
         self.add_module(f'{config.branch}_depth', self.network)
@@ -190,6 +199,19 @@ def create(config: DepthStageConfig) -> Stage:
     return DepthStage(config)
 
 
+def load_branch(network: DepthNetwork, checkpoint: Path) -> None:
+    """Load the averaged weights of either branch.
+
+    Raises:
+        InputError: missing, or not of a depth network of this configuration.
+    """
+    average = read_checkpoint(checkpoint)['average']
+    try:
+        network.load_state_dict({name.partition('.')[2]: tensor for name, tensor in average.items()})
+    except RuntimeError as error:
+        raise InputError(f'{checkpoint}: does not hold a depth branch of this configuration ({error})') from error
+
+
 def _read_folder(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
     modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
     if (folder / 'dataset.yaml').is_file():
@@ -219,8 +241,7 @@ def _simulated(frame: SimulatedFrame, modality: Modality) -> DepthItem:
 def _taught_pairs(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
     """Pairs whose thermal image learns depth from the visible branch."""
     teacher = DepthNetwork(dataclasses.replace(config.network, image_channels=3))
-    average = read_checkpoint(Path(config.data.teacher))['average']
-    teacher.load_state_dict({name.removeprefix('visible_depth.'): tensor for name, tensor in average.items()})
+    load_branch(teacher, Path(config.data.teacher))
     teacher.eval()
     pairs = [source.read() for source in open_pairs(folder).pairs]
     bright = [pair for pair in pairs if pair.visible.mean() >= config.data.teacher_darkest]
