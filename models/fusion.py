@@ -55,6 +55,10 @@ class FusionNetwork(nn.Module):
         # the coarsest weigh what is left below the last level, and offset it.
         outputs = [4, *(2 for _ in widths[1:-1]), 3]
         self.weigh = nn.ModuleList(nn.Conv2d(width, out, 1) for width, out in zip(widths, outputs, strict=True))
+        inputs = [4, *(2 for _ in widths[1:])]
+        self.activity = nn.ModuleList(
+            nn.Conv2d(a, width, 3, padding=1) for a, width in zip(inputs, widths, strict=True)
+        )
         self.images = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)
         self.refine = nn.Conv2d(widths[0], config.full_width // 2 * 4, 3, padding=1)
         self.full = nn.Conv2d(config.full_width // 2 + 4, config.full_width, 3, padding=1)
@@ -76,10 +80,13 @@ class FusionNetwork(nn.Module):
             (B, 3, H, W) RGB, about [0, 1], not clipped, so that training sees a gradient everywhere.
         """
         images = torch.cat([visible, thermal], dim=1)
+        luma = luminance(visible)
+        levels = pyramids(torch.cat([luma, thermal], dim=1), len(self.weigh))
+        activities = activity(levels)
         maps: list[Tensor] = []
         coarser: Tensor | None = None
         for scale in reversed(range(len(self.lateral))):
-            x = self.lateral[scale](features[scale])
+            x = self.lateral[scale](features[scale]) + self.activity[scale](activities[scale])
             if coarser is not None:
                 x = x + F.interpolate(self.descend[scale](coarser), scale_factor=2.0, mode='nearest')
             if scale == 0:
@@ -89,8 +96,7 @@ class FusionNetwork(nn.Module):
             coarser = self.modulation[scale](x, text)
             maps.append(self.weigh[scale](coarser))
         assert coarser is not None
-        luma = luminance(visible)
-        lift = weigh_pyramids(luma, thermal, maps) - luma
+        lift = weigh_pyramids(levels, maps) - luma
         fine = F.pixel_shuffle(F.relu(self.refine(coarser)), 2)
         full = F.relu(self.full(torch.cat([fine, images], dim=1)))
         correction: Tensor = self.head(full)
@@ -103,22 +109,40 @@ def luminance(rgb: Tensor) -> Tensor:
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
-def weigh_pyramids(luma: Tensor, thermal: Tensor, maps: list[Tensor]) -> Tensor:
-    """Fused luminance (B, 1, H, W): a weighted sum of both Laplacian pyramids.
-
-    Args:
-        luma, thermal: (B, 1, H, W).
-        maps: coarsest first; logits of both weights (B, 2, h, w) of each level that size, but for the first also an
-            offset (B, 3, h, w), and the last for two levels, its own size and twice it (B, 4, H / 2, W / 2).
-    """
-    sources = torch.cat([luma, thermal], dim=1)
+def pyramids(sources: Tensor, count: int) -> list[Tensor]:
+    """Laplacian pyramids of ``sources`` (B, 2, H, W): ``count`` levels of detail, finest first, then what is left."""
     levels = []
-    for _ in range(len(maps)):
+    for _ in range(count):
         smaller = F.avg_pool2d(sources, 2)
         levels.append(sources - enlarged(smaller))
         sources = smaller
-    fused = weighed(maps[0][:, :2], sources) + maps[0][:, 2:]
-    for logits, level in zip((*maps[1:], enlarged(maps[-1][:, 2:])), reversed(levels), strict=True):
+    return [*levels, sources]
+
+
+def activity(levels: list[Tensor]) -> list[Tensor]:
+    """What classic pyramid fusion compares: how strong both sources' details are, as logarithms.
+
+    Returns:
+        Per scale of the features, finest first: the two finest levels at half size (B, 4, H / 2, W / 2), then one level
+        each (B, 2, h, w), and last what is left of both sources itself.
+    """
+    finest, *finer, rest = levels
+    strengths = [F.avg_pool2d(finest.abs(), 2), *(level.abs() for level in finer)]
+    logarithms = [(strength + 0.01).log() for strength in strengths]
+    return [torch.cat(logarithms[:2], dim=1), *logarithms[2:], rest]
+
+
+def weigh_pyramids(levels: list[Tensor], maps: list[Tensor]) -> Tensor:
+    """Fused luminance (B, 1, H, W): a weighted sum of both Laplacian pyramids.
+
+    Args:
+        levels: from ``pyramids``.
+        maps: coarsest first; logits of both weights (B, 2, h, w) of each level that size, but for the first also an
+            offset (B, 3, h, w), and the last for two levels, its own size and twice it (B, 4, H / 2, W / 2).
+    """
+    *details, rest = levels
+    fused = weighed(maps[0][:, :2], rest) + maps[0][:, 2:]
+    for logits, level in zip((*maps[1:], enlarged(maps[-1][:, 2:])), reversed(details), strict=True):
         fused = enlarged(fused) + weighed(logits[:, :2], level)
     return fused
 

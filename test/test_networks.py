@@ -7,7 +7,7 @@ torch = pytest.importorskip('torch')
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from ldfusion_models.depth import DepthConfig, DepthNetwork, DepthOutput, combine, convex_upsample  # noqa: E402
 from ldfusion_models.frame_graph import FrameConfig, FrameGraph  # noqa: E402
-from ldfusion_models.fusion import FusionConfig, luminance, weigh_pyramids  # noqa: E402
+from ldfusion_models.fusion import pyramids, weigh_pyramids  # noqa: E402
 from ldfusion_models.modulation import SemanticModulation  # noqa: E402
 
 GIGA = 1e9
@@ -52,16 +52,17 @@ def test_modulation_is_the_papers_formula_and_the_identity_without_text() -> Non
 @torch.no_grad()
 def test_pyramids_add_up_to_what_the_weights_ask_for() -> None:
     luma, thermal = torch.rand(1, 1, 32, 48), torch.rand(1, 1, 32, 48)
+    levels = pyramids(torch.cat([luma, thermal], dim=1), 3)
     shapes = [(3, 4, 6), (2, 8, 12), (4, 16, 24)]
     equal = [torch.zeros(1, *shape) for shape in shapes]
-    torch.testing.assert_close(weigh_pyramids(luma, thermal, equal), luma + thermal)
+    torch.testing.assert_close(weigh_pyramids(levels, equal), luma + thermal)
     # Sigmoid(+-50) is 1 or 0: twice the visible image at every level, nothing of the thermal one, and an offset.
     one_sided = [
         torch.tensor([50.0, -50.0, 0.25, 0.0][: shape[0]]).reshape(1, -1, 1, 1).repeat(1, 1, *shape[1:])
         for shape in shapes
     ]
     one_sided[-1] = one_sided[-1][:, [0, 1, 0, 1]]
-    torch.testing.assert_close(weigh_pyramids(luma, thermal, one_sided), 2 * luma + 0.25)
+    torch.testing.assert_close(weigh_pyramids(levels, one_sided), 2 * luma + 0.25)
 
 
 @torch.no_grad()
