@@ -133,5 +133,5 @@ def test_share_holds_launch_and_config(installation: Installation, request: pyte
     for folder in ('launch', 'config'):
         shipped = sorted(path.name for path in (ROOT / folder).iterdir() if path.is_file())
         assert shipped
-        assert sorted(path.name for path in (share / folder).iterdir()) == shipped
+        assert sorted(path.name for path in (share / folder).iterdir() if path.is_file()) == shipped
     assert (installation.prefix / 'share/ament_index/resource_index/packages/ldfusion_ros').exists()
