@@ -127,12 +127,12 @@ def run(node_class: Callable[[], ManagedNode]) -> int:
         node = node_class()
     except InputError as error:
         print(f'{node_class.__name__}: {error}', file=sys.stderr)
-        rclpy.try_shutdown()
+        rclpy.shutdown()
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     while not stopped.is_set():
         executor.spin_once(timeout_sec=STOP_SECONDS)
     node.destroy_node()
-    rclpy.try_shutdown()
+    rclpy.shutdown()
     return 0

@@ -54,7 +54,7 @@ def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Nam
         print(f'{name}: {error}', file=sys.stderr)
         return 2
     finally:
-        rclpy.try_shutdown()
+        rclpy.shutdown()
     return 0
 
 

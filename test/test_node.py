@@ -19,11 +19,10 @@ from ldfusion_ros.conversions import camera_info_from_intrinsics, image_from_mes
 @pytest.fixture(scope='module')
 def robot() -> Iterator[Robot]:
     """One node for all tests of this file: each begins with what the one before left, as in life."""
-    robot = Robot()
-    robot.wait(robot.is_ready, 'node ready', 60)
-    robot.send_info()
-    yield robot
-    robot.close()
+    with Robot() as robot:
+        robot.wait(robot.is_ready, 'node ready', 60)
+        robot.send_info()
+        yield robot
 
 
 @pytest.fixture(scope='module')

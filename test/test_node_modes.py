@@ -25,12 +25,11 @@ from ldfusion_ros.conversions import image_from_message
 
 @pytest.fixture(scope='module')
 def robot() -> Iterator[Robot]:
-    robot = Robot({'degraded_after': 0.5})
-    robot.wait(robot.is_ready, 'node ready', 60)
-    robot.send_info()
-    robot.send_info(camera='thermal')
-    yield robot
-    robot.close()
+    with Robot({'degraded_after': 0.5}) as robot:
+        robot.wait(robot.is_ready, 'node ready', 60)
+        robot.send_info()
+        robot.send_info(camera='thermal')
+        yield robot
 
 
 @pytest.fixture(scope='module')
