@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from ldfusion_training.processes import Child
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = shutil.ignore_patterns(
@@ -98,21 +99,12 @@ def test_commands_start(installation: Installation, command: str) -> None:
 
 
 @pytest.mark.parametrize('node', NODES)
-def test_nodes_start_and_stop(installation: Installation, node: str) -> None:
+def test_nodes_start_and_stop(installation: Installation, node: str, tmp_path: Path) -> None:
     pytest.importorskip('rclpy', reason='needs ROS 2')
-    process = subprocess.Popen(
-        [installation.executables / node],
-        cwd='/', env=os.environ | installation.environment | {'ROS_DOMAIN_ID': '87'}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if 'active' in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=20)
-    assert process.returncode == 0, ''.join(lines) + rest
+    environment = installation.environment | {'ROS_DOMAIN_ID': '87'}
+    with Child(node, [installation.executables / node], tmp_path / 'log', environment) as running:
+        assert running.wait_for('active', 60), running.last_lines()
+        assert running.stop() == 0, running.last_lines()
 
 
 def test_weights_come_along(installation: Installation, source: Path) -> None:
