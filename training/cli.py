@@ -18,6 +18,8 @@ COMMANDS = (
     'simulate',
     'make_bag',
     'train',
+    'release',
+    'export',
     'evaluate',
     'project_scans',
 )
