@@ -1,7 +1,7 @@
 """fusion_node as a managed node: transitions over its services, failures it recovers from, a clean end."""
 
 import os
-import signal
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +11,7 @@ import pytest
 from live import MS, Robot, scene, stamp_of
 
 from ldfusion_models.engines import FrameOutput
+from ldfusion_models.errors import InputError
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from lifecycle_msgs.msg import State, Transition
@@ -112,34 +113,40 @@ def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
 
 def run_node(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100), 'PYTHONUNBUFFERED': '1'}
-    command = [sys.executable, '-m', 'ldfusion_ros.fusion_node', '--ros-args', *arguments]
+    quick = ('-p', 'warm_up_width:=64', '-p', 'warm_up_height:=64')
+    command = [sys.executable, '-m', 'ldfusion_ros.fusion_node', '--ros-args', *quick, *arguments]
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_node_cleanly(number: signal.Signals) -> None:
-    node = run_node('-r', '__node:=other_name', '-r', '__ns:=/robot')
-    assert node.stdout is not None
-    for line in node.stdout:
-        if 'active' in line:
-            break
-    assert '[robot.other_name]: active: ' in line
-    node.send_signal(number)
-    output, _ = node.communicate(timeout=20)
-    assert (node.returncode, output) == (0, '')
+def test_signals_end_the_node_cleanly() -> None:
+    nodes = {number: run_node('-r', '__node:=other_name', '-r', '__ns:=/robot') for number in (2, 15)}
+    for number, node in nodes.items():
+        assert node.stdout is not None
+        for line in node.stdout:
+            if 'active' in line:
+                break
+        assert '[robot.other_name]: active: ' in line
+        node.send_signal(number)
+        output, _ = node.communicate(timeout=20)
+        assert (node.returncode, output) == (0, '')
 
 
-@pytest.mark.parametrize(
-    ('parameter', 'words'),
-    [
-        ('sync_tolerence:=0.1', "unknown parameter 'sync_tolerence'; did you mean 'sync_tolerance'?"),
-        ('sync_tolerance:=-1.0', "parameter 'sync_tolerance' is -1.0; it must lie between 0.0 and 10.0"),
-        ('sync_tolerance:=1', "parameter 'sync_tolerance' is 1; a float like 0.025 is needed"),
-        ('engine:=fast', "parameter 'engine' is 'fast'; choose one of auto, "),
-    ],
-)
-def test_wrong_parameters_are_one_line_and_exit_code_2(parameter: str, words: str) -> None:
-    node = run_node('-p', parameter)
+WRONG = {
+    'sync_tolerence': (0.1, "unknown parameter 'sync_tolerence'; did you mean 'sync_tolerance'?"),
+    'sync_tolerance': (-1.0, "parameter 'sync_tolerance' is -1.0; it must lie between 0.0 and 10.0"),
+    'fused_rate': (1, "parameter 'fused_rate' is 1; a float like 0.0 is needed"),
+    'engine': ('fast', "parameter 'engine' is 'fast'; choose one of auto, "),
+}
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_wrong_parameters_are_refused_in_words(name: str) -> None:
+    value, words = WRONG[name]
+    with pytest.raises(InputError, match=re.escape(words)):
+        Robot({name: value})
+
+
+def test_a_wrong_parameter_is_one_line_and_exit_code_2() -> None:
+    node = run_node('-p', 'sync_tolerence:=0.1')
     output, _ = node.communicate(timeout=30)
-    assert (node.returncode, output.count('\n')) == (2, 1)
-    assert words in output
+    assert (node.returncode, output) == (2, f'FusionNode: {WRONG["sync_tolerence"][1]}\n')
