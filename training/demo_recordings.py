@@ -9,7 +9,7 @@ from ldfusion_models.files import match_pairs
 from ldfusion_training.pair_recording import RecordingConfig, common_size, record_pairs
 from ldfusion_training.simulation.config import SimulationConfig
 
-FOLDER_RATE_HZ = 5.0
+FOLDER_RATE_HZ = 2.0
 # A street at dusk with drifting smoke: what each camera alone does not see.
 DRIVE = SimulationConfig(
     seed=2,
