@@ -27,7 +27,7 @@ def robot() -> Iterator[Robot]:
 
 @pytest.fixture(scope='module')
 def pipeline() -> Pipeline:
-    return Pipeline.load(threads=2)
+    return Pipeline.load('onnxruntime', threads=2)
 
 
 def test_a_pair_comes_out_as_the_pipeline_computes_it(robot: Robot, pipeline: Pipeline) -> None:

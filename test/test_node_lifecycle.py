@@ -113,7 +113,7 @@ def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
 
 def run_node(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100), 'PYTHONUNBUFFERED': '1'}
-    quick = ('-p', 'warm_up_width:=64', '-p', 'warm_up_height:=64')
+    quick = ('-p', 'engine:=onnxruntime', '-p', 'warm_up_width:=64', '-p', 'warm_up_height:=64')
     command = [sys.executable, '-m', 'ldfusion_ros.fusion_node', '--ros-args', *quick, *arguments]
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

@@ -34,7 +34,7 @@ def robot() -> Iterator[Robot]:
 
 @pytest.fixture(scope='module')
 def pipeline() -> Pipeline:
-    return Pipeline.load(threads=2)
+    return Pipeline.load('onnxruntime', threads=2)
 
 
 def fields_of(cloud: PointCloud2) -> Array:
@@ -188,7 +188,7 @@ def test_text_is_applied_and_a_mismatch_refused(robot: Robot, pipeline: Pipeline
 
 def test_parameters_are_refused_with_a_reason(robot: Robot) -> None:
     for name, value, words in (
-        ('engine', 'torch', 'deactivate and clean up first'),
+        ('engine', 'auto', 'deactivate and clean up first'),
         ('depth_encoding', '64FC1', 'choose one of 32FC1, 16UC1'),
         ('points_stride', 0, 'Min: 1, Max: 64'),
         ('sync_tolerance', 11.0, 'Max: 10.0'),
@@ -233,7 +233,7 @@ def test_compressed_images_without_camera_info() -> None:
         visible, thermal = scene()
         send(visible=visible, thermal=thermal)
         robot.wait(lambda: robot.images and robot.depths, 'fused image and depth')
-        expected = Pipeline.load(threads=2)(visible, thermal).fused
+        expected = Pipeline.load('onnxruntime', threads=2)(visible, thermal).fused
         assert np.abs(image_from_message(robot.images[-1]).astype(int) - expected).max() <= 1
         robot.wait(lambda: 'no visible camera_info' in robot.told()['message'], 'words about camera_info')
         assert not robot.clouds
