@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types
-DEMO := ros,simulation
-TEST := ros,training,test
+DEMO := ros,simulation,openvino
+TEST := $(DEMO),training,test
 
 .PHONY: demo test lint format
 .DELETE_ON_ERROR:
