@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ldfusion_models.engines.base import ENGINES
+from ldfusion_models.engines import ENGINES
 from ldfusion_models.pairing import PairingConfig
 from ldfusion_models.thermal import GainConfig
 from ldfusion_ros.parameters import parameter

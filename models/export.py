@@ -7,11 +7,13 @@ new weights need no new graph.
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldfusion_models import __version__
+from ldfusion_models.engines.base import GraphInfo
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
 from ldfusion_models.manifest import PARTS, graph_info, is_used_per_frame, read_initializers, read_manifest
@@ -71,22 +73,65 @@ def export_onnx(output: Path, weights: Path | None = None) -> None:
     """Write graph and weights as one ONNX file, with its ``GraphInfo`` in the metadata.
 
     Raises:
-        InputError: the package onnx is not installed, the weights are unusable, or the file can't be written.
+        InputError: as for ``complete_graph``, or the file can't be written.
+    """
+    content, _ = complete_graph(weights)
+    with written_whole(output) as temporary:
+        temporary.write_bytes(content)
+
+
+def complete_graph(weights: Path | None = None) -> tuple[bytes, GraphInfo]:
+    """Graph and weights as one ONNX model in memory, with its ``GraphInfo`` in the metadata.
+
+    Args:
+        weights: folder of weights, or a file that ``export_onnx`` wrote; None for those that came with the package.
+
+    Raises:
+        InputError: the package onnx is not installed, or the weights are missing, damaged or of another version.
     """
     try:
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
-        raise InputError(f'{output}: export needs the Python package onnx; pip install onnx') from error
+        raise InputError('graph and weights are joined by the Python package onnx; pip install onnx') from error
+    if weights is not None and weights.suffix == '.onnx':
+        return _read_export(weights)
     manifest = read_manifest(weights)
+    info = graph_info(manifest)
     model = onnx.load(str(manifest.verified_graph()), load_external_data=False)
     values = read_initializers(manifest)
     for initializer in model.graph.initializer:
         initializer.CopyFrom(numpy_helper.from_array(values[initializer.name], initializer.name))
     entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, json.dumps({'version': __version__, **asdict(graph_info(manifest))})
-    with written_whole(output) as temporary:
-        onnx.save(model, str(temporary))
+    entry.key, entry.value = METADATA_KEY, json.dumps({'version': __version__, **asdict(info)})
+    return model.SerializeToString(), info
+
+
+def info_of_export(metadata: Mapping[str, str], path: Path) -> GraphInfo:
+    """Facts about an exported graph from its ONNX metadata.
+
+    Raises:
+        InputError: the metadata are not those of a frame graph.
+    """
+    try:
+        facts = json.loads(metadata[METADATA_KEY])
+        facts.pop('version')
+        return GraphInfo(**facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'{path}: not a frame graph of this version; export it again') from error
+
+
+def _read_export(path: Path) -> tuple[bytes, GraphInfo]:
+    import onnx
+
+    if not path.is_file():
+        raise InputError(f'{path}: no such file')
+    content = path.read_bytes()
+    try:
+        metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+    except Exception as error:  # protobuf's DecodeError, whose module depends on its version
+        raise InputError(f'{path}: not a readable ONNX file; export it again ({error})') from error
+    return content, info_of_export(metadata, path)
 
 
 def _detach(initializer: Any) -> None:

@@ -1,5 +1,6 @@
 """The whole way of a frame as one network: the graph that every engine runs."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -54,11 +55,15 @@ class FrameGraph(nn.Module):
         self.fusion = FusionNetwork(config.fusion)
         self.visible_depth = DepthNetwork(config.visible_depth)
         self.infrared_depth = DepthNetwork(config.infrared_depth)
+        # Engines may let denoiser and fusion compute with 16 bits.
+        self.fusion_type: torch.dtype | None = None
 
     def fuse(self, visible: Tensor, thermal: Tensor, text: Tensor) -> Tensor:
         """Fused (B, 3, H, W), not clipped, of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1]."""
-        fused: Tensor = self.fusion(visible, thermal, self.extractor(visible, thermal), text)
-        return fused
+        kind = self.fusion_type
+        with torch.autocast(visible.device.type, kind, cache_enabled=False) if kind else nullcontext():
+            fused: Tensor = self.fusion(visible, thermal, self.extractor(visible, thermal), text)
+        return fused.float()
 
     def depth_of_fused(self, fused: Tensor) -> Tensor:
         """Canonical log depth (B, 1, H, W): the visible branch reads the colours, the infrared branch the luminance."""

@@ -20,6 +20,7 @@ COMMANDS = (
     'train',
     'release',
     'export',
+    'benchmark',
     'evaluate',
     'project_scans',
 )

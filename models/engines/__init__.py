@@ -1,5 +1,6 @@
 """Engines: one interface, several runtimes for the same frame graph."""
 
-from ldfusion_models.engines.base import ENGINES, Engine, FrameOutput, GraphInfo, create_engine
+from ldfusion_models.engines.base import PRECISIONS, Engine, EngineFailedError, FrameOutput, GraphInfo
+from ldfusion_models.engines.selection import ENGINES, create_engine
 
-__all__ = ['ENGINES', 'Engine', 'FrameOutput', 'GraphInfo', 'create_engine']
+__all__ = ['ENGINES', 'PRECISIONS', 'Engine', 'EngineFailedError', 'FrameOutput', 'GraphInfo', 'create_engine']

@@ -1,7 +1,6 @@
 """What every engine does: two images and a text embedding in, fused image and depth out."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +8,8 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 
-ENGINES = ('onnxruntime', 'torch')
+# fp32: float32 throughout. mixed: denoiser and fusion with 16 bits, depth with 32.
+PRECISIONS = ('fp32', 'mixed')
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,34 @@ class FrameOutput:
     depth: npt.NDArray[np.float32]
 
 
-class Engine(Protocol):
-    """A runtime that holds the frame graph."""
+class EngineFailedError(Exception):
+    """The device failed, not the input: a GPU that disappeared or has no memory left."""
 
-    name: str
-    device: str
-    info: GraphInfo
+
+class Engine(Protocol):
+    """A runtime that holds the frame graph.
+
+    Attributes:
+        name: one of ``ENGINES``.
+        device: ``cpu``, ``cuda`` or the like.
+        precision: one of ``PRECISIONS``.
+        reason: why this engine runs and no other; empty if it was asked for by name and does.
+        info: facts about the graph.
+    """
+
+    reason: str
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def info(self) -> GraphInfo: ...
 
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
@@ -54,35 +76,21 @@ class Engine(Protocol):
             visible: (1, H, W, 3) RGB.
             thermal: (1, H, W, 1).
             text: (1, D); all zeros means no text.
+
+        Raises:
+            EngineFailedError: the device failed.
         """
         ...
 
 
-def create_engine(name: str = 'auto', weights: Path | None = None, threads: int = 0) -> Engine:
-    """Load the frame graph into the engine called ``name``.
-
-    Args:
-        name: one of ``ENGINES``, or ``auto`` for the best that is available here.
-        weights: folder of weights; None for those that came with the package.
-        threads: CPU threads; 0 lets the engine choose.
+def chosen_precision(asked: str, own: str, engine: str, known: tuple[str, ...] = PRECISIONS) -> str:
+    """The precision that ``asked`` means for an engine whose own choice is ``own``.
 
     Raises:
-        InputError: unknown engine, or weights that are missing or damaged.
+        InputError: no such precision, or not for this engine.
     """
-    if name not in ('auto', *ENGINES):
-        raise InputError(f'engine {name!r} is unknown; choose one of auto, {", ".join(ENGINES)}')
-    if name == 'torch' or (name == 'auto' and _cuda_is_available()):
-        from ldfusion_models.engines.torch_engine import TorchEngine
-
-        return TorchEngine(weights, threads)
-    from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(weights, threads)
-
-
-def _cuda_is_available() -> bool:
-    try:
-        import torch
-    except ImportError:
-        return False
-    return bool(torch.cuda.is_available())
+    if asked == 'auto':
+        return own
+    if asked not in known:
+        raise InputError(f'precision {asked!r}: engine {engine} has auto, {", ".join(known)}')
+    return asked

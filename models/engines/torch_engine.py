@@ -1,38 +1,122 @@
 """The frame graph in PyTorch: on CUDA, or on the CPU for debugging."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
-from ldfusion_models.engines.base import FrameOutput
+from ldfusion_models.engines.base import EngineFailedError, FrameOutput, chosen_precision
+from ldfusion_models.frame_graph import FrameGraph
 from ldfusion_models.manifest import graph_info, load_frame_graph
+
+WARM_UP_RUNS = 3
+HALF_TYPES = {'cuda': torch.float16, 'cpu': torch.bfloat16}
 
 
 class TorchEngine:
-    """Runs the frame graph eagerly in float32."""
+    """Runs the frame graph: as a CUDA graph where there is a GPU, else eagerly."""
 
     name = 'torch'
+    reason = ''
 
-    def __init__(self, weights: Path | None = None, threads: int = 0) -> None:
-        """Load a folder of weights.
+    def __init__(self, weights: Path | None = None, threads: int = 0, precision: str = 'auto') -> None:
+        """Load a folder of weights; precision is mixed on CUDA and fp32 on the CPU if it is ``auto``.
 
         Raises:
             InputError: weights missing, damaged, or of another configuration.
+            EngineFailedError: the GPU has no memory left, or failed.
         """
         if threads:
             torch.set_num_threads(threads)
         graph, manifest = load_frame_graph(weights)
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.precision = chosen_precision(precision, 'mixed' if self.device == 'cuda' else 'fp32', self.name)
         self.info = graph_info(manifest)
-        self._graph = graph.to(self.device)
+        if self.precision == 'mixed':
+            make_mixed(graph, HALF_TYPES[self.device])
+        self._captured: _CapturedGraph | None = None
+        try:
+            self._graph = graph.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except RuntimeError as error:
+            raise EngineFailedError(_first_line(error)) from error
 
     @torch.inference_mode()
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
     ) -> FrameOutput:
         """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
-        inputs = (torch.from_numpy(array).to(self.device) for array in (visible, thermal, text))
-        fused, depth = self._graph(*inputs)
-        return FrameOutput(fused.cpu().numpy(), depth.cpu().numpy())
+        inputs = tuple(torch.from_numpy(array) for array in (visible, thermal, text))
+        if self.device == 'cpu':
+            fused, depth = self._graph(*inputs)
+            return FrameOutput(fused.numpy(), depth.numpy())
+        try:
+            if self._captured is None or self._captured.size != visible.shape:
+                # One at a time: a camera keeps its size, and a captured graph holds all memory of its frame.
+                self._captured = None
+                self._captured = _CapturedGraph.of(self._graph, inputs)
+            return self._captured.run(inputs)
+        except RuntimeError as error:  # what CUDA raises, lack of memory included
+            raise EngineFailedError(_first_line(error)) from error
+
+
+def make_mixed(graph: FrameGraph, half: torch.dtype) -> None:
+    """Let denoiser and fusion compute with 16 bits; depth keeps 32 (see ``ldfusion_models.mixed_precision``)."""
+    graph.fusion_type = half
+    for part in (graph.denoiser, graph.fusion):
+        for module in part.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(half)
+
+
+@dataclass(frozen=True)
+class _CapturedGraph:
+    """A frame of one size as a CUDA graph: one launch, with its buffers on the device and pinned on the host."""
+
+    graph: torch.cuda.CUDAGraph
+    on_device: tuple[Tensor, ...]
+    pinned: tuple[Tensor, ...]
+    results: tuple[Tensor, ...]
+    pinned_results: tuple[Tensor, ...]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Shape of the visible image."""
+        return tuple(self.on_device[0].shape)
+
+    @classmethod
+    def of(cls, network: nn.Module, inputs: tuple[Tensor, ...]) -> '_CapturedGraph':
+        """Capture ``network`` for inputs of these shapes, after runs that let cuDNN choose its kernels."""
+        on_device = tuple(tensor.cuda() for tensor in inputs)
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_RUNS):
+                network(*on_device)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            results = network(*on_device)
+        pinned = tuple(torch.empty_like(tensor, pin_memory=True) for tensor in inputs)
+        pinned_results = tuple(
+            torch.empty(result.shape, dtype=result.dtype, device='cpu', pin_memory=True) for result in results
+        )
+        return cls(graph, on_device, pinned, tuple(results), pinned_results)
+
+    def run(self, inputs: tuple[Tensor, ...]) -> FrameOutput:
+        """Copy in, launch, copy out, wait."""
+        for source, pinned, target in zip(inputs, self.pinned, self.on_device, strict=True):
+            pinned.copy_(source)
+            target.copy_(pinned, non_blocking=True)
+        self.graph.replay()
+        for result, pinned in zip(self.results, self.pinned_results, strict=True):
+            pinned.copy_(result, non_blocking=True)
+        torch.cuda.current_stream().synchronize()
+        fused, depth = (pinned.numpy().copy() for pinned in self.pinned_results)
+        return FrameOutput(fused, depth)
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).partition('\n')[0]

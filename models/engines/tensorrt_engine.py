@@ -1,0 +1,232 @@
+"""The frame graph in TensorRT (10 and later) on NVIDIA GPUs: Jetson and desktop.
+
+Written against NVIDIA's documentation and type stubs; see docs/jetson.md for what was run.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorrt as trt
+
+from ldfusion_models.engines import plan_cache
+from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput, chosen_precision
+from ldfusion_models.engines.cuda_buffers import Buffer, Gpu, Stream
+from ldfusion_models.engines.plan_cache import PlanKey
+from ldfusion_models.errors import InputError
+from ldfusion_models.export import complete_graph
+from ldfusion_models.mixed_precision import mixed_precision
+from ldfusion_models.static_graph import static_graph
+
+Size = tuple[int, int]
+Report = Callable[[str], None]
+log = logging.getLogger(__name__)
+
+
+class TensorRtEngine:
+    """Runs the frame graph, one built engine per image size.
+
+    A size without one is built in the background, which takes minutes; until then ``stand_in`` serves the frames.
+    """
+
+    def __init__(self, weights: Path | None, precision: str, stand_in: Engine, folder: Path | None = None) -> None:
+        """Load a folder of weights, or an exported ``.onnx`` file; precision is mixed if it is ``auto``.
+
+        Raises:
+            InputError: weights missing, damaged, or of another version.
+            EngineFailedError: there is no GPU.
+        """
+        self._plans = Plans(weights, precision, folder)
+        self._stand_in = stand_in
+        self._own_reason = ''
+        self._running: _RunningPlan | None = None
+        self._build: threading.Thread | None = None
+        self._progress = ''
+        self._failure = ''
+        self.info = self._plans.info
+
+    @property
+    def name(self) -> str:
+        """What serves the frames now: TensorRT, or the engine that stands in while TensorRT builds."""
+        return 'tensorrt' if self._running else self._stand_in.name
+
+    @property
+    def device(self) -> str:
+        """Where the frames are computed now."""
+        return 'cuda' if self._running else self._stand_in.device
+
+    @property
+    def precision(self) -> str:
+        """What the engine that serves the frames rounds to."""
+        return self._plans.precision if self._running else self._stand_in.precision
+
+    @property
+    def reason(self) -> str:
+        """Why it runs, and how far a build is."""
+        return '; '.join(words for words in (self._own_reason, self._progress) if words)
+
+    @reason.setter
+    def reason(self, words: str) -> None:
+        self._own_reason = words
+
+    def run(
+        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
+    ) -> FrameOutput:
+        """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
+        if self._failure:
+            raise EngineFailedError(self._failure)
+        size = (visible.shape[2], visible.shape[1])
+        if self._running is None or self._running.size != size:
+            self._running = self._load_or_build(size)
+        if self._running is None:
+            return self._stand_in.run(visible, thermal, text)
+        return self._running.run({'visible': visible, 'thermal': thermal, 'text': text})
+
+    def _load_or_build(self, size: Size) -> '_RunningPlan | None':
+        if self._build is not None and self._build.is_alive():
+            return None
+        plan = self._plans.load(size)
+        if plan is not None:
+            return _RunningPlan(plan, size, self.info.text_dim)
+        self._build = threading.Thread(target=self._build_plan, args=(size,), name='tensorrt build', daemon=True)
+        self._build.start()
+        return None
+
+    def _build_plan(self, size: Size) -> None:
+        def report(progress: str) -> None:
+            self._progress = progress
+
+        try:
+            self._plans.build(size, report)
+        except (EngineFailedError, InputError) as error:
+            self._failure = str(error)
+        self._progress = ''
+
+
+class Plans:
+    """Serialized engines of one graph on this GPU, from the cache folder or newly built."""
+
+    def __init__(self, weights: Path | None, precision: str = 'auto', folder: Path | None = None) -> None:
+        """Read the graph and ask for the GPU; raises InputError and EngineFailedError as the engine does."""
+        self.precision = chosen_precision(precision, 'mixed', 'tensorrt')
+        self._content, self.info = complete_graph(weights)
+        self._digest = hashlib.sha256(self._content).hexdigest()
+        self._gpu = Gpu.current()
+        self._folder = folder or plan_cache.default_folder()
+
+    def load(self, size: Size) -> 'trt.ICudaEngine | None':
+        """The engine from the cache folder, or None if it must be built."""
+        content = plan_cache.load(self._folder, self._key(size))
+        if content is None:
+            return None
+        engine = trt.Runtime(_logger()).deserialize_cuda_engine(content)
+        if engine is None:
+            log.warning('TensorRT refuses the cached engine for %dx%d; it is built anew', *size)
+        return engine
+
+    def build(self, size: Size, report: Report) -> Path:
+        """Build the engine, which takes minutes, and write it into the cache folder.
+
+        Args:
+            size: width and height.
+            report: takes a line on how far the build is, now and then.
+
+        Raises:
+            EngineFailedError: TensorRT can't build it.
+            InputError: the folder can't be written.
+        """
+        key = self._key(size)
+        log.warning('TensorRT builds an engine for %dx%d; this takes minutes and happens once', *size)
+        logger = _logger()
+        builder = trt.Builder(logger)
+        # TensorRT 11 knows no other networks: precision is what the graph says.
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parser = trt.OnnxParser(network, logger)
+        content = static_graph(self._content, size)
+        if not parser.parse(mixed_precision(content) if self.precision == 'mixed' else content):
+            errors = '; '.join(parser.get_error(index).desc() for index in range(parser.num_errors))
+            raise EngineFailedError(f'TensorRT cannot read the graph: {errors}')
+        config = builder.create_builder_config()
+        timings = config.create_timing_cache(plan_cache.load(self._folder, key.for_timings()) or b'')
+        config.set_timing_cache(timings, ignore_mismatch=False)
+        config.progress_monitor = _progress_monitor(f'tensorrt is being built for {key.size}', report)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise EngineFailedError(f'TensorRT could not build an engine for {key.size}')
+        plan_cache.store(self._folder, key.for_timings(), bytes(config.get_timing_cache().serialize()))
+        path = plan_cache.store(self._folder, key, bytes(plan))
+        log.warning('TensorRT engine for %s is ready', key.size)
+        return path
+
+    def _key(self, size: Size) -> PlanKey:
+        gpu, (width, height) = self._gpu, size
+        return PlanKey(
+            self._digest, trt.__version__, gpu.name, gpu.compute_capability, self.precision, f'{width}x{height}'
+        )
+
+
+class _RunningPlan:
+    """An engine with its buffers for one size."""
+
+    def __init__(self, engine: trt.ICudaEngine, size: Size, text_dim: int) -> None:
+        self.size = size
+        self._engine = engine
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise EngineFailedError('the GPU has not enough memory for the engine')
+        self._stream = Stream()
+        self._inputs: dict[str, Buffer] = {}
+        for name, shape in _input_shapes(size, text_dim).items():
+            self._inputs[name] = Buffer(shape, np.float32 if name == 'text' else np.uint8)
+        width, height = size
+        self._outputs = {
+            'fused': Buffer((1, height, width, 3), np.uint8),
+            'depth': Buffer((1, height, width), np.float32),
+        }
+        for name, buffer in (self._inputs | self._outputs).items():
+            self._context.set_tensor_address(name, buffer.address)
+
+    def run(self, values: dict[str, npt.NDArray[Any]]) -> FrameOutput:
+        for name, value in values.items():
+            self._inputs[name].to_device(value, self._stream)
+        if not self._context.execute_async_v3(int(self._stream.handle)):
+            raise EngineFailedError('TensorRT could not run the frame')
+        for buffer in self._outputs.values():
+            buffer.to_host(self._stream)
+        self._stream.wait()
+        return FrameOutput(self._outputs['fused'].host.copy(), self._outputs['depth'].host.copy())
+
+
+def _input_shapes(size: Size, text_dim: int) -> dict[str, tuple[int, ...]]:
+    width, height = size
+    return {'visible': (1, height, width, 3), 'thermal': (1, height, width, 1), 'text': (1, text_dim)}
+
+
+def _logger() -> trt.Logger:
+    return trt.Logger(trt.Logger.WARNING)
+
+
+def _progress_monitor(title: str, report: Report) -> trt.IProgressMonitor:
+    class Monitor(trt.IProgressMonitor):
+        """Reports the share of steps done in the phase that TensorRT is in; may be called by several threads."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            report(f'{title}: {phase_name}, {100 * (step + 1) // self._steps.get(phase_name, step + 1)} %')
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._steps.pop(phase_name, None)
+
+    return Monitor()

@@ -1,0 +1,67 @@
+"""``ldfusion benchmark`` on a small image: its numbers agree with each other and with independent counts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ldfusion_training.cli import main
+from ldfusion_training.graph_profile import Layer, count_gflop
+from ldfusion_training.machine_rates import MachineRates
+
+
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+def test_numbers_are_consistent(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip(engine)
+    file = tmp_path / 'result.json'
+    arguments = f'benchmark --engine {engine} --size 96x64 --runs 4 --threads 1 --json {file}'.split()
+    assert main(arguments) == 0
+    assert engine in capsys.readouterr().out
+    result = json.loads(file.read_text())
+    assert (result['engine'], result['width'], result['height'], result['runs']) == (engine, 96, 64, 4)
+    latency, line, stages = result['latency'], result['roofline'], result['stages_in_onnxruntime']
+    assert 0 < latency['p50'] <= latency['p95'] <= latency['p99']
+    assert result['frames_per_s'] == pytest.approx(1e3 / latency['mean'])
+    assert max(line['arithmetic'], line['traffic']) <= line['floor'] <= line['arithmetic'] + line['traffic']
+    assert line['times_floor'] == pytest.approx(latency['p50'] / line['floor'])
+    assert set(stages) == {'denoiser', 'fusion', 'depth', 'images and layouts'}
+    assert all(time > 0 for time in stages.values())
+    assert result['peak_memory_mib'] > 10
+    assert result['load_s'] > 0
+
+
+def test_operations_and_parameters_are_those_that_pytorch_counts() -> None:
+    torch = pytest.importorskip('torch')
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ldfusion_models.manifest import is_used_per_frame, load_frame_graph
+    from ldfusion_training.benchmark import count_parameters
+
+    graph, _ = load_frame_graph()
+    visible = np.zeros((1, 64, 128, 3), np.uint8)
+    inputs = {'visible': visible, 'thermal': visible[..., :1].copy(), 'text': np.zeros((1, 64), np.float32)}
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        graph(*(torch.from_numpy(array) for array in inputs.values()))
+    assert count_gflop(None, inputs) == pytest.approx(counter.get_total_flops() / 1e9, rel=1e-3)
+    expected = sum(tensor.numel() for name, tensor in graph.state_dict().items() if is_used_per_frame(name))
+    assert count_parameters(None) == expected
+
+
+def test_the_floor_of_a_layer_is_the_slower_of_arithmetic_and_memory() -> None:
+    from ldfusion_training.benchmark import roofline
+
+    layers = [Layer('fusion', 1.0, flop=2_000_000_000, bytes=1), Layer('depth', 1.0, flop=0, bytes=3_000_000_000)]
+    line = roofline(layers, MachineRates(gflop_per_s=100.0, gb_per_s=10.0, method=''), latency=640.0)
+    assert line['arithmetic'] == pytest.approx(20.0)
+    assert line['traffic'] == pytest.approx(300.0)
+    assert line['floor'] == pytest.approx(320.0)
+    assert line['times_floor'] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'), [('--size 20x64', '20x64'), ('--runs 0', '--runs'), ('--threads -1', '--threads')]
+)
+def test_bad_options_are_named(options: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['benchmark', *options.split()]) == 2
+    assert named in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""Which engine runs, what is said when one can't, and what happens when a GPU fails."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from ldfusion_models.engines import EngineFailedError, FrameOutput, create_engine
+from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
+from ldfusion_models.engines.selection import GuardedEngine, build_tensorrt
+from ldfusion_models.errors import InputError
+
+IMAGE = np.full((1, 40, 50, 3), 90, np.uint8)
+TEXT = np.zeros((1, 64), np.float32)
+
+
+def test_auto_says_what_it_passed_over_and_why() -> None:
+    engine = create_engine('auto')
+    assert engine.run(IMAGE, IMAGE[..., :1], TEXT).fused.shape == IMAGE.shape
+    if find_spec('tensorrt') is None:
+        assert 'no tensorrt: the Python package tensorrt is not installed' in engine.reason
+
+
+def test_without_openvino_auto_takes_onnxruntime_and_says_what_to_install() -> None:
+    program = """
+import sys
+sys.modules['torch'] = sys.modules['openvino'] = sys.modules['tensorrt'] = None
+from ldfusion_models.engines import create_engine
+from ldfusion_models.errors import InputError
+engine = create_engine('auto')
+print(engine.name, engine.reason)
+for name in ('openvino', 'torch', 'tensorrt'):
+    try:
+        create_engine(name)
+    except InputError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120, check=True)
+    chosen, openvino, torch, tensorrt = done.stdout.splitlines()
+    assert chosen.startswith('onnxruntime best engine here')
+    assert "pip install 'ldfusion_ros[openvino]'" in chosen
+    assert "'openvino' cannot run here" in openvino
+    assert "pip install 'ldfusion_ros[torch]'" in torch
+    assert 'JetPack' in tensorrt
+
+
+@pytest.mark.skipif(find_spec('tensorrt') is not None, reason='TensorRT is installed')
+def test_building_without_tensorrt_says_so() -> None:
+    with pytest.raises(InputError, match='tensorrt is not installed'):
+        build_tensorrt(None, 'auto', (640, 480), print)
+
+
+def test_precisions_that_an_engine_has_not_are_named() -> None:
+    with pytest.raises(InputError, match='fp32'):
+        create_engine('onnxruntime', precision='mixed')
+
+
+class OutOfMemory(OnnxRuntimeEngine):
+    """Fails from the second frame on, as a GPU whose memory is used up."""
+
+    name = 'torch'
+    device = 'cuda'
+    frames = 0
+
+    def run(
+        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
+    ) -> FrameOutput:
+        self.frames += 1
+        if self.frames > 1:
+            raise EngineFailedError('CUDA out of memory')
+        return super().run(visible, thermal, text)
+
+
+def test_a_gpu_that_fails_is_replaced_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    engine = GuardedEngine(OutOfMemory(), OnnxRuntimeEngine)
+    before = engine.run(IMAGE, IMAGE[..., :1], TEXT)
+    assert (engine.name, engine.device) == ('torch', 'cuda')
+    after = engine.run(IMAGE, IMAGE[..., :1], TEXT)
+    np.testing.assert_array_equal(before.fused, after.fused)
+    assert (engine.name, engine.device) == ('onnxruntime', 'cpu')
+    assert engine.reason == 'torch failed: CUDA out of memory'
+    assert 'onnxruntime takes over' in caplog.text

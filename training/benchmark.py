@@ -1,0 +1,168 @@
+"""How fast an engine runs the frame graph on this machine, and how far that is from what the machine can do."""
+
+import platform
+import resource
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ldfusion_models.engines import Engine, create_engine
+from ldfusion_models.manifest import read_initializers, read_manifest
+from ldfusion_training.graph_profile import Layer, count_gflop, milliseconds_by_stage, profile_layers
+from ldfusion_training.machine_rates import MachineRates, measure_cpu, measure_cuda
+
+LONGEST_BUILD_S = 3600.0
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What to measure.
+
+    Attributes:
+        engine, weights, threads, precision: as for ``create_engine``.
+        width, height: size of the images.
+        runs: frames that are timed.
+        warm_up: frames before them.
+    """
+
+    engine: str = 'auto'
+    weights: Path | None = None
+    threads: int = 0
+    precision: str = 'auto'
+    width: int = 640
+    height: int = 480
+    runs: int = 100
+    warm_up: int = 5
+
+
+def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
+    """Measure; progress goes to stderr.
+
+    Returns:
+        Plain values, ready for JSON; times in milliseconds unless the name says otherwise.
+
+    Raises:
+        InputError: the engine or the weights can't be used.
+    """
+    start = time.perf_counter()
+    engine = create_engine(config.engine, config.weights, config.threads, config.precision)
+    load_s = time.perf_counter() - start
+    inputs = _made_inputs(config, engine.info.text_dim)
+    first_run = _timed(engine, inputs)
+    _wait_for_build(engine, inputs)
+    for _ in range(config.warm_up):
+        engine.run(**inputs)
+    times = [_timed(engine, inputs) for _ in tqdm(range(config.runs), desc=engine.name, unit='frame', disable=None)]
+    # Before the profile and the rates, which need memory of their own.
+    peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    p50, p95, p99 = np.percentile(times, (50, 95, 99))
+    layers = profile_layers(config.weights, inputs, config.threads)
+    rates = measure_cuda() if engine.device == 'cuda' else measure_cpu(config.threads)
+    return {
+        'engine': engine.name,
+        'device': engine.device,
+        'precision': engine.precision,
+        'reason': engine.reason,
+        'weights': engine.info.weights_id,
+        'machine': machine(),
+        'width': config.width,
+        'height': config.height,
+        'threads': config.threads,
+        'runs': config.runs,
+        'parameters': count_parameters(config.weights),
+        'gflop': count_gflop(config.weights, inputs),
+        'load_s': load_s,
+        'first_run': first_run,
+        'latency': {'p50': p50, 'p95': p95, 'p99': p99, 'mean': float(np.mean(times))},
+        'frames_per_s': 1e3 / float(np.mean(times)),
+        'peak_memory_mib': peak_memory_mib,
+        'stages_in_onnxruntime': milliseconds_by_stage(layers),
+        'roofline': roofline(layers, rates, p50),
+    }
+
+
+def roofline(layers: list[Layer], rates: MachineRates, latency: float) -> dict[str, Any]:
+    """The time that arithmetic and memory traffic need at the machine's measured rates.
+
+    Args:
+        layers: of one frame.
+        rates: of the machine.
+        latency: measured, in milliseconds.
+
+    Returns:
+        ``arithmetic`` and ``traffic`` in milliseconds if either were all; ``floor``: layer by layer the longer of both;
+        ``times_floor``: the measured latency over the floor.
+    """
+    arithmetic = [layer.flop / rates.gflop_per_s / 1e6 for layer in layers]
+    traffic = [layer.bytes / rates.gb_per_s / 1e6 for layer in layers]
+    floor = sum(map(max, arithmetic, traffic))
+    return {
+        **asdict(rates),
+        'arithmetic': sum(arithmetic),
+        'traffic': sum(traffic),
+        'floor': floor,
+        'times_floor': latency / floor,
+    }
+
+
+def count_parameters(weights: Path | None) -> int | None:
+    """Numbers that the frame graph is made of; None for an exported file."""
+    if weights is not None and weights.suffix == '.onnx':
+        return None
+    return sum(value.size for value in read_initializers(read_manifest(weights)).values())
+
+
+def machine() -> str:
+    """Processor and operating system in a few words."""
+    lines = Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').is_file() else []
+    model = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
+    return f'{model or platform.machine()}, {platform.system()} {platform.release()}'
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The result for people."""
+    latency, line = result['latency'], result['roofline']
+    stages = ', '.join(f'{stage} {time:.1f}' for stage, time in result['stages_in_onnxruntime'].items())
+    parameters = f'{result["parameters"] / 1e6:.2f} M parameters, ' if result['parameters'] else ''
+    return '\n'.join(
+        (
+            f'{result["engine"]} ({result["precision"]}) on {result["device"]}: {result["machine"]}',
+            f'{result["width"]}x{result["height"]}: {parameters}{result["gflop"]:.1f} GFLOP',
+            f'load {result["load_s"]:.2f} s, first frame {result["first_run"]:.1f} ms',
+            f'latency p50 {latency["p50"]:.1f} ms, p95 {latency["p95"]:.1f}, p99 {latency["p99"]:.1f} '
+            f'over {result["runs"]} frames; {result["frames_per_s"]:.1f} frames/s',
+            f'peak memory {result["peak_memory_mib"]:.0f} MiB',
+            f'stages in ONNX Runtime, ms: {stages}',
+            f'roofline: {line["gflop_per_s"]:.0f} GFLOP/s, {line["gb_per_s"]:.1f} GB/s ({line["method"]}): arithmetic '
+            f'{line["arithmetic"]:.1f} ms, traffic {line["traffic"]:.1f} ms, floor {line["floor"]:.1f} ms; '
+            f'measured {line["times_floor"]:.2f} times the floor',
+        )
+    )
+
+
+def _made_inputs(config: BenchmarkConfig, text_dim: int) -> dict[str, npt.NDArray[Any]]:
+    generator = np.random.default_rng(0)
+    return {
+        'visible': generator.integers(0, 256, (1, config.height, config.width, 3), np.uint8),
+        'thermal': generator.integers(0, 256, (1, config.height, config.width, 1), np.uint8),
+        'text': np.zeros((1, text_dim), np.float32),
+    }
+
+
+def _timed(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> float:
+    start = time.perf_counter()
+    engine.run(**inputs)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _wait_for_build(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> None:
+    """TensorRT builds in the background while another engine stands in; measure what comes after."""
+    deadline = time.monotonic() + LONGEST_BUILD_S
+    while 'is being built' in engine.reason and time.monotonic() < deadline:
+        time.sleep(1.0)
+        engine.run(**inputs)
