@@ -76,7 +76,8 @@ class FusionNode(ManagedNode):
         settings = self.parameters
         gain = GainControl(settings.gain())
         weights = Path(settings.weights) if settings.weights else None
-        self._pipeline = Pipeline(create_engine(settings.engine, weights, settings.threads), gain)
+        engine = create_engine(settings.engine, weights, settings.threads, settings.precision)
+        self._pipeline = Pipeline(engine, gain, settings.inference_size)
         self._decode = Decoder(gain)
         self._pipeline.warm_up(settings.warm_up_width, settings.warm_up_height)
         self._outputs = Outputs(self, self._statistics)
@@ -93,7 +94,8 @@ class FusionNode(ManagedNode):
         self._inputs.subscribe(Float32MultiArray, '~/text_embedding', self._on_text, latched())
         assert self._pipeline is not None
         engine = self._pipeline.engine
-        self.get_logger().info(f'active: {engine.name} on {engine.device}, weights {engine.info.weights_id}')
+        words = f'active: {engine.name} ({engine.precision}) on {engine.device}, weights {engine.info.weights_id}'
+        self.get_logger().info(f'{words}; {engine.reason}' if engine.reason else words)
 
     def stop(self) -> None:
         """Unsubscribe, finish the frame in hand and end the worker."""
@@ -247,7 +249,8 @@ class FusionNode(ManagedNode):
         facts: dict[str, object] = {'state': self._state_machine.current_state[1], 'mode': self._mode}
         if self._pipeline:
             engine = self._pipeline.engine
-            facts |= {'engine': engine.name, 'device': engine.device, 'weights': engine.info.weights_id}
+            facts |= {'engine': engine.name, 'device': engine.device, 'engine reason': engine.reason}
+            facts |= {'precision': engine.precision, 'weights': engine.info.weights_id}
         facts['text'] = 'none' if self._text is None else 'applied'
         if (offset := self._streams.offset()) is not None:
             facts['time offset [ms]'] = f'{1e3 * offset:.1f}'

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ldfusion_models.engines import ENGINES
+from ldfusion_models.engines import ENGINES, PRECISIONS
 from ldfusion_models.pairing import PairingConfig
 from ldfusion_models.thermal import GainConfig
 from ldfusion_ros.parameters import parameter
@@ -22,6 +22,18 @@ class FusionParameters:
     )
     weights: str = parameter('', 'Folder of weights; empty takes those that come with the package.', 'configure')
     threads: int = parameter(0, 'CPU threads of the engine; 0 lets it choose.', 'configure', (0, 256))
+    precision: str = parameter(
+        'auto',
+        'fp32, or mixed: fusion with 16 bits and depth with 32; auto takes what the engine does best.',
+        'configure',
+        choices=('auto', *PRECISIONS),
+    )
+    inference_size: int = parameter(
+        0,
+        'Images with a longer side are reduced to this many pixels for the networks, and results enlarged; 0: none.',
+        'configure',
+        (0, 8192),
+    )
     warm_up_width: int = parameter(
         640, 'Width of the image that warms the engine up, in pixels.', 'configure', (32, 8192)
     )

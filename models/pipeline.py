@@ -35,9 +35,17 @@ class FusionResult:
 class Pipeline:
     """Owns the engine and the gain control of one camera pair; call it with one pair after the other."""
 
-    def __init__(self, engine: Engine, gain: GainControl | None = None) -> None:
+    def __init__(self, engine: Engine, gain: GainControl | None = None, inference_size: int = 0) -> None:
+        """Take over an engine.
+
+        Args:
+            engine: runs the networks.
+            gain: of 16-bit thermal images.
+            inference_size: images with a longer side are reduced to this many pixels for the networks; 0: none are.
+        """
         self.engine = engine
         self._gain = gain or GainControl()
+        self._inference_size = inference_size
         self._no_text = np.zeros((1, engine.info.text_dim), np.float32)
 
     @classmethod
@@ -67,18 +75,32 @@ class Pipeline:
         colour = as_rgb8(visible)
         grey = as_grey8(thermal, self._gain)
         height, width = colour.shape[:2]
-        if grey.shape != (height, width):
-            grey = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-        output = self.engine.run(colour[None], grey[None, :, :, None], self._embedding(text))
-        depth = output.depth[0]
+        size = self._size_of_inference(width, height)
+        reduced = (
+            colour if size == (width, height) else as_uint8(cv2.resize(colour, size, interpolation=cv2.INTER_AREA))
+        )
+        if grey.shape != size[::-1]:
+            grey = as_uint8(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR))
+        output = self.engine.run(reduced[None], grey[None, :, :, None], self._embedding(text))
+        fused, depth = output.fused[0], output.depth[0]
         if focal is not None:
-            depth = depth * np.float32(focal / self.engine.info.canonical_focal)
-        return FusionResult(output.fused[0], depth)
+            depth = depth * np.float32(focal * size[0] / width / self.engine.info.canonical_focal)
+        if reduced is not colour:
+            fused, depth = enlarge(colour, reduced, fused, depth)
+        return FusionResult(fused, depth)
 
     def warm_up(self, width: int, height: int) -> None:
-        """Run once at this size, so that the first frame is as fast as the rest."""
+        """Run once for images of this size, so that the first frame is as fast as the rest."""
+        width, height = self._size_of_inference(width, height)
         visible = np.zeros((1, height, width, 3), np.uint8)
         self.engine.run(visible, visible[..., :1], self._no_text)
+
+    def _size_of_inference(self, width: int, height: int) -> tuple[int, int]:
+        longer = max(width, height)
+        if not 0 < self._inference_size < longer:
+            return width, height
+        scale = self._inference_size / longer
+        return max(MINIMUM_SIZE, round(width * scale)), max(MINIMUM_SIZE, round(height * scale))
 
     def _embedding(self, text: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
         if text is None:
@@ -135,6 +157,30 @@ class DepthEstimator:
             depth: npt.NDArray[np.float32] = self._network(planes).log_depth[0, 0, :height, :width].exp().numpy()
         depth *= np.float32((focal or config.canonical_focal) / config.canonical_focal)
         return depth
+
+
+def enlarge(
+    visible: npt.NDArray[np.uint8],
+    reduced: npt.NDArray[np.uint8],
+    fused: npt.NDArray[np.uint8],
+    depth: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Fused image and depth at the size of ``visible``, from those of the ``reduced`` visible image.
+
+    The difference that fusion makes is enlarged and added, so that the visible image's details stay. Depth takes the
+    nearest value: a mean over an edge would be a point in mid-air.
+    """
+    size = visible.shape[1], visible.shape[0]
+    difference = cv2.resize(fused.astype(np.int16) - reduced, size, interpolation=cv2.INTER_LINEAR)
+    return (
+        as_uint8(np.clip(visible + difference, 0, 255)),
+        np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32),
+    )
+
+
+def as_uint8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """The same values as uint8."""
+    return np.asarray(values, np.uint8)
 
 
 def as_grey8(thermal: AnyImage, gain: GainControl) -> npt.NDArray[np.uint8]:

@@ -78,6 +78,25 @@ def test_depth_follows_the_focal_length_and_images_of_any_kind_are_taken(
     assert np.isfinite(result.depth).all()
 
 
+def test_large_images_are_fused_at_a_smaller_size_and_keep_their_details(
+    exported: Path, pair: tuple[Image, Image]
+) -> None:
+    visible, thermal = (cv2.resize(image, (294, 202), interpolation=cv2.INTER_CUBIC) for image in pair)
+    visible = visible.copy()
+    visible[20:40:2, 200:240] = 255
+    engine = create_engine('onnxruntime', exported)
+    whole, reduced = Pipeline(engine), Pipeline(engine, inference_size=147)
+    expected, ours = whole(visible, thermal, focal=400.0), reduced(visible, thermal, focal=400.0)
+    assert ours.fused.shape == visible.shape
+    assert ours.depth.shape == visible.shape[:2]
+    assert np.abs(ours.fused.astype(int) - expected.fused).mean() < 6
+    stripes = ours.fused[20:40, 210:230].astype(int).mean(axis=(1, 2))
+    assert (stripes[::2] - stripes[1::2]).mean() > 50, 'stripes of one pixel survive'
+    small = whole(*(cv2.resize(image, (147, 101), interpolation=cv2.INTER_AREA) for image in (visible, thermal)))
+    scale = 400.0 / 2 / engine.info.canonical_focal
+    assert np.median(ours.depth) == pytest.approx(np.median(small.depth) * scale, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ('visible', 'thermal', 'message'),
     [
