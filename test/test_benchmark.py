@@ -49,6 +49,24 @@ def test_operations_and_parameters_are_those_that_pytorch_counts() -> None:
     assert count_parameters(None) == expected
 
 
+def test_peers_cost_what_was_published_for_them_and_are_timed_too(tmp_path: Path) -> None:
+    torch = pytest.importorskip('torch')
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ldfusion_training.peers import PEERS
+
+    image = torch.zeros((1, 1, 48, 64))
+    for name, gflop_at_640x480 in {'DenseFuse': 54, 'SeAFusion': 102}.items():
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            assert PEERS[name]()(image, image).shape == image.shape
+        assert counter.get_total_flops() * 100 / 1e9 == pytest.approx(gflop_at_640x480, abs=0.6)
+    file = tmp_path / 'result.json'
+    assert main(f'benchmark --engine onnxruntime --size 64x48 --runs 1 --peers --json {file}'.split()) == 0
+    peers = json.loads(file.read_text())['peers_p50']
+    assert set(peers) == set(PEERS)
+    assert all(time > 0 for time in peers.values())
+
+
 def test_the_floor_of_a_layer_is_the_slower_of_arithmetic_and_memory() -> None:
     from ldfusion_training.benchmark import roofline
 

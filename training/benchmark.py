@@ -17,6 +17,7 @@ from ldfusion_training.graph_profile import Layer, count_gflop, milliseconds_by_
 from ldfusion_training.machine_rates import MachineRates, measure_cpu, measure_cuda
 
 LONGEST_BUILD_S = 3600.0
+PEERS_TIMED = ('DenseFuse', 'SeAFusion')
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class BenchmarkConfig:
         width, height: size of the images.
         runs: frames that are timed.
         warm_up: frames before them.
+        peers: also time published networks, in ONNX Runtime.
     """
 
     engine: str = 'auto'
@@ -38,6 +40,7 @@ class BenchmarkConfig:
     height: int = 480
     runs: int = 100
     warm_up: int = 5
+    peers: bool = False
 
 
 def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
     # Before the profile and the rates, which need memory of their own.
     peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     p50, p95, p99 = np.percentile(times, (50, 95, 99))
+    peers = {name: time_peer(name, config) for name in PEERS_TIMED} if config.peers else {}
     layers = profile_layers(config.weights, inputs, config.threads)
     rates = measure_cuda() if engine.device == 'cuda' else measure_cpu(config.threads)
     return {
@@ -83,7 +87,27 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
         'peak_memory_mib': peak_memory_mib,
         'stages_in_onnxruntime': milliseconds_by_stage(layers),
         'roofline': roofline(layers, rates, p50),
+        'peers_p50': peers,
     }
+
+
+def time_peer(name: str, config: BenchmarkConfig) -> float:
+    """Median time of a frame of a published network in ONNX Runtime, in milliseconds; fusion of luminance alone."""
+    import onnxruntime
+
+    from ldfusion_training.peers import onnx_of_peer
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    content = onnx_of_peer(name, config.width, config.height)
+    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+    image = np.random.default_rng(0).random((1, 1, config.height, config.width), np.float32)
+    times = []
+    for _ in tqdm(range(1 + max(1, config.runs // 5)), desc=name, unit='frame', disable=None):
+        start = time.perf_counter()
+        session.run(None, {'visible': image, 'thermal': image})
+        times.append((time.perf_counter() - start) * 1e3)
+    return float(np.median(times[1:]))
 
 
 def roofline(layers: list[Layer], rates: MachineRates, latency: float) -> dict[str, Any]:
@@ -129,6 +153,7 @@ def summary(result: dict[str, Any]) -> str:
     latency, line = result['latency'], result['roofline']
     stages = ', '.join(f'{stage} {time:.1f}' for stage, time in result['stages_in_onnxruntime'].items())
     parameters = f'{result["parameters"] / 1e6:.2f} M parameters, ' if result['parameters'] else ''
+    lines = [f'{name}, fusion alone, in ONNX Runtime: p50 {p50:.1f} ms' for name, p50 in result['peers_p50'].items()]
     return '\n'.join(
         (
             f'{result["engine"]} ({result["precision"]}) on {result["device"]}: {result["machine"]}',
@@ -141,6 +166,7 @@ def summary(result: dict[str, Any]) -> str:
             f'roofline: {line["gflop_per_s"]:.0f} GFLOP/s, {line["gb_per_s"]:.1f} GB/s ({line["method"]}): arithmetic '
             f'{line["arithmetic"]:.1f} ms, traffic {line["traffic"]:.1f} ms, floor {line["floor"]:.1f} ms; '
             f'measured {line["times_floor"]:.2f} times the floor',
+            *lines,
         )
     )
 

@@ -22,6 +22,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument('--threads', type=int, default=0, help='of the processor; 0 lets the engine choose')
     parser.add_argument('--size', type=parse_size, default=(640, 480), metavar='WxH', help='of the images (640x480)')
     parser.add_argument('--runs', type=int, default=100, help='frames that are timed (%(default)s)')
+    parser.add_argument('--peers', action='store_true', help='also time DenseFuse and SeAFusion (needs PyTorch)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result as JSON too')
     parser.set_defaults(run=run)
 
@@ -41,7 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads < 0:
         raise InputError(f'--threads {arguments.threads}: at least 0')
     config = BenchmarkConfig(
-        arguments.engine, arguments.weights, arguments.threads, arguments.precision, width, height, arguments.runs
+        engine=arguments.engine,
+        weights=arguments.weights,
+        threads=arguments.threads,
+        precision=arguments.precision,
+        width=width,
+        height=height,
+        runs=arguments.runs,
+        peers=arguments.peers,
     )
     result = run_benchmark(config)
     if arguments.json:
