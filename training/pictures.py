@@ -18,6 +18,10 @@ UNKNOWN = (128, 128, 128)
 TEXT = (235, 235, 235)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LINE_HEIGHT = 22
+LARGEST_STEP = 0.1
+# The side view turns around what is rather near: the sky would draw the eye away.
+PIVOT_PERCENTILE = 40
+EYE_DEGREES = 20.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,25 @@ def render_points(points: Floats, colours: RGB, view: npt.NDArray[Any], camera: 
 
 
 def side_view(points: Floats, colours: RGB, width: int, height: int) -> RGB:
-    """A cloud of an optical frame seen from the right and above, far enough away to see most of it."""
-    known = points.reshape(-1, 3)
-    known = known[np.isfinite(known).all(axis=1)]
+    """An organised cloud (H, W, 3) of an optical frame, seen from the right and above.
+
+    Points that hang between a near and a far surface, as estimated depth has them at outlines, are left out.
+    """
+    surfaces = np.where(on_surfaces(points[..., 2])[..., None], points, np.float32('nan'))
+    known = surfaces[np.isfinite(surfaces).all(axis=2)]
     if len(known) == 0:
         return _canvas(height, width)
-    pivot = np.median(known, axis=0).astype(np.float64)
-    distance = 1.3 * float(np.linalg.norm(pivot))
+    pivot = np.array([np.median(known[:, 0]), np.median(known[:, 1]), np.percentile(known[:, 2], PIVOT_PERCENTILE)])
     camera = Intrinsics.from_field_of_view(width, height, 60.0)
-    return render_points(points, colours, orbit(pivot, 25.0, 20.0, distance), camera)
+    return render_points(surfaces, colours, orbit(pivot, *EYE_DEGREES, 1.4 * float(pivot[2])), camera)
+
+
+def on_surfaces(depth: Floats) -> npt.NDArray[np.bool_]:
+    """Where depth (H, W) changes by less than ``LARGEST_STEP`` of itself to all neighbours."""
+    known = np.nan_to_num(depth, nan=0.0, posinf=0.0)
+    kernel = np.ones((3, 3), np.uint8)
+    farthest, nearest = cv2.dilate(known, kernel), cv2.erode(known, kernel)
+    return np.asarray((nearest > 0) & (farthest - nearest < LARGEST_STEP * nearest))
 
 
 @dataclass(frozen=True)
