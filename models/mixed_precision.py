@@ -1,8 +1,8 @@
 """The frame graph in mixed precision: denoiser and fusion with 16 bits, depth with 32.
 
-Rounding denoiser and fusion to 16 bits moves no pixel of the fused image by more than a grey level; the depth
-branches multiply such errors by a hundred (docs/decisions.md has the measurements). TensorRT from version 11 takes
-precision from the graph alone, so it is written into the graph here.
+Rounded to float16, the fused image moves by no more than a grey level; the depth branches would multiply such errors
+(docs/decisions.md has the measurements). TensorRT from version 11 on takes precision from the graph alone, so it
+is written into the graph here.
 """
 
 from typing import Any

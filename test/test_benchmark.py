@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ldfusion_models.engines import FrameOutput, create_engine
+from ldfusion_models.files import write_image
+from ldfusion_training.agreement import measure_agreement
 from ldfusion_training.cli import main
 from ldfusion_training.graph_profile import Layer, count_gflop
 from ldfusion_training.machine_rates import MachineRates
@@ -65,6 +69,35 @@ def test_peers_cost_what_was_published_for_them_and_are_timed_too(tmp_path: Path
     peers = json.loads(file.read_text())['peers_p50']
     assert set(peers) == set(PEERS)
     assert all(time > 0 for time in peers.values())
+
+
+class Off:
+    """ONNX Runtime's results with a known error."""
+
+    def __init__(self, levels: int, scale: float) -> None:
+        self._engine = create_engine('onnxruntime')
+        self._levels, self._scale = levels, scale
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def run(self, *inputs: Any) -> FrameOutput:
+        output = self._engine.run(*inputs)
+        shifted = np.clip(output.fused.astype(int) + self._levels, 0, 255).astype(np.uint8)
+        return FrameOutput(shifted, output.depth * np.float32(self._scale))
+
+
+def test_agreement_measures_a_known_error(tmp_path: Path) -> None:
+    visible, thermal = tmp_path / 'visible.png', tmp_path / 'thermal.png'
+    generator = np.random.default_rng(0)
+    write_image(visible, generator.integers(60, 190, (48, 64, 3), np.uint8))
+    write_image(thermal, generator.integers(60, 190, (48, 64), np.uint8))
+    measured = measure_agreement(Off(3, 1.01), visible, thermal)
+    assert measured['fused_p99_9'] == 3
+    assert measured['depth_median'] == pytest.approx(0.01, abs=1e-4)
+    assert measured['depth_p99'] == pytest.approx(0.01, abs=1e-4)
+    assert not measured['agrees']
+    assert measure_agreement(Off(1, 1.001), visible, thermal)['agrees']
 
 
 def test_the_floor_of_a_layer_is_the_slower_of_arithmetic_and_memory() -> None:

@@ -23,6 +23,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument('--size', type=parse_size, default=(640, 480), metavar='WxH', help='of the images (640x480)')
     parser.add_argument('--runs', type=int, default=100, help='frames that are timed (%(default)s)')
     parser.add_argument('--peers', action='store_true', help='also time DenseFuse and SeAFusion (needs PyTorch)')
+    parser.add_argument(
+        '--pairs',
+        type=Path,
+        nargs=2,
+        metavar=('VISIBLE', 'THERMAL'),
+        help="folders of images on which results are compared with ONNX Runtime's",
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result as JSON too')
     parser.set_defaults(run=run)
 
@@ -50,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         height=height,
         runs=arguments.runs,
         peers=arguments.peers,
+        pairs=tuple(arguments.pairs) if arguments.pairs else None,
     )
     result = run_benchmark(config)
     if arguments.json:
