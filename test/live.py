@@ -2,7 +2,6 @@
 """A real node over real DDS, with two cameras in front of it and a listener behind it, in one process."""
 
 import array
-import itertools
 import os
 import threading
 import time
@@ -13,12 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from domains import ENVIRONMENT, own_domain
 
-# Nobody else's topics, not even another robot's of this process; and nothing leaves this machine.
-FIRST_DOMAIN = 1 + os.getpid() % 10 * 10
-DOMAINS = itertools.cycle(range(FIRST_DOMAIN, FIRST_DOMAIN + 10))
-os.environ['ROS_LOCALHOST_ONLY'] = '1'
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+# Before rclpy is imported: nothing leaves this machine.
+os.environ.update(ENVIRONMENT)
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -69,7 +66,7 @@ class Robot:
         cameras: bool = True,
         listener: bool = True,
     ) -> None:
-        self.domain = next(DOMAINS)
+        self.domain = own_domain()
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain)
         values = {'diagnostics_period': 0.2, 'warm_up_width': 64, 'warm_up_height': 64, 'threads': 2} | (
@@ -130,7 +127,7 @@ class Robot:
         for topic in (f'{camera}/image_raw', f'{camera}/camera_info'):
             self.other.destroy_publisher(self.publishers.pop(topic))
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
         """Wait until something holds, or fail with what the node said last."""
         end = time.monotonic() + seconds
         while not condition():

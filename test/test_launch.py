@@ -1,11 +1,11 @@
 """The launch file: what can be checked without ROS's launch, and a real start of the nodes where it is there."""
 
 import ast
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import domains
 import numpy as np
 import pytest
 import yaml
@@ -88,9 +88,8 @@ def bag(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + (os.getpid() + 25) % 100))
-    monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    for name, value in {**domains.ENVIRONMENT, 'ROS_DOMAIN_ID': str(domains.own_domain())}.items():
+        monkeypatch.setenv(name, value)
     yield
 
 

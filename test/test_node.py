@@ -20,7 +20,7 @@ from ldfusion_ros.conversions import camera_info_from_intrinsics, image_from_mes
 def robot() -> Iterator[Robot]:
     """One node for all tests of this file: each begins with what the one before left, as in life."""
     with Robot() as robot:
-        robot.wait(robot.is_ready, 'node ready', 60)
+        robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
         yield robot
 

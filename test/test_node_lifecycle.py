@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from domains import own_domain
 from live import MS, Robot, scene, stamp_of
 
 from ldfusion_models.engines import FrameOutput
@@ -66,7 +67,7 @@ def test_weights_that_are_missing_fail_the_transition_in_words_and_can_be_correc
 def test_an_engine_that_fails_is_counted_and_restarted() -> None:
     """The real engine, made to raise: frames are lost, the node is not; after three it loads the engine anew."""
     with Robot() as robot:
-        robot.wait(robot.is_ready, 'subscriptions', 60)
+        robot.wait(robot.is_ready, 'subscriptions', 120)
         pipeline = robot.node._pipeline
         assert pipeline is not None
 
@@ -85,7 +86,7 @@ def test_an_engine_that_fails_is_counted_and_restarted() -> None:
 def test_under_load_the_newest_pair_is_fused_and_the_rest_is_counted() -> None:
     """Twenty pairs at once: the first is fused, the last is fused, what lies between does not wait."""
     with Robot() as robot:
-        robot.wait(robot.is_ready, 'subscriptions', 60)
+        robot.wait(robot.is_ready, 'subscriptions', 120)
         robot.fuse_good_pair()
         visible, thermal = scene()
         arrived = len(robot.images)
@@ -103,7 +104,7 @@ def test_under_load_the_newest_pair_is_fused_and_the_rest_is_counted() -> None:
 def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
     with Robot(name='front') as front, Robot(name='rear') as rear:
         for robot in (front, rear):
-            robot.wait(robot.is_ready, 'subscriptions', 60)
+            robot.wait(robot.is_ready, 'subscriptions', 120)
         rear.stamp_ns = 10**15
         for _ in range(3):
             front.fuse_good_pair()
@@ -112,7 +113,7 @@ def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
 
 
 def run_node(*arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100), 'PYTHONUNBUFFERED': '1'}
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(own_domain()), 'PYTHONUNBUFFERED': '1'}
     quick = ('-p', 'engine:=onnxruntime', '-p', 'warm_up_width:=64', '-p', 'warm_up_height:=64')
     command = [sys.executable, '-m', 'ldfusion_ros.fusion_node', '--ros-args', *quick, *arguments]
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

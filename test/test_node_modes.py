@@ -26,7 +26,7 @@ from ldfusion_ros.conversions import image_from_message
 @pytest.fixture(scope='module')
 def robot() -> Iterator[Robot]:
     with Robot({'degraded_after': 0.5}) as robot:
-        robot.wait(robot.is_ready, 'node ready', 60)
+        robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
         robot.send_info(camera='thermal')
         yield robot
@@ -201,7 +201,7 @@ def test_parameters_are_refused_with_a_reason(robot: Robot) -> None:
 
 def test_nobody_listens_nothing_is_computed() -> None:
     with Robot(name='lonely', listener=False) as robot:
-        robot.wait(robot.is_ready, 'node ready', 60)
+        robot.wait(robot.is_ready, 'node ready', 120)
         for _ in range(3):
             robot.send_pair()
         robot.wait(lambda: robot.told().get('count not wanted') == '3', 'pairs that nobody wanted')

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import domains
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
@@ -24,9 +25,8 @@ START_NS = 1_600_000_000 * 10**9
 TOPICS = ('/visible/image_raw', '/thermal/image_raw', '/visible/camera_info')
 ENVIRONMENT = {
     **os.environ,
-    'ROS_DOMAIN_ID': str(1 + (os.getpid() + 50) % 100),
-    'ROS_LOCALHOST_ONLY': '1',
-    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    **domains.ENVIRONMENT,
+    'ROS_DOMAIN_ID': str(domains.own_domain()),
     'PYTHONUNBUFFERED': '1',
 }
 
