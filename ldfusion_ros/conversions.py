@@ -7,6 +7,7 @@ Outgoing messages are filled in place and meant to be kept from frame to frame: 
 import array
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -73,6 +74,14 @@ def fill_image(
     message.step = image.nbytes // height
     buffer = writable_data(message, image.nbytes)
     np.copyto(buffer.view(image.dtype.newbyteorder('<')).reshape(image.shape), image)
+    return message
+
+
+def compressed_from_image(image: npt.NDArray[np.uint8], header: Header) -> CompressedImage:
+    """A JPEG of an image (H, W, 3) RGB, named as ``image_transport`` names it."""
+    _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
+    message.data = array.array('B', data.tobytes())
     return message
 
 

@@ -11,13 +11,18 @@ import numpy.typing as npt
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ldfusion_models.camera import Intrinsics
 from ldfusion_models.files import depth_to_millimetres
 from ldfusion_ros.clouds import CloudBuilder, within_range, without_flying_points
-from ldfusion_ros.conversions import camera_info_from_intrinsics, fill_image, scaled_camera_info
+from ldfusion_ros.conversions import (
+    camera_info_from_intrinsics,
+    compressed_from_image,
+    fill_image,
+    scaled_camera_info,
+)
 from ldfusion_ros.diagnostics import Statistics
 from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.inputs import OVERRIDABLE
@@ -84,20 +89,22 @@ class Output:
 
 
 class Outputs:
-    """Fused image, depth image and point cloud."""
+    """Fused image (raw and compressed), depth image and point cloud."""
 
     def __init__(self, node: Node, statistics: Statistics) -> None:
         self._statistics = statistics
         self._fused = Output(node, Image, '~/fused/image', '~/fused/camera_info')
+        self._compressed = Output(node, CompressedImage, '~/fused/image/compressed')
         self._depth = Output(node, Image, '~/depth/image', '~/depth/camera_info')
         self._points = Output(node, PointCloud2, '~/points')
+        self._all = (self._fused, self._compressed, self._depth, self._points)
         self._fused_message = Image()
         self._depth_message = Image()
         self._cloud = CloudBuilder()
 
     def has_subscribers(self) -> bool:
         """Whether anybody listens to anything."""
-        return any(output.has_subscribers() for output in (self._fused, self._depth, self._points))
+        return any(output.has_subscribers() for output in self._all)
 
     def publish(self, frame: OutputFrame, parameters: FusionParameters) -> None:
         """Send what is wanted and due of a frame."""
@@ -105,6 +112,10 @@ class Outputs:
         if self._is_wanted(self._fused, parameters.fused_rate, parameters):
             with self._sending('fused'):
                 self._fused.send(fill_image(self._fused_message, frame.fused, frame.header), *info)
+        # Compression costs more than the raw image, so nobody gets it without asking.
+        if self._compressed.has_subscribers() and self._compressed.is_due(parameters.fused_rate):
+            with self._sending('compressed'):
+                self._compressed.send(compressed_from_image(frame.fused, frame.header))
         wants_depth = self._is_wanted(self._depth, parameters.depth_rate, parameters)
         wants_points = frame.camera is not None and self._is_wanted(self._points, parameters.points_rate, parameters)
         if not wants_depth and not wants_points:
@@ -123,7 +134,7 @@ class Outputs:
 
     def release(self) -> None:
         """Take all topics back."""
-        for output in (self._fused, self._depth, self._points):
+        for output in self._all:
             output.release()
 
     def _is_wanted(self, output: Output, rate: float, parameters: FusionParameters) -> bool:

@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 from std_srvs.srv import Trigger
 
-from ldfusion_ros.conversions import image_from_message
+from ldfusion_ros.conversions import image_from_compressed, image_from_message
 
 
 @pytest.fixture(scope='module')
@@ -96,6 +96,18 @@ def test_outputs_are_throttled_apart_from_each_other(robot: Robot) -> None:
             robot.fuse_good_pair()
     assert len(robot.images) - fused >= 5
     assert len(robot.clouds) - clouds <= 2
+
+
+def test_a_compressed_fused_image_for_who_asks(robot: Robot) -> None:
+    received: list[CompressedImage] = []
+    subscription = robot.other.create_subscription(
+        CompressedImage, '/fusion/fused/image/compressed', received.append, 5
+    )
+    robot.wait(lambda: robot.fuse_good_pair() and received, 'compressed image')
+    robot.other.destroy_subscription(subscription)
+    raw = image_from_message(robot.images[-1]).astype(int)
+    assert received[-1].format == 'rgb8; jpeg compressed bgr8'
+    assert np.abs(image_from_compressed(received[-1]) - raw).mean() < 8
 
 
 def test_one_camera_goes_on_alone_and_the_other_comes_back(robot: Robot, pipeline: Pipeline) -> None:
