@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types
-DEMO := ros,simulation,openvino
+DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
 .PHONY: demo test lint format

@@ -15,7 +15,7 @@ from ldfusion_training.graph_profile import Layer, count_gflop
 from ldfusion_training.machine_rates import MachineRates
 
 
-@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize('engine', ['onnxruntime', 'torch'])
 def test_numbers_are_consistent(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip(engine)
     file = tmp_path / 'result.json'

@@ -24,25 +24,25 @@ def test_auto_says_what_it_passed_over_and_why() -> None:
         assert 'no tensorrt: the Python package tensorrt is not installed' in engine.reason
 
 
-def test_without_openvino_auto_takes_onnxruntime_and_says_what_to_install() -> None:
+def test_auto_takes_onnxruntime_where_nothing_else_is_and_says_what_to_install() -> None:
     program = """
 import sys
-sys.modules['torch'] = sys.modules['openvino'] = sys.modules['tensorrt'] = None
+sys.modules['torch'] = sys.modules['tensorrt'] = None
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
 engine = create_engine('auto')
 print(engine.name, engine.reason)
-for name in ('openvino', 'torch', 'tensorrt'):
+for name in ('torch', 'tensorrt'):
     try:
         create_engine(name)
     except InputError as error:
         print(error)
 """
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120, check=True)
-    chosen, openvino, torch, tensorrt = done.stdout.splitlines()
+    chosen, torch, tensorrt = done.stdout.splitlines()
     assert chosen.startswith('onnxruntime best engine here')
-    assert "pip install 'ldfusion_ros[openvino]'" in chosen
-    assert "'openvino' cannot run here" in openvino
+    assert "pip install 'ldfusion_ros[torch]'" in chosen
+    assert "'torch' cannot run here" in torch
     assert "pip install 'ldfusion_ros[torch]'" in torch
     assert 'JetPack' in tensorrt
 

@@ -54,6 +54,26 @@ def test_onnxruntime_gives_what_pytorch_gives(is_exported: bool, exported: Path,
     assert np.percentile(relative, 99) < 0.02
 
 
+def test_mixed_precision_in_pytorch_stays_within_the_tolerances(pair: tuple[Image, Image]) -> None:
+    import torch
+
+    from ldfusion_models.engines.torch_engine import make_mixed
+    from ldfusion_models.manifest import load_frame_graph
+
+    graph, _ = load_frame_graph()
+    inputs = torch.from_numpy(pair[0][None]), torch.from_numpy(pair[1][None, ..., None]), torch.zeros((1, 64))
+    with torch.inference_mode():
+        full = graph(*inputs)
+        make_mixed(graph)
+        mixed = graph(*inputs)
+    assert not torch.equal(full[1], mixed[1])
+    difference = (full[0].int() - mixed[0].int()).abs().float()
+    assert difference.quantile(0.999) <= 1
+    relative = (mixed[1] / full[1] - 1).abs()
+    assert relative.median() < 0.005
+    assert relative.quantile(0.99) < 0.02
+
+
 def test_fused_image_shows_the_warm_shape_and_keeps_the_colours(exported: Path, pair: tuple[Image, Image]) -> None:
     visible, thermal = pair
     fused = Pipeline.load('onnxruntime', exported)(visible, thermal).fused.astype(int)
@@ -143,6 +163,30 @@ print(result.fused.shape, result.depth.shape)
     command = [sys.executable, '-c', program, *([str(exported)] if is_exported else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == '(48, 64, 3) (48, 64)', done.stderr
+
+
+def test_the_export_command_writes_what_export_onnx_writes(exported: Path, tmp_path: Path) -> None:
+    from ldfusion_training.cli import main
+
+    file = tmp_path / 'robot.onnx'
+    assert main(['export', '--output', str(file)]) == 0
+    assert file.read_bytes() == exported.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        ('', '--output'),
+        ('--build-only', '--engine tensorrt'),
+        ('--engine tensorrt', '--build-only'),
+        ('--output robot.txt', '.onnx'),
+    ],
+)
+def test_export_says_what_it_needs(options: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from ldfusion_training.cli import main
+
+    assert main(['export', *options.split()]) == 2
+    assert named in capsys.readouterr().err
 
 
 def test_files_that_are_no_graph_are_named(exported: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How fast an engine runs the frame graph on this machine, and how far that is from what the machine can do."""
 
+import os
 import platform
 import resource
 import time
@@ -102,7 +103,7 @@ def time_peer(name: str, config: BenchmarkConfig) -> float:
     from ldfusion_training.peers import onnx_of_peer
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = config.threads
+    options.intra_op_num_threads = config.threads or len(os.sched_getaffinity(0))
     content = onnx_of_peer(name, config.width, config.height)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     image = np.random.default_rng(0).random((1, 1, config.height, config.width), np.float32)

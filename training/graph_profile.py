@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
@@ -80,7 +81,7 @@ def _profile(
 
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
         options.graph_optimization_level = level
         options.enable_profiling = True

@@ -1,5 +1,6 @@
 """The frame graph in ONNX Runtime: the default on machines without a GPU; needs no PyTorch."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class OnnxRuntimeEngine:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        # Left to itself ONNX Runtime takes no more threads than it believes there are physical cores.
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
         self.precision = chosen_precision(precision, 'fp32', self.name, ('fp32',))
         self._session, self.info = open_session(weights, options)

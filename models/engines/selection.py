@@ -157,12 +157,6 @@ def _onnxruntime(weights: Path | None, threads: int, precision: str) -> Engine:
     return OnnxRuntimeEngine(weights, threads, precision)
 
 
-def _openvino(weights: Path | None, threads: int, precision: str) -> Engine:
-    from ldfusion_models.engines.openvino_engine import OpenVinoEngine
-
-    return OpenVinoEngine(weights, threads, precision)
-
-
 def _torch(weights: Path | None, threads: int, precision: str) -> Engine:
     from ldfusion_models.engines.torch_engine import TorchEngine
 
@@ -200,11 +194,6 @@ def _no_cuda_in_torch() -> str:
     return '' if torch.cuda.is_available() else 'PyTorch finds no CUDA device'
 
 
-def _no_openvino(_: Path | None) -> str:
-    remedy = "pip install 'ldfusion_ros[openvino]'"
-    return _missing('openvino', remedy) or _missing('onnx', remedy)
-
-
 def _no_onnxruntime(_: Path | None) -> str:
     return _missing('onnxruntime', 'pip install onnxruntime')
 
@@ -222,7 +211,6 @@ def _missing(package: str, remedy: str) -> str:
 CANDIDATES = {
     'tensorrt': Candidate(_tensorrt, _no_tensorrt, can_fail=True),
     'torch': Candidate(_torch, _no_torch, _no_cuda_in_torch, can_fail=True),
-    'openvino': Candidate(_openvino, _no_openvino),
     'onnxruntime': Candidate(_onnxruntime, _no_onnxruntime),
 }
 ENGINES = tuple(CANDIDATES)

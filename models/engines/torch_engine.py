@@ -13,7 +13,7 @@ from ldfusion_models.frame_graph import FrameGraph
 from ldfusion_models.manifest import graph_info, load_frame_graph
 
 WARM_UP_RUNS = 3
-HALF_TYPES = {'cuda': torch.float16, 'cpu': torch.bfloat16}
+PRECISIONS_OF_DEVICE = {'cuda': ('mixed', 'fp32'), 'cpu': ('fp32',)}
 
 
 class TorchEngine:
@@ -33,10 +33,11 @@ class TorchEngine:
             torch.set_num_threads(threads)
         graph, manifest = load_frame_graph(weights)
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.precision = chosen_precision(precision, 'mixed' if self.device == 'cuda' else 'fp32', self.name)
+        known = PRECISIONS_OF_DEVICE[self.device]
+        self.precision = chosen_precision(precision, known[0], f'{self.name} on {self.device}', known)
         self.info = graph_info(manifest)
         if self.precision == 'mixed':
-            make_mixed(graph, HALF_TYPES[self.device])
+            make_mixed(graph)
         self._captured: _CapturedGraph | None = None
         try:
             self._graph = graph.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -62,13 +63,13 @@ class TorchEngine:
             raise EngineFailedError(_first_line(error)) from error
 
 
-def make_mixed(graph: FrameGraph, half: torch.dtype) -> None:
-    """Let denoiser and fusion compute with 16 bits; depth keeps 32 (see ``ldfusion_models.mixed_precision``)."""
-    graph.fusion_type = half
+def make_mixed(graph: FrameGraph) -> None:
+    """Let denoiser and fusion compute with float16; depth keeps float32 (see ``ldfusion_models.mixed_precision``)."""
+    graph.fusion_type = torch.float16
     for part in (graph.denoiser, graph.fusion):
         for module in part.modules():
             if isinstance(module, nn.Conv2d):
-                module.to(half)
+                module.half()
 
 
 @dataclass(frozen=True)
