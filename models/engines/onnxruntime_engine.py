@@ -29,7 +29,7 @@ class OnnxRuntimeEngine:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # Left to itself ONNX Runtime takes no more threads than it believes there are physical cores.
+        # Left to itself ONNX Runtime pins each thread to a processor, where it waits for whatever else runs there.
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
         self.precision = chosen_precision(precision, 'fp32', self.name, ('fp32',))
