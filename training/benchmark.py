@@ -124,16 +124,16 @@ def roofline(layers: list[Layer], rates: MachineRates, latency: float) -> dict[s
         latency: measured, in milliseconds.
 
     Returns:
-        ``arithmetic`` and ``traffic`` in milliseconds if either were all; ``floor``: layer by layer the longer of both;
-        ``times_floor``: the measured latency over the floor.
+        ``arithmetic`` and ``traffic`` in milliseconds, the latter as if no layer found its input in a cache; ``floor``:
+        the longer of both; ``times_floor``: the measured latency over it.
     """
-    arithmetic = [layer.flop / rates.gflop_per_s / 1e6 for layer in layers]
-    traffic = [layer.bytes / rates.gb_per_s / 1e6 for layer in layers]
-    floor = sum(map(max, arithmetic, traffic))
+    arithmetic = sum(layer.flop for layer in layers) / rates.gflop_per_s / 1e6
+    traffic = sum(layer.bytes for layer in layers) / rates.gb_per_s / 1e6
+    floor = max(arithmetic, traffic)
     return {
         **asdict(rates),
-        'arithmetic': sum(arithmetic),
-        'traffic': sum(traffic),
+        'arithmetic': arithmetic,
+        'traffic': traffic,
         'floor': floor,
         'times_floor': latency / floor,
     }
