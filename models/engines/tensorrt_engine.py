@@ -46,6 +46,7 @@ class TensorRtEngine:
         self._own_reason = ''
         self._running: _RunningPlan | None = None
         self._build: threading.Thread | None = None
+        self._built: set[Size] = set()
         self._progress = ''
         self._failure = ''
         self.info = self._plans.info
@@ -93,6 +94,8 @@ class TensorRtEngine:
         plan = self._plans.load(size)
         if plan is not None:
             return _RunningPlan(plan, size, self.info.text_dim)
+        if size in self._built:
+            raise EngineFailedError('TensorRT does not load the engine that it has built')
         self._build = threading.Thread(target=self._build_plan, args=(size,), name='tensorrt build', daemon=True)
         self._build.start()
         return None
@@ -103,6 +106,7 @@ class TensorRtEngine:
 
         try:
             self._plans.build(size, report)
+            self._built.add(size)
         except (EngineFailedError, InputError) as error:
             self._failure = str(error)
         self._progress = ''
@@ -118,13 +122,16 @@ class Plans:
         self._digest = hashlib.sha256(self._content).hexdigest()
         self._gpu = Gpu.current()
         self._folder = folder or plan_cache.default_folder()
+        # Engines need their runtime, and that its logger, as long as they live.
+        self._logger = trt.Logger(trt.Logger.WARNING)
+        self._runtime = trt.Runtime(self._logger)
 
     def load(self, size: Size) -> 'trt.ICudaEngine | None':
         """The engine from the cache folder, or None if it must be built."""
         content = plan_cache.load(self._folder, self._key(size))
         if content is None:
             return None
-        engine = trt.Runtime(_logger()).deserialize_cuda_engine(content)
+        engine = self._runtime.deserialize_cuda_engine(content)
         if engine is None:
             log.warning('TensorRT refuses the cached engine for %dx%d; it is built anew', *size)
         return engine
@@ -142,11 +149,10 @@ class Plans:
         """
         key = self._key(size)
         log.warning('TensorRT builds an engine for %dx%d; this takes minutes and happens once', *size)
-        logger = _logger()
-        builder = trt.Builder(logger)
+        builder = trt.Builder(self._logger)
         # TensorRT 11 knows no other networks: precision is what the graph says.
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-        parser = trt.OnnxParser(network, logger)
+        parser = trt.OnnxParser(network, self._logger)
         content = static_graph(self._content, size)
         if not parser.parse(mixed_precision(content) if self.precision == 'mixed' else content):
             errors = '; '.join(parser.get_error(index).desc() for index in range(parser.num_errors))
@@ -205,10 +211,6 @@ class _RunningPlan:
 def _input_shapes(size: Size, text_dim: int) -> dict[str, tuple[int, ...]]:
     width, height = size
     return {'visible': (1, height, width, 3), 'thermal': (1, height, width, 1), 'text': (1, text_dim)}
-
-
-def _logger() -> trt.Logger:
-    return trt.Logger(trt.Logger.WARNING)
 
 
 def _progress_monitor(title: str, report: Report) -> trt.IProgressMonitor:
