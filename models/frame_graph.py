@@ -83,16 +83,16 @@ class FrameGraph(nn.Module):
         # TensorRT knows uint8 at the graph's border only: nothing but a cast may touch it, not even for its shape.
         colours, heat = visible.float(), thermal.float()
         height, width = colours.shape[1], colours.shape[2]
-        rgb = self._prepare(colours)
-        grey = self._prepare(heat)
+        planes = (image.permute(0, 3, 1, 2) * (1.0 / 255.0) for image in (colours, heat))
+        rgb, grey = (_padded(image, self.denoiser.config.stride) for image in planes)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
-        depth = self.depth_of_fused(fused)[:, 0, :height, :width].exp()
+        # Depth's stride is longer; padding to it first would cost the fusion, too.
+        depth = self.depth_of_fused(_padded(fused, self.visible_depth.stride))[:, 0, :height, :width].exp()
         levels = (fused[:, :, :height, :width] * 255.0).round().permute(0, 2, 3, 1)
         return levels.to(torch.uint8), depth
 
-    def _prepare(self, image: Tensor) -> Tensor:
-        """(1, H, W, C) levels to (1, C, H', W') in [0, 1], padded to the networks' stride by repeating the border."""
-        planes = image.permute(0, 3, 1, 2) * (1.0 / 255.0)
-        stride = max(self.visible_depth.stride, self.denoiser.config.stride)
-        height, width = planes.shape[2], planes.shape[3]
-        return F.pad(planes, (0, (-width) % stride, 0, (-height) % stride), mode='replicate')
+
+def _padded(image: Tensor, stride: int) -> Tensor:
+    """(1, C, H, W) to the next multiple of ``stride``, by repeating the border."""
+    height, width = image.shape[2], image.shape[3]
+    return F.pad(image, (0, (-width) % stride, 0, (-height) % stride), mode='replicate')

@@ -34,7 +34,9 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
         raise InputError(f'{checkpoint}: holds no weights of {part!r}')
     manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _untrained(folder)
     entry = {**_write(weights, part, folder), **facts}
-    write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: entry}))
+    # Traced anew each time: the graph is that of the code which releases the weights.
+    graph = _trace(manifest.frame_config(), folder)
+    write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
 
 
 def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
@@ -52,10 +54,13 @@ def _untrained(folder: Path) -> Manifest:
     config = FrameConfig()
     graph = FrameGraph(config)
     parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
-    traced = folder / 'frame_graph.onnx'
-    trace_graph(config, traced)
-    entry = {'file': traced.name, 'sha256': sha256_of(traced)}
-    return Manifest(folder, _plain(dataclasses.asdict(config)), '', entry, parts)
+    return Manifest(folder, _plain(dataclasses.asdict(config)), '', {}, parts)
+
+
+def _trace(config: FrameConfig, folder: Path) -> dict[str, Any]:
+    path = folder / 'frame_graph.onnx'
+    trace_graph(config, path)
+    return {'file': path.name, 'sha256': sha256_of(path)}
 
 
 def _plain(values: Any) -> Any:
