@@ -183,6 +183,13 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
         raise InputError(f'{source}: {error}') from error
 
 
+def plain(values: Any) -> Any:
+    """Nested mappings with tuples as lists, as YAML writes them: the way back from ``from_mapping``."""
+    if isinstance(values, Mapping):
+        return {key: plain(value) for key, value in values.items()}
+    return [plain(value) for value in values] if isinstance(values, list | tuple) else values
+
+
 def _typed(hint: Any, value: Any, source: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, source)  # type: ignore[arg-type]

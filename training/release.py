@@ -11,7 +11,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.export import trace_graph
 from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.frame_graph import FrameConfig, FrameGraph
-from ldfusion_models.manifest import PARTS, Manifest, read_manifest, write_manifest
+from ldfusion_models.manifest import PARTS, Manifest, plain, read_manifest, write_manifest
 from ldfusion_training.trainer import read_checkpoint
 
 
@@ -54,16 +54,10 @@ def _untrained(folder: Path) -> Manifest:
     config = FrameConfig()
     graph = FrameGraph(config)
     parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
-    return Manifest(folder, _plain(dataclasses.asdict(config)), '', {}, parts)
+    return Manifest(folder, plain(dataclasses.asdict(config)), '', {}, parts)
 
 
 def _trace(config: FrameConfig, folder: Path) -> dict[str, Any]:
     path = folder / 'frame_graph.onnx'
     trace_graph(config, path)
     return {'file': path.name, 'sha256': sha256_of(path)}
-
-
-def _plain(values: Any) -> Any:
-    if isinstance(values, dict):
-        return {key: _plain(value) for key, value in values.items()}
-    return [_plain(value) for value in values] if isinstance(values, (list, tuple)) else values

@@ -160,21 +160,6 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
     stage.eval()
 
 
-def load_averaged(stage: Stage, checkpoint: Path) -> int:
-    """Give ``stage`` the averaged weights of a checkpoint; returns the step it was written at.
-
-    Raises:
-        InputError: missing or unreadable, or its weights are not the stage's.
-    """
-    content = read_checkpoint(checkpoint)
-    expected = set(_trained_state(stage))
-    if set(content['average']) != expected:
-        raise InputError(f'{checkpoint}: holds other weights than this stage trains')
-    stage.load_state_dict(content['average'], strict=False)
-    stage.eval()
-    return int(content['step'])
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Content of a checkpoint: step, weights, average, optimizer, settings.
 

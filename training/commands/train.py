@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, with a progress bar, TensorBoard logs and a picture at the end."""
-    from ldfusion_models.manifest import from_mapping
+    from ldfusion_models.manifest import from_mapping, plain
     from ldfusion_training.stages import stage_module
 
     module = stage_module(arguments.stage)
@@ -46,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
     """Train ``stage`` and write ``picture.png``, the recipe and the logs beside its checkpoint."""
     from ldfusion_models.files import write_image, written_whole
+    from ldfusion_models.manifest import plain
 
     output.mkdir(parents=True, exist_ok=True)
     with written_whole(output / 'config.yaml') as temporary:
@@ -112,10 +112,3 @@ def override(recipe: dict[str, Any], settings: list[str]) -> dict[str, Any]:
             place = place.setdefault(key, {})
         place[last] = yaml.safe_load(value)
     return recipe
-
-
-def plain(values: Any) -> Any:
-    """Tuples as lists, so that YAML stays readable."""
-    if isinstance(values, Mapping):
-        return {key: plain(value) for key, value in values.items()}
-    return [plain(value) for value in values] if isinstance(values, list | tuple) else values

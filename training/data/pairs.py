@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import IMAGE_SUFFIXES, read_image
-from ldfusion_models.pipeline import as_rgb8
+from ldfusion_models.pipeline import as_grey8, as_rgb8
 from ldfusion_models.thermal import GainControl
 
 Faults = Literal['refuse', 'skip']
@@ -94,10 +93,7 @@ class PairSet:
 
 def as_thermal8(image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Image8:
     """Grey (H, W) uint8 of a thermal image stored as grey or as three equal channels, 8 or 16 bits."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-    if grey.dtype == np.uint16:
-        return GainControl()(grey.astype(np.uint16))
-    return grey.astype(np.uint8)
+    return as_grey8(image, GainControl())
 
 
 def open_pairs(path: Path, layout: str = 'auto', split: str = 'train', faults: Faults = 'refuse') -> PairSet:
