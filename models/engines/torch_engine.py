@@ -40,7 +40,7 @@ class TorchEngine:
             make_mixed(graph)
         self._captured: _CapturedGraph | None = None
         try:
-            self._graph = graph.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._graph = graph.to(self.device).to(memory_format=torch.channels_last)
         except RuntimeError as error:
             raise EngineFailedError(_first_line(error)) from error
 
