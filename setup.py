@@ -22,7 +22,7 @@ setup(
     package_dir={name: folder for name, folder in ROOTS.items() if name != folder},
     package_data={
         'ldfusion_models': ['py.typed', 'weights/*'],
-        'ldfusion_training': ['py.typed', 'configs/*.yaml'],
+        'ldfusion_training': ['py.typed', 'paper_tables.yaml', 'configs/*.yaml', 'configs/ablations/*.yaml'],
         'ldfusion_ros': ['py.typed', 'fastdds.xml'],
     },
     data_files=[

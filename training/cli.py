@@ -22,6 +22,7 @@ COMMANDS = (
     'export',
     'benchmark',
     'evaluate',
+    'reproduce',
     'project_scans',
 )
 OWN_PACKAGES = ('ldfusion_models', 'ldfusion_training', 'ldfusion_ros')

@@ -1,6 +1,6 @@
 """Several methods' fused images of the same pairs, measured side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def folder_method(folder: Path, pairs: Sequence[PairSource]) -> Method:
     return Method(name, fused)
 
 
-def score_methods(pairs: Sequence[PairSource], methods: Sequence[Method]) -> list[MethodScore]:
+def score_methods(pairs: Iterable[PairSource], methods: Sequence[Method]) -> list[MethodScore]:
     """Measure each method on each pair.
 
     Raises:

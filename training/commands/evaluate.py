@@ -50,7 +50,7 @@ def run_fusion(arguments: argparse.Namespace) -> int:
         PairSource(visible.stem, visible, thermal)
         for visible, thermal in match_pairs(arguments.visible, arguments.thermal)
     ]
-    folders = [*_folders_in(arguments.peers), *arguments.fused]
+    folders = [*folders_in(arguments.peers), *arguments.fused]
     methods = evaluation.baseline_methods() if arguments.baselines else []
     methods += [evaluation.folder_method(folder, pairs) for folder in folders]
     if not methods:
@@ -183,7 +183,8 @@ def run_video(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _folders_in(folder: Path | None) -> list[Path]:
+def folders_in(folder: Path | None) -> list[Path]:
+    """The folders in ``folder``, none for None; raises InputError if it holds none."""
     if folder is None:
         return []
     if not folder.is_dir():

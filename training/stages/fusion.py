@@ -76,7 +76,7 @@ class FusionStage(Stage):
         self.settings = dataclasses.asdict(config)
         self.config = config
         denoiser = Denoiser(config.denoiser)
-        _load_denoiser(denoiser, Path(config.denoiser_checkpoint))
+        load_denoiser(denoiser, Path(config.denoiser_checkpoint))
         denoiser.requires_grad_(False)
         self.extractor = FeatureExtractor(denoiser, Diffusion(config.diffusion), config.fusion.timesteps)
         self.fusion = FusionNetwork(config.fusion)
@@ -150,7 +150,8 @@ def create(config: FusionStageConfig) -> Stage:
     return FusionStage(config)
 
 
-def _load_denoiser(denoiser: Denoiser, checkpoint: Path) -> None:
+def load_denoiser(denoiser: Denoiser, checkpoint: Path) -> None:
+    """Load what stage ``diffusion`` wrote; raises InputError if it is not there or of another configuration."""
     average = read_checkpoint(checkpoint)['average']
     try:
         denoiser.load_state_dict({name.removeprefix('denoiser.'): tensor for name, tensor in average.items()})
