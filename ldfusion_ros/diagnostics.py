@@ -67,6 +67,11 @@ class Statistics:
         yield
         self.time(stage, time.perf_counter() - start)
 
+    def forget_times(self) -> None:
+        """What took so long will take another time from now on."""
+        with self._lock:
+            self._seconds.clear()
+
     def report(self) -> Report:
         """Sum up; the next report's rates and new drops count from here."""
         with self._lock:

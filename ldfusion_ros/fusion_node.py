@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 from std_srvs.srv import Trigger
 
-from ldfusion_models.engines import create_engine
+from ldfusion_models.engines.selection import obstacle_to
 from ldfusion_models.errors import InputError
 from ldfusion_models.pipeline import Pipeline
 from ldfusion_models.thermal import GainControl
@@ -26,11 +26,12 @@ from ldfusion_ros import parameters
 from ldfusion_ros.calibrations import Calibrations
 from ldfusion_ros.conversions import embedding_from_message
 from ldfusion_ros.diagnostics import Announcer, Statistics, make_status
+from ldfusion_ros.engine_switch import EngineSwitch, load_pipeline
 from ldfusion_ros.frames import BadFrameError, Decoder, InputImages, Job, Streams, heat_of
 from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.health import Condition, assess
 from ldfusion_ros.inputs import Inputs, latched, sensor_data
-from ldfusion_ros.lifecycle import ManagedNode, run
+from ldfusion_ros.lifecycle import LABELS, ManagedNode, run
 from ldfusion_ros.outputs import OutputFrame, Outputs
 from ldfusion_ros.snapshot import save_snapshot
 from ldfusion_ros.worker import LatestWorker
@@ -64,7 +65,10 @@ class FusionNode(ManagedNode):
         self.parameters = parameters.read(self, FusionParameters)
         self._forget_streams()
         self._restart_soon = self.create_guard_condition(self.restart)
+        loaded = self.create_guard_condition(self._take_over_engine)
+        self._switch = EngineSwitch(loaded.trigger)
         self.create_service(Trigger, '~/save_snapshot', self._on_save_snapshot)
+        self.create_service(Trigger, '~/switch_engine', self._on_switch_engine)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_steady_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
         self.add_on_set_parameters_callback(self._change_parameters)
@@ -74,12 +78,9 @@ class FusionNode(ManagedNode):
     def set_up(self) -> None:
         """Load the networks, run them once, and advertise the outputs."""
         settings = self.parameters
-        gain = GainControl(settings.gain())
-        weights = Path(settings.weights) if settings.weights else None
-        engine = create_engine(settings.engine, weights, settings.threads, settings.precision)
-        self._pipeline = Pipeline(engine, gain, settings.inference_size)
-        self._decode = Decoder(gain)
-        self._pipeline.warm_up(settings.warm_up_width, settings.warm_up_height)
+        self._gain = GainControl(settings.gain())
+        self._pipeline = load_pipeline(settings, self._gain, (settings.warm_up_width, settings.warm_up_height))
+        self._decode = Decoder(self._gain)
         self._outputs = Outputs(self, self._statistics)
 
     def start(self) -> None:
@@ -92,10 +93,7 @@ class FusionNode(ManagedNode):
             on_info = partial(self._on_camera_info, camera)
             self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
         self._inputs.subscribe(Float32MultiArray, '~/text_embedding', self._on_text, latched())
-        assert self._pipeline is not None
-        engine = self._pipeline.engine
-        words = f'active: {engine.name} ({engine.precision}) on {engine.device}, weights {engine.info.weights_id}'
-        self.get_logger().info(f'{words}; {engine.reason}' if engine.reason else words)
+        self.get_logger().info(f'active: {self._engine_in_words()}')
 
     def stop(self) -> None:
         """Unsubscribe, finish the frame in hand and end the worker."""
@@ -106,6 +104,7 @@ class FusionNode(ManagedNode):
 
     def tear_down(self) -> None:
         """Release the networks and take the topics back."""
+        self._switch.cancel()
         self._pipeline = None
         self._text = None
         self._last_frame = None
@@ -165,6 +164,44 @@ class FusionNode(ManagedNode):
             response.message = str(error)
         return response
 
+    def _on_switch_engine(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Load what the parameters ask for in the background; the engine in place serves until the new one is warm."""
+        settings = self.parameters
+        try:
+            if not self.is_configured:
+                raise InputError('the node is not configured; configure loads the engine that the parameters ask for')
+            if obstacle := obstacle_to(settings.engine, Path(settings.weights) if settings.weights else None):
+                raise InputError(obstacle)
+            size = (settings.warm_up_width, settings.warm_up_height)
+            if self._last_frame:
+                size = self._last_frame[1].fused.shape[1::-1]
+            self._switch.begin(settings, self._gain, size)
+        except InputError as error:
+            response.message = str(error)
+            return response
+        response.success = True
+        response.message = f'{self._switch.status} in the background; diagnostics say when it has taken over'
+        return response
+
+    def _take_over_engine(self) -> None:
+        pipeline = self._switch.take()
+        if pipeline is None:
+            self.get_logger().error(f'engine not switched: {self._switch.failure}')
+            return
+        assert self._pipeline is not None
+        old, new = self._pipeline.engine.info, pipeline.engine.info
+        if (old.text_encoder, old.text_dim) != (new.text_encoder, new.text_dim):
+            self._text = None
+        self._pipeline = pipeline
+        self._statistics.forget_times()
+        self.get_logger().info(f'switched: {self._engine_in_words()}')
+
+    def _engine_in_words(self) -> str:
+        assert self._pipeline is not None
+        engine = self._pipeline.engine
+        words = f'{engine.name} ({engine.precision}) on {engine.device}, weights {engine.info.weights_id}'
+        return f'{words}; {engine.reason}' if engine.reason else words
+
     def _drop(self, cause: str, error: InputError) -> None:
         self._statistics.drop(cause)
         self._announcer.now_and_then(cause, f'dropped: {error}')
@@ -212,6 +249,10 @@ class FusionNode(ManagedNode):
 
     def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
         result = parameters.check_change(FusionParameters, changes, self.is_configured)
+        weights = Path(self.parameters.weights) if self.parameters.weights else None
+        for change in changes:
+            if result.successful and change.name == 'engine' and (obstacle := obstacle_to(change.value, weights)):
+                return SetParametersResult(successful=False, reason=obstacle)
         if result.successful:
             known = {
                 change.name: change.value for change in changes if change.name in parameters.meanings(FusionParameters)
@@ -235,6 +276,7 @@ class FusionNode(ManagedNode):
     def _condition(self) -> Condition:
         return Condition(
             problem=self._problem,
+            switch_failure=self._switch.failure,
             is_active=self.state == State.PRIMARY_STATE_ACTIVE,
             is_wanted=self._is_wanted(),
             mode=self._mode,
@@ -246,11 +288,12 @@ class FusionNode(ManagedNode):
         )
 
     def _facts(self) -> dict[str, object]:
-        facts: dict[str, object] = {'state': self._state_machine.current_state[1], 'mode': self._mode}
+        facts: dict[str, object] = {'state': LABELS[self.state], 'mode': self._mode}
         if self._pipeline:
             engine = self._pipeline.engine
             facts |= {'engine': engine.name, 'device': engine.device, 'engine reason': engine.reason}
             facts |= {'precision': engine.precision, 'weights': engine.info.weights_id}
+            facts['engine switch'] = self._switch.status or self._switch.failure or 'none'
         facts['text'] = 'none' if self._text is None else 'applied'
         if (offset := self._streams.offset()) is not None:
             facts['time offset [ms]'] = f'{1e3 * offset:.1f}'

@@ -18,20 +18,20 @@ class FusionParameters:
     diagnostics_period: float = parameter(1.0, 'Seconds between two diagnostics.', 'start', (0.1, 60.0))
 
     engine: str = parameter(
-        'auto', 'Runtime of the networks; auto takes the best one here.', 'configure', choices=('auto', *ENGINES)
+        'auto', 'Runtime of the networks; auto takes the best one here.', 'switch', choices=('auto', *ENGINES)
     )
-    weights: str = parameter('', 'Folder of weights; empty takes those that come with the package.', 'configure')
-    threads: int = parameter(0, 'CPU threads of the engine; 0 lets it choose.', 'configure', (0, 256))
+    weights: str = parameter('', 'Folder of weights; empty takes those that come with the package.', 'switch')
+    threads: int = parameter(0, 'CPU threads of the engine; 0 lets it choose.', 'switch', (0, 256))
     precision: str = parameter(
         'auto',
         'fp32, or mixed: fusion with 16 bits and depth with 32; auto takes what the engine does best.',
-        'configure',
+        'switch',
         choices=('auto', *PRECISIONS),
     )
     inference_size: int = parameter(
         0,
         'Images with a longer side are reduced to this many pixels for the networks, and results enlarged; 0: none.',
-        'configure',
+        'switch',
         (0, 8192),
     )
     warm_up_width: int = parameter(

@@ -16,6 +16,7 @@ class Condition:
 
     Attributes:
         problem: why the last transition failed; empty if it did not.
+        switch_failure: why the last switch of the engine failed; empty if it did not.
         is_active: whether it should be fusing.
         is_wanted: whether anybody listens, or it works for nobody.
         mode: ``normal``, ``visible only``, ``thermal only``, or ``waiting`` before the first frame.
@@ -27,6 +28,7 @@ class Condition:
     """
 
     problem: str
+    switch_failure: str
     is_active: bool
     is_wanted: bool
     mode: str
@@ -42,6 +44,8 @@ def assess(condition: Condition, report: Report, parameters: FusionParameters) -
     findings = Findings()
     if condition.problem:
         findings.error(condition.problem)
+    if condition.switch_failure:
+        findings.warn(f'engine not switched: {condition.switch_failure}')
     if report.new_drops.get('failure'):
         findings.error('frames fail; see the log')
     if not condition.is_active:

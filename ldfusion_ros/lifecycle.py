@@ -1,7 +1,8 @@
 """What every node of this package shares: managed, self-starting, and quiet on Ctrl-C."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import rclpy
 from lifecycle_msgs.msg import State
@@ -14,6 +15,12 @@ from ldfusion_models.errors import InputError
 from ldfusion_ros.programs import start_ros
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
+LABELS = {
+    State.PRIMARY_STATE_UNCONFIGURED: 'unconfigured',
+    State.PRIMARY_STATE_INACTIVE: 'inactive',
+    State.PRIMARY_STATE_ACTIVE: 'active',
+    State.PRIMARY_STATE_FINALIZED: 'finalized',
+}
 # How soon a signal is noticed while nothing arrives.
 STOP_SECONDS = 0.2
 
@@ -23,7 +30,15 @@ class ManagedNode(LifecycleNode):
 
     ``set_up`` and ``tear_down`` belong to configure and cleanup, ``start`` and ``stop`` to activate and deactivate.
     ``stop`` and ``tear_down`` must also work after a ``start`` or ``set_up`` that failed half way.
+
+    Attributes:
+        state: the lifecycle state that was reached last, a value of ``lifecycle_msgs/State``.
     """
+
+    def __init__(self, node_name: str, **kwargs: Any) -> None:
+        """Make an unconfigured node; ``kwargs`` are rclpy's."""
+        super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **kwargs)
+        self.state = State.PRIMARY_STATE_UNCONFIGURED
 
     def set_up(self) -> None:
         """Load and create what is needed while configured."""
@@ -42,31 +57,29 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, warm up and advertise; a failure leaves the node unconfigured."""
-        return self._try('configure', self.set_up, self.tear_down)
+        return self._enter('configure', self.set_up, self.tear_down, State.PRIMARY_STATE_INACTIVE)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start; a failure leaves the node inactive."""
-        return self._try('activate', self.start, self.stop)
+        return self._enter('activate', self.start, self.stop, State.PRIMARY_STATE_ACTIVE)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and unsubscribe."""
-        self.stop()
-        return SUCCESS
+        return self._leave('deactivate', [self.stop], State.PRIMARY_STATE_INACTIVE)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release memory and publishers."""
-        self.tear_down()
-        return SUCCESS
+        return self._leave('clean up', [self.tear_down], State.PRIMARY_STATE_UNCONFIGURED)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything."""
-        self.stop()
-        self.tear_down()
-        return SUCCESS
+        return self._leave('shut down', [self.stop, self.tear_down], State.PRIMARY_STATE_FINALIZED)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release everything; the node can be configured again."""
-        return self.on_shutdown(state)
+        """Release what can be released; the node can be configured again."""
+        self._leave('recover', [self.stop, self.tear_down], State.PRIMARY_STATE_UNCONFIGURED)
+        self.state = State.PRIMARY_STATE_UNCONFIGURED
+        return SUCCESS
 
     def start_by_itself(self) -> None:
         """Configure and activate, as a lifecycle manager would, as soon as the node is spun."""
@@ -88,11 +101,6 @@ class ManagedNode(LifecycleNode):
         self.bring_up()
 
     @property
-    def state(self) -> int:
-        """The lifecycle state, a value of ``lifecycle_msgs/State``."""
-        return int(self._state_machine.current_state[0])
-
-    @property
     def is_configured(self) -> bool:
         """Whether the node is inactive or active."""
         return self.state in (State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE)
@@ -107,17 +115,36 @@ class ManagedNode(LifecycleNode):
         self.destroy_timer(self._autostart)
         self.bring_up()
 
-    def _try(self, name: str, step: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+    def _enter(
+        self, name: str, step: Callable[[], None], undo: Callable[[], None], state: int
+    ) -> TransitionCallbackReturn:
         try:
             step()
         except Exception as error:
-            words = str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {error}'
-            self.get_logger().error(f'cannot {name}: {words}')
-            self.problem(f'cannot {name}: {words}')
+            self._complain(name, error)
             undo()
             return TransitionCallbackReturn.FAILURE
         self.problem('')
+        self.state = state
         return SUCCESS
+
+    def _leave(self, name: str, steps: Sequence[Callable[[], None]], state: int) -> TransitionCallbackReturn:
+        """Take all steps, whatever becomes of each; one that fails leads to ErrorProcessing."""
+        result = SUCCESS
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                self._complain(name, error)
+                result = TransitionCallbackReturn.ERROR
+        if result == SUCCESS:
+            self.state = state
+        return result
+
+    def _complain(self, name: str, error: Exception) -> None:
+        words = str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {error}'
+        self.get_logger().error(f'cannot {name}: {words}')
+        self.problem(f'cannot {name}: {words}')
 
 
 def run(node_class: Callable[[], ManagedNode]) -> int:

@@ -13,6 +13,7 @@ TABLES: Mapping[str, type[Any]] = {'fusion_node': FusionParameters}
 HEAD = """\
 # Parameters of the nodes of ldfusion_ros, with their defaults. Written by python -m ldfusion_ros.parameter_file.
 # start: read when the node starts. configure: read when it is configured; deactivate and clean up to change it.
+# switch: read when it is configured and when its service ~/switch_engine is called.
 # All others can be changed while the node runs: ros2 param set /fusion_node NAME VALUE
 """
 

@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 
 from ldfusion_models.errors import InputError
 
-Takes = Literal['start', 'configure', 'now']
+Takes = Literal['start', 'configure', 'switch', 'now']
 Value = bool | int | float | str
 T = TypeVar('T')
 
@@ -29,7 +29,8 @@ class Meaning:
 
     Attributes:
         description: one sentence, with the unit.
-        takes: when a value takes effect: at the ``start`` of the node, when it is ``configure``d, or ``now``.
+        takes: when a value takes effect: at the ``start`` of the node, when it is ``configure``d, when it is configured
+            or asked to ``switch`` its engine, or ``now``.
         low, high: limits of a number, both included.
         choices: what a string may be; empty if anything.
     """
@@ -60,15 +61,19 @@ def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
 def declare(node: Node, table: type[Any]) -> None:
     """Declare a table's parameters, with their descriptors, on a node.
 
+    The node must have been made with ``automatically_declare_parameters_from_overrides``: rclpy has no other public
+    way to ask which values it was given.
+
     Raises:
         InputError: a parameter file or override names a parameter that does not exist, or a value that is out of
             its limits or of another type.
     """
-    # rclpy has no public way to ask which values it was given before they are declared.
-    given = {name: parameter.value for name, parameter in node._parameter_overrides.items()}
-    for name, value in given.items():
-        if problem := refusal(table, name, value):
+    for name, given in node.get_parameters_by_prefix('').items():
+        if problem := refusal(table, name, given.value):
             raise InputError(problem)
+        if name in meanings(table):
+            # Without a descriptor; it is declared again with one, and takes the given value then.
+            node.undeclare_parameter(name)
     for name, (default, meaning) in meanings(table).items():
         node.declare_parameter(name, default, _descriptor(default, meaning))
 

@@ -75,7 +75,7 @@ class Pipeline:
         colour = as_rgb8(visible)
         grey = as_grey8(thermal, self._gain)
         height, width = colour.shape[:2]
-        size = self._size_of_inference(width, height)
+        size = size_of_inference(width, height, self._inference_size)
         reduced = (
             colour if size == (width, height) else as_uint8(cv2.resize(colour, size, interpolation=cv2.INTER_AREA))
         )
@@ -91,16 +91,9 @@ class Pipeline:
 
     def warm_up(self, width: int, height: int) -> None:
         """Run once for images of this size, so that the first frame is as fast as the rest."""
-        width, height = self._size_of_inference(width, height)
+        width, height = size_of_inference(width, height, self._inference_size)
         visible = np.zeros((1, height, width, 3), np.uint8)
         self.engine.run(visible, visible[..., :1], self._no_text)
-
-    def _size_of_inference(self, width: int, height: int) -> tuple[int, int]:
-        longer = max(width, height)
-        if not 0 < self._inference_size < longer:
-            return width, height
-        scale = self._inference_size / longer
-        return max(MINIMUM_SIZE, round(width * scale)), max(MINIMUM_SIZE, round(height * scale))
 
     def _embedding(self, text: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
         if text is None:
@@ -157,6 +150,15 @@ class DepthEstimator:
             depth: npt.NDArray[np.float32] = self._network(planes).log_depth[0, 0, :height, :width].exp().numpy()
         depth *= np.float32((focal or config.canonical_focal) / config.canonical_focal)
         return depth
+
+
+def size_of_inference(width: int, height: int, limit: int) -> tuple[int, int]:
+    """Width and height that the networks see of an image whose longer side is reduced to ``limit`` pixels (0: none)."""
+    longer = max(width, height)
+    if not 0 < limit < longer:
+        return width, height
+    scale = limit / longer
+    return max(MINIMUM_SIZE, round(width * scale)), max(MINIMUM_SIZE, round(height * scale))
 
 
 def enlarge(

@@ -64,6 +64,27 @@ def test_weights_that_are_missing_fail_the_transition_in_words_and_can_be_correc
         robot.wait(lambda: robot.told()['level'] != '2', 'no error any more')
 
 
+def test_a_transition_that_breaks_is_recovered_from() -> None:
+    """What breaks on the way down leads to ErrorProcessing, which leaves a node that can be configured again."""
+    with Robot() as robot:
+        robot.wait(robot.is_ready, 'subscriptions', 120)
+        inputs = robot.node._inputs
+        release = inputs.release
+
+        def break_once() -> None:
+            inputs.release = release  # type: ignore[method-assign]
+            raise RuntimeError('middleware gone')
+
+        inputs.release = break_once  # type: ignore[method-assign]
+        assert not change(robot, Transition.TRANSITION_DEACTIVATE)
+        assert robot.node.state == State.PRIMARY_STATE_UNCONFIGURED
+        robot.wait(lambda: 'cannot deactivate: RuntimeError: middleware gone' in robot.told()['message'], 'words')
+        assert change(robot, Transition.TRANSITION_CONFIGURE)
+        assert change(robot, Transition.TRANSITION_ACTIVATE)
+        robot.wait(robot.is_ready, 'subscriptions')
+        robot.fuse_good_pair()
+
+
 def test_an_engine_that_fails_is_counted_and_restarted() -> None:
     """The real engine, made to raise: frames are lost, the node is not; after three it loads the engine anew."""
     with Robot() as robot:

@@ -200,7 +200,7 @@ def test_text_is_applied_and_a_mismatch_refused(robot: Robot, pipeline: Pipeline
 
 def test_parameters_are_refused_with_a_reason(robot: Robot) -> None:
     for name, value, words in (
-        ('engine', 'auto', 'deactivate and clean up first'),
+        ('warm_up_width', 320, 'deactivate and clean up first'),
         ('depth_encoding', '64FC1', 'choose one of 32FC1, 16UC1'),
         ('points_stride', 0, 'Min: 1, Max: 64'),
         ('sync_tolerance', 11.0, 'Max: 10.0'),

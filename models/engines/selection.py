@@ -48,9 +48,8 @@ def create_engine(name: str = 'auto', weights: Path | None = None, threads: int 
         return _best_engine(weights, threads, precision)
     if name not in CANDIDATES:
         raise InputError(f'engine {name!r} is unknown; choose one of auto, {", ".join(CANDIDATES)}')
-    obstacle = CANDIDATES[name].obstacle(weights)
-    if obstacle:
-        raise InputError(f'engine {name!r} cannot run here: {obstacle}')
+    if obstacle := obstacle_to(name, weights):
+        raise InputError(obstacle)
     try:
         return _guarded(name, weights, threads, precision)
     except EngineFailedError as error:
@@ -69,12 +68,37 @@ def build_tensorrt(weights: Path | None, precision: str, size: tuple[int, int], 
         InputError: TensorRT can't run here, or the weights can't be used.
         EngineFailedError: there is no GPU, or the build failed.
     """
-    obstacle = CANDIDATES['tensorrt'].obstacle(weights)
-    if obstacle:
-        raise InputError(f"engine 'tensorrt' cannot run here: {obstacle}")
+    if obstacle := obstacle_to('tensorrt', weights):
+        raise InputError(obstacle)
     from ldfusion_models.engines.tensorrt_engine import Plans
 
     return Plans(weights, precision).build(size, report)
+
+
+def obstacle_to(name: str, weights: Path | None) -> str:
+    """Why the engine ``name`` can't run these weights here, and the remedy; empty if it can, or is ``auto``."""
+    obstacle = '' if name == 'auto' else CANDIDATES[name].obstacle(weights)
+    return f'engine {name!r} cannot run here: {obstacle}' if obstacle else ''
+
+
+def prepare_engine(
+    name: str, weights: Path | None, precision: str, size: tuple[int, int], report: Callable[[str], None]
+) -> None:
+    """Do now what an engine would do while a stand-in serves its first frames: build TensorRT's for images of ``size``.
+
+    Arguments and errors are those of :func:`build_tensorrt`; nothing is done for other engines, or where it is built.
+    """
+    if name == 'auto' and not CANDIDATES['tensorrt'].obstacle(weights):
+        try:
+            prepare_engine('tensorrt', weights, precision, size, report)
+        except EngineFailedError:
+            return  # then auto passes over it
+    elif name == 'tensorrt' and not obstacle_to(name, weights):
+        from ldfusion_models.engines.tensorrt_engine import Plans
+
+        plans = Plans(weights, precision)
+        if plans.load(size) is None:
+            plans.build(size, report)
 
 
 def _best_engine(weights: Path | None, threads: int, precision: str) -> Engine:
