@@ -1,12 +1,17 @@
-"""The pinhole camera: intrinsics, their scaling, and depth to points."""
+"""The pinhole camera: intrinsics, their scaling, depth to points; and the lens in front of it."""
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
+
+# Distortion models of sensor_msgs/CameraInfo, and how many coefficients each may have.
+DISTORTION_MODELS = {'plumb_bob': (0, 4, 5), 'rational_polynomial': (8,), 'equidistant': (4,)}
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,101 @@ def points_from_depth(depth: npt.NDArray[np.float32], camera: Intrinsics) -> npt
     if depth.shape != (camera.height, camera.width):
         raise InputError(f'depth {depth.shape[::-1]} does not fit camera {camera.width}x{camera.height}')
     return rays(camera) * depth[..., None]
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A camera whose images nobody has rectified.
+
+    Attributes:
+        camera: the matrix K.
+        model: ``plumb_bob`` (k1, k2, p1, p2, k3), ``rational_polynomial`` (and k4, k5, k6) or ``equidistant`` (k1 to
+            k4), as OpenCV and CameraInfo define them.
+        coefficients: of that model; empty or zeros for none.
+        rectified: the pinhole camera that undistorted images are made for; None for ``camera``.
+
+    Raises:
+        InputError: unknown model, or coefficients that don't fit it.
+    """
+
+    camera: Intrinsics
+    model: str = 'plumb_bob'
+    coefficients: tuple[float, ...] = ()
+    rectified: Intrinsics | None = None
+
+    def __post_init__(self) -> None:
+        if self.model not in DISTORTION_MODELS:
+            raise InputError(f'distortion model {self.model!r}: choose one of {", ".join(DISTORTION_MODELS)}')
+        counts = DISTORTION_MODELS[self.model]
+        if len(self.coefficients) not in counts or not all(math.isfinite(value) for value in self.coefficients):
+            raise InputError(
+                f'distortion {self.coefficients}: {" or ".join(map(str, counts))} finite numbers for {self.model}'
+            )
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether straight lines are not straight in its images; the equidistant model bends them even with zeros."""
+        return self.model == 'equidistant' or any(self.coefficients)
+
+    @property
+    def pinhole(self) -> Intrinsics:
+        """The camera of its undistorted images."""
+        return self.rectified or self.camera
+
+    def scaled(self, width: int, height: int) -> 'Lens':
+        """The same camera and lens seen at another image size."""
+        rectified = self.rectified and self.rectified.scaled(width, height)
+        return Lens(self.camera.scaled(width, height), self.model, self.coefficients, rectified)
+
+    def project(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Where points (..., 3) of the optical frame fall in the distorted image: pixels (..., 2).
+
+        NaN for what lies behind the camera, or so far to the side that the model folds it back into the image.
+        """
+        ahead = points[..., 2] > 0
+        z = np.where(ahead, points[..., 2], np.float32(1))
+        x: npt.NDArray[Any] = points[..., 0] / z
+        y: npt.NDArray[Any] = points[..., 1] / z
+        if self.is_distorted:
+            ahead &= x * x + y * y < _reach(self.model, self.coefficients) ** 2
+            x, y = _bent(x, y, self.model, self.coefficients)
+        pixels = np.stack((x * self.camera.fx + self.camera.cx, y * self.camera.fy + self.camera.cy), axis=-1)
+        return np.where(ahead[..., None], pixels, np.nan).astype(np.float32)
+
+
+def _bent(
+    x: npt.NDArray[Any], y: npt.NDArray[Any], model: str, coefficients: tuple[float, ...]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Normalised coordinates behind the lens."""
+    square = x * x + y * y
+    scale = _stretch(square, model, coefficients)
+    if model == 'equidistant':
+        return x * scale, y * scale
+    p1, p2 = (*coefficients, 0.0, 0.0, 0.0, 0.0)[2:4]
+    return (
+        x * scale + 2 * p1 * x * y + p2 * (square + 2 * x * x),
+        y * scale + p1 * (square + 2 * y * y) + 2 * p2 * x * y,
+    )
+
+
+def _stretch(square: npt.NDArray[Any], model: str, coefficients: tuple[float, ...]) -> npt.NDArray[Any]:
+    """By how much the lens stretches what lies at the squared normalised radius."""
+    if model == 'equidistant':
+        radius = np.sqrt(np.maximum(square, 1e-12))
+        angle = np.arctan(radius)
+        k1, k2, k3, k4 = coefficients
+        turned = angle * angle
+        return np.asarray(angle * (1 + turned * (k1 + turned * (k2 + turned * (k3 + turned * k4)))) / radius)
+    k1, k2, _, _, k3, k4, k5, k6 = (*coefficients, *(0.0,) * 8)[:8]
+    upper = 1 + square * (k1 + square * (k2 + square * k3))
+    lower = 1 + square * (k4 + square * (k5 + square * k6))
+    return np.asarray(upper / lower)
+
+
+@lru_cache(maxsize=16)
+def _reach(model: str, coefficients: tuple[float, ...]) -> float:
+    """The normalised radius up to which a point farther out also falls farther out in the image."""
+    radius = np.linspace(0, 10, 10_001)
+    with np.errstate(all='ignore'):
+        grows = np.diff(radius * _stretch(radius * radius, model, coefficients)) > 0
+    return float(radius[-1] if grows.all() else radius[np.argmin(grows)])

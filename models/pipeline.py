@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.errors import InputError
+from ldfusion_models.registration import continued, faded
 from ldfusion_models.thermal import GainConfig, GainControl
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Pipeline:
         thermal: AnyImage,
         text: npt.NDArray[np.float32] | None = None,
         focal: float | None = None,
+        coverage: npt.NDArray[np.float32] | None = None,
     ) -> FusionResult:
         """Fuse one aligned pair.
 
@@ -68,12 +70,16 @@ class Pipeline:
             text: (D,) embedding, or None for none.
             focal: horizontal focal length of the visible camera in pixels at this size; None leaves depth as
                 for the canonical camera.
+            coverage: (H, W) from 0, where the thermal camera doesn't see and the fused image is the visible one, to 1;
+                ``thermal`` then has the size of ``visible``. None where it sees all.
 
         Raises:
             InputError: shapes, types or sizes that the networks can't take.
         """
         colour = as_rgb8(visible)
-        grey = as_grey8(thermal, self._gain)
+        grey = as_grey8(thermal, self._gain, coverage)
+        if coverage is not None:
+            grey = continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), coverage)
         height, width = colour.shape[:2]
         size = size_of_inference(width, height, self._inference_size)
         reduced = (
@@ -87,6 +93,8 @@ class Pipeline:
             depth = depth * np.float32(focal * size[0] / width / self.engine.info.canonical_focal)
         if reduced is not colour:
             fused, depth = enlarge(colour, reduced, fused, depth)
+        if coverage is not None:
+            fused = faded(fused, colour, coverage)
         return FusionResult(fused, depth)
 
     def warm_up(self, width: int, height: int) -> None:
@@ -185,13 +193,18 @@ def as_uint8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(values, np.uint8)
 
 
-def as_grey8(thermal: AnyImage, gain: GainControl) -> npt.NDArray[np.uint8]:
-    """Thermal image of 8 or 16 bits, one or three channels, to grey (H, W) uint8; 16 bits go through ``gain``."""
+def as_grey8(
+    thermal: AnyImage, gain: GainControl, coverage: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Thermal image of 8 or 16 bits, one or three channels, to grey (H, W) uint8; 16 bits go through ``gain``.
+
+    Pixels where ``coverage`` (H, W) is 0 have no say in the gain.
+    """
     _check(thermal, 'thermal')
     grey: npt.NDArray[Any] = thermal
     if grey.ndim == 3:
         grey = grey[..., 0] if grey.shape[2] == 1 else cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)
-    return gain(grey) if grey.dtype == np.uint16 else np.ascontiguousarray(grey, np.uint8)
+    return gain(grey, coverage) if grey.dtype == np.uint16 else np.ascontiguousarray(grey, np.uint8)
 
 
 def as_rgb8(image: AnyImage) -> npt.NDArray[np.uint8]:

@@ -29,10 +29,15 @@ class GainControl:
         self.config = config or GainConfig()
         self._limits: tuple[float, float] | None = None
 
-    def __call__(self, counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-        """Map counts (H, W) to grey (H, W)."""
+    def __call__(
+        self, counts: npt.NDArray[np.uint16], coverage: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Map counts (H, W) to grey (H, W); pixels where ``coverage`` (H, W) is 0 have no say in the limits."""
         # A quarter of the pixels in each axis gives the same percentiles at a sixteenth of the cost.
-        low, high = np.percentile(counts[::4, ::4], (self.config.low_percentile, self.config.high_percentile))
+        some = counts[::4, ::4]
+        if coverage is not None and (covered := coverage[::4, ::4] > 0).any():
+            some = some[covered]
+        low, high = np.percentile(some, (self.config.low_percentile, self.config.high_percentile))
         if self._limits is not None:
             keep = self.config.smoothing
             low = keep * self._limits[0] + (1 - keep) * low
