@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import cv2
 import rclpy
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -75,3 +76,11 @@ def quality(depth: int, reliable: bool = True, latched: bool = False) -> QoSProf
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
+
+
+def offered_quality(node: Node, topic: str) -> tuple[bool, bool]:
+    """Whether all publishers of a topic are reliable, and whether all are latched (transient local)."""
+    offered = [publisher.qos_profile for publisher in node.get_publishers_info_by_topic(topic)]
+    reliable = all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
+    latched = all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
+    return reliable, latched

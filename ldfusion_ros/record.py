@@ -12,14 +12,13 @@ from typing import Any, Final
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import folder_written_whole
-from ldfusion_ros.programs import message_class, quality, run
+from ldfusion_ros.programs import message_class, offered_quality, quality, run
 
 DEFAULT_TOPICS = (
     '/fusion_node/fused/image',
@@ -62,9 +61,7 @@ class Recorder:
         if kind is None or type_name not in TYPES.types:
             print(f'record: {topic} left out: {type_name} is not known here', file=sys.stderr, flush=True)
             return
-        offered = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(topic)]
-        reliable = all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
-        latched = all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
+        reliable, latched = offered_quality(self._node, topic)
         connection = self._writer.add_connection(
             topic, type_name, typestore=TYPES, offered_qos_profiles=[_stored_quality(reliable, latched)]
         )

@@ -160,6 +160,11 @@ def _work(arguments: argparse.Namespace, stopped: threading.Event) -> None:
         node = rclpy.create_node('replay')
         stack.callback(node.destroy_node)
         player = Player(node, recording, arguments.clock, log)
+        if arguments.view is not None:
+            # Imported here: not everybody has foxglove-sdk, or looks.
+            from ldfusion_ros.live_view import announcement, viewing
+
+            print(announcement(stack.enter_context(viewing(port=arguments.view))), flush=True)
         player.wait_for_subscribers(arguments.wait_for_subscribers, stopped)
         stopped.wait(arguments.delay)
         while not stopped.is_set():
@@ -201,6 +206,14 @@ def make_parser() -> argparse.ArgumentParser:
         default=0,
         metavar='N',
         help='begin when every image topic has N subscribers',
+    )
+    parser.add_argument(
+        '--view',
+        type=int,
+        nargs='?',
+        const=8765,
+        metavar='PORT',
+        help='show all topics in the Foxglove app, at this port (default 8765)',
     )
     parser.add_argument(
         '--publish-log', type=Path, metavar='FILE', help='when each message was published, as JSON lines'

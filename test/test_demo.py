@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ from ldfusion_training.bags import TYPES, BagWriter
 from ldfusion_training.cli import main
 from ldfusion_training.demo import camera_infos, find_streams
 from ldfusion_training.demo_recordings import simulated_recording
-from ldfusion_training.demo_report import DEPTH, DIAGNOSTICS, FUSED, Streams, latencies_ms, make_report, make_sheet
+from ldfusion_training.demo_report import (
+    DEPTH,
+    DIAGNOSTICS,
+    FUSED,
+    OUTPUTS,
+    Streams,
+    latencies_ms,
+    make_report,
+    make_sheet,
+)
 from ldfusion_training.simulation.config import SimulationConfig
 
 SECOND = 1_000_000_000
@@ -168,6 +178,28 @@ class TestDemo:
         assert sheet.shape[1] > 5 * 256
         assert sheet.std() > 20
         assert left_behind(out) == []
+
+    def test_a_viewer_sees_what_the_node_makes(self, tmp_path: Path) -> None:
+        """The replay waits for somebody to look; what they look at comes fused over the websocket."""
+        pytest.importorskip('foxglove', reason='needs foxglove-sdk: pip install .[view]')
+        pytest.importorskip('websockets')
+        from test_live_view import address_in, look
+
+        record_pairs(tmp_path / 'bag')
+        out = tmp_path / 'out'
+        words = ['demo', '--bag', str(tmp_path / 'bag'), '--output', str(out), '--view', '0']
+        with ThreadPoolExecutor() as pool:
+            demo = pool.submit(main, words)
+            log = out / 'logs' / 'live_view.log'
+            while not (log.is_file() and 'ws://' in log.read_text()):
+                assert not demo.done(), demo.result()
+                time.sleep(0.1)
+            client, got = look(address_in(log.read_text()), dict.fromkeys(OUTPUTS.values(), 2))
+            assert demo.result() == 0
+        for topic, messages in got.items():
+            kind = client.channels[topic]['schemaName']
+            message = TYPES.deserialize_cdr(messages[0], kind)
+            assert (message.width, message.height) == (WIDTH, HEIGHT)
 
     def test_nothing_fused_is_an_error_that_shows_the_node(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

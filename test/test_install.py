@@ -16,7 +16,12 @@ ROOT = Path(__file__).parent.parent
 LEFT_OUT = shutil.ignore_patterns(
     '.venv', '.git', 'out', 'runs', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache'
 )
-COMMANDS = {'ldfusion': 'usage: ldfusion', 'replay': 'usage: replay', 'record': 'usage: record'}
+COMMANDS = {
+    'ldfusion': 'usage: ldfusion',
+    'replay': 'usage: replay',
+    'record': 'usage: record',
+    'live_view': 'usage: live_view',
+}
 NODES = ('fusion_node',)
 SITE_PACKAGES = sysconfig.get_path('purelib')
 
@@ -95,7 +100,7 @@ def test_commands_start(installation: Installation, command: str) -> None:
         pytest.importorskip('rclpy', reason='needs ROS 2')
     done = installation.run(installation.executables / command, '--help')
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(COMMANDS[command])
+    assert done.stdout.startswith(f'usage: {command}')
 
 
 @pytest.mark.parametrize('node', NODES)

