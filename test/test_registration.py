@@ -198,6 +198,51 @@ def test_counts_outside_of_the_coverage_have_no_say_in_the_gain(pipeline: Pipeli
     assert np.abs(first.astype(int) - second).max() <= 1
 
 
+def test_simulated_cameras_side_by_side_are_brought_together() -> None:
+    """Exact truth: a thermal camera 0.3 m beside, through other lenses, against one in the visible camera's place."""
+    pytest.importorskip('embreex', reason='needs the simulation: pip install .[simulation]')
+    from ldfusion_training.simulation.config import SimulationConfig
+    from ldfusion_training.simulation.scene import Rig, draw_scene
+
+    together = SimulationConfig(
+        seed=3, scenes=1, frames=1, width=160, height=120, kinds=('corridor',), lights=('day',), weathers=('clear',)
+    )
+    distortion = (-0.15, 0.03, 0.001, -0.001, 0.0)
+    apart = replace(
+        together,
+        baseline_m=0.3,
+        thermal_field_of_view=50.0,
+        distortion=distortion,
+    )
+    scene = draw_scene(apart, 0)
+    frame, truth = (Rig(config, draw_scene(config, 0)).frame(0) for config in (apart, together))
+    registration = rig(
+        scene.thermal_T_visible,
+        Lens(scene.visible, 'plumb_bob', distortion),
+        Lens(scene.thermal),
+        geometry='depth',
+        distance=5.0,
+    )
+    pixels = thermal_pixels(registration, 160, 120, 160, 120, truth.depth)
+    # On a plane, inverse depth is linear in the image; along parallel axes, depth is the same for both cameras, but for
+    # edges, and for walls that one of them doesn't see.
+    inverse = cv2.remap(1 / frame.depth_thermal, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
+    inside = ((pixels > 1) & (pixels < (158, 118))).all(axis=-1) & np.isfinite(truth.depth)
+    off = np.abs(inverse * truth.depth - 1)[inside]
+    assert np.median(off) < 1e-4
+    assert np.mean(off < 0.01) > 0.85
+
+    def kelvin_off(registration: Registration) -> float:
+        pair = Registrar(registration)(frame.visible, frame.thermal_raw, truth.depth)
+        return float(np.abs(pair.thermal.astype(float) - truth.thermal_raw)[inside].mean() * 0.01)
+
+    with_depth, with_plane = kelvin_off(registration), kelvin_off(replace(registration, geometry='plane'))
+    assert with_depth < 0.7 * with_plane < 0.7 * kelvin_off(Registration())
+    undistorted = Registrar(registration)(frame.visible, frame.thermal_raw).visible
+    levels = [np.abs(image.astype(int) - truth.visible).mean() for image in (undistorted, frame.visible)]
+    assert levels[0] < 0.7 * levels[1]
+
+
 def make_registrations() -> dict[str, Registration]:
     fisheye = Lens(THERMAL, 'equidistant', EQUIDISTANT, rectified=replace(THERMAL, fx=50.0))
     homography = ((0.5, 0.01, 3.0), (0.0, 0.5, 2.0), (0.0, 1e-5, 1.0))
