@@ -19,6 +19,8 @@ ARGUMENTS = {
     'thermal_topic': ('thermal/image_raw', 'Images of the thermal camera, without /compressed.'),
     'visible_info_topic': ('visible/camera_info', 'CameraInfo of the visible camera.'),
     'thermal_info_topic': ('thermal/camera_info', 'CameraInfo of the thermal camera.'),
+    'visible_transport': ('', 'raw or compressed; empty takes what params_file says.'),
+    'thermal_transport': ('', 'raw or compressed; empty takes what params_file says.'),
     'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
     'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
     'namespace': ('', 'Namespace of the nodes.'),
@@ -26,6 +28,9 @@ ARGUMENTS = {
     'rviz': ('false', 'Show the outputs in RViz.'),
     'rviz_frame': ('visible_optical_frame', 'Frame in which RViz shows the points: that of the visible images.'),
     'bag': ('', 'Recording to replay; nodes then take the time from it.'),
+    'rate': ('1.0', 'Speed of the replay.'),
+    'loop': ('false', 'Replay the recording again and again.'),
+    'view': ('', 'Port at which the Foxglove app sees all topics, for example 8765; empty for none.'),
 }
 
 
@@ -46,14 +51,17 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         nodes.append(rviz(values))
     if values['bag']:
         nodes.append(replay(values))
+    if values['view']:
+        nodes.append(live_view(values))
     return nodes
 
 
 def fusion_node(values: dict[str, str]) -> Node:
     """The node that fuses; a managed node that starts by itself, so that every distribution's launch can run it."""
     overrides = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
-    if values['engine']:
-        overrides['engine'] = values['engine']
+    for name in ('engine', 'visible_transport', 'thermal_transport'):
+        if values[name]:
+            overrides[name] = values[name]
     return Node(
         package='ldfusion_ros',
         executable='fusion_node',
@@ -88,11 +96,23 @@ def rviz(values: dict[str, str]) -> Node:
 
 def replay(values: dict[str, str]) -> Node:
     """The recording, from when the fusion node listens."""
+    loop = ['--loop'] if is_true(values['loop']) else []
     return Node(
         package='ldfusion_ros',
         executable='replay',
         name='replay',
-        arguments=[values['bag'], '--clock', '--wait-for-subscribers'],
+        arguments=[values['bag'], '--clock', '--wait-for-subscribers', '--rate', values['rate'], *loop],
+        output='screen',
+    )
+
+
+def live_view(values: dict[str, str]) -> Node:
+    """All topics for the Foxglove app on this machine."""
+    return Node(
+        package='ldfusion_ros',
+        executable='live_view',
+        name='live_view',
+        arguments=['--port', values['view']],
         output='screen',
     )
 

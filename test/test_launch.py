@@ -19,7 +19,8 @@ from ldfusion_ros.parameters import meanings
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH_FILE = ROOT / 'launch' / 'ldfusion.launch.py'
-ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'namespace', 'rviz', 'bag'}
+REPLAY_FILE = ROOT / 'launch' / 'replay.launch.py'
+ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'namespace', 'rviz', 'bag', 'view'}
 
 
 def launch_source() -> ast.Module:
@@ -46,7 +47,7 @@ def test_the_launch_file_starts_executables_that_are_installed() -> None:
         if keyword.arg == 'executable' and isinstance(keyword.value, ast.Constant)
     }
     setup = (ROOT / 'setup.cfg').read_text()
-    assert started - {'rviz2'} == {'fusion_node', 'replay'}
+    assert started - {'rviz2'} == {'fusion_node', 'replay', 'live_view'}
     assert all(f'    {name} = ldfusion_ros.{name}:main' in setup for name in started - {'rviz2'})
 
 
@@ -93,46 +94,83 @@ def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize('namespace', ['', 'front'])
-def test_a_launched_bag_comes_out_fused(bag: Path, tmp_path: Path, own_domain: None, namespace: str) -> None:
-    """Everything that is launched is a process of its own: node, replay, and a recorder beside them."""
+@pytest.fixture
+def executables() -> str:
+    """Folder of the programs that launch files start."""
     pytest.importorskip('launch_ros', reason='launch and launch_ros come with a ROS distribution')
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-    from launch.actions import EmitEvent, ExecuteProcess, IncludeLaunchDescription, RegisterEventHandler, TimerAction
-    from launch.event_handlers import OnProcessExit
-    from launch.events import Shutdown
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-    from launch import LaunchDescription, LaunchService
 
     try:
-        prefix = get_package_prefix('ldfusion_ros')
+        return f'{get_package_prefix("ldfusion_ros")}/lib/ldfusion_ros'
     except PackageNotFoundError:
         pytest.skip('ldfusion_ros is not built in this environment: colcon build')
+
+
+class Launched:
+    """One launch file, run with a recorder beside it until it ends or is ended."""
+
+    def __init__(self, file: Path, arguments: dict[str, str], recorder: list[str], end_after_replay: bool) -> None:
+        from launch.actions import (
+            EmitEvent,
+            ExecuteProcess,
+            IncludeLaunchDescription,
+            RegisterEventHandler,
+            TimerAction,
+        )
+        from launch.event_handlers import OnProcessExit
+        from launch.events import Shutdown
+        from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+        from launch import LaunchDescription, LaunchService
+
+        self.exits: dict[str, int] = {}
+
+        def shutdown_after(seconds: float) -> Any:
+            return TimerAction(period=seconds, actions=[EmitEvent(event=Shutdown())])
+
+        def on_exit(event: Any, context: Any) -> Any:
+            self.exits[event.process_name.split('-')[0]] = event.returncode
+            return shutdown_after(2.0) if end_after_replay and event.process_name.startswith('replay') else None
+
+        include = IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(str(file)), launch_arguments=list(arguments.items())
+        )
+        service = LaunchService(argv=[])
+        watch = RegisterEventHandler(OnProcessExit(on_exit=on_exit))
+        beside = ExecuteProcess(cmd=recorder, name='record')
+        service.include_launch_description(LaunchDescription([watch, beside, include, shutdown_after(90.0)]))
+        assert service.run() == 0
+
+
+def assert_all_outputs_came(recording: Path, topics: list[str]) -> None:
+    """A busy machine may miss frames of the twelve, at the start and under load, but no output stays away."""
+    arrived = [record.topic for record in read_bag(recording)]
+    assert all(6 <= arrived.count(topic) <= 12 for topic in topics), arrived
+
+
+@pytest.mark.parametrize('namespace', ['', 'front'])
+def test_a_launched_bag_comes_out_fused(
+    bag: Path, tmp_path: Path, own_domain: None, executables: str, namespace: str
+) -> None:
+    """Everything that is launched is a process of its own: node, replay, and a recorder beside them."""
     start = f'/{namespace}' if namespace else ''
     topics = [f'{start}/fusion_node/{topic}' for topic in ('fused/image', 'depth/image', 'points')]
-    output = tmp_path / 'output'
-    exits: dict[str, int] = {}
-
-    def shutdown_after(seconds: float) -> Any:
-        return TimerAction(period=seconds, actions=[EmitEvent(event=Shutdown())])
-
-    def on_exit(event: Any, context: Any) -> Any:
-        exits[event.process_name.split('-')[0]] = event.returncode
-        return shutdown_after(2.0) if event.process_name.startswith('replay') else None
-
     arguments = {'bag': str(bag), 'namespace': namespace, 'engine': 'onnxruntime'}
     for camera in ('visible', 'thermal'):
         arguments |= {f'{camera}_topic': f'/{camera}/image_raw', f'{camera}_info_topic': f'/{camera}/camera_info'}
-    include = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(LAUNCH_FILE)), launch_arguments=list(arguments.items())
-    )
-    recorder = ExecuteProcess(cmd=[f'{prefix}/lib/ldfusion_ros/record', str(output), *topics], name='record')
-    service = LaunchService(argv=[])
-    watch = RegisterEventHandler(OnProcessExit(on_exit=on_exit))
-    service.include_launch_description(LaunchDescription([watch, recorder, include, shutdown_after(60.0)]))
-    assert service.run() == 0
-    assert exits == {'fusion_node': 0, 'replay': 0, 'record': 0}
-    arrived = [record.topic for record in read_bag(output)]
-    # A busy machine may miss frames of the twelve, at the start and under load, but no output stays away.
-    assert all(6 <= arrived.count(topic) <= 12 for topic in topics), arrived
+    recorder = [f'{executables}/record', str(tmp_path / 'output'), *topics]
+    launched = Launched(LAUNCH_FILE, arguments, recorder, end_after_replay=True)
+    assert launched.exits == {'fusion_node': 0, 'replay': 0, 'record': 0}
+    assert_all_outputs_came(tmp_path / 'output', topics)
+
+
+def test_one_command_replays_a_recording_and_ends_with_it(
+    bag: Path, tmp_path: Path, own_domain: None, executables: str
+) -> None:
+    """Nothing but the recording is named; its topics have other names than the node's inputs."""
+    topics = [f'/fusion_node/{topic}' for topic in ('fused/image', 'depth/image', 'points')]
+    arguments = {'bag': str(bag), 'rviz': 'false', 'engine': 'onnxruntime', 'rate': '0.9', 'view': '0'}
+    recorder = [f'{executables}/record', str(tmp_path / 'output'), *topics]
+    launched = Launched(REPLAY_FILE, arguments, recorder, end_after_replay=False)
+    assert launched.exits == {'fusion_node': 0, 'replay': 0, 'record': 0, 'live_view': 0}
+    assert_all_outputs_came(tmp_path / 'output', topics)
