@@ -1,5 +1,6 @@
 """What is imported is declared: in package.xml for a robot, in setup.cfg for pip."""
 
+import ast
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -52,6 +53,28 @@ def test_package_xml_declares_what_the_robot_needs() -> None:
     needed = {ROSDEP_KEYS.get(name, name) for name in imported}
     assert needed - declared == set(), 'imported, not declared'
     assert declared - needed - NOT_IMPORTED == set(), 'declared, not used'
+
+
+def test_package_xml_declares_what_tests_cannot_do_without() -> None:
+    """All that test modules import when they are collected; what they import later, they skip without."""
+    declared = {element.text for kind in ('exec_depend', 'test_depend') for element in package_xml().iter(kind)}
+    own = {source.stem for source in (ROOT / 'test').glob('*.py')} | OWN
+    needed = {name for source in (ROOT / 'test').glob('*.py') for name in imported_at_once(source)} - own
+    needed -= set(sys.stdlib_module_names) | PIP_ON_ROBOT
+    assert {ROSDEP_KEYS.get(name, f'python3-{name}') for name in needed} - declared == set()
+
+
+def imported_at_once(source: Path) -> set[str]:
+    """Top-level names of what a module imports before its first ``importorskip``."""
+    found: set[str] = set()
+    for node in ast.parse(source.read_text()).body:
+        if 'importorskip' in ast.unparse(node):
+            break
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition('.')[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or '').partition('.')[0])
+    return found
 
 
 def test_setup_cfg_declares_every_import() -> None:
