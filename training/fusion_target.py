@@ -55,6 +55,16 @@ def fused_luminance(visible: Plane, thermal: Plane, config: TargetConfig) -> Pla
     return clipped
 
 
+def fused_image(
+    visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], config: TargetConfig
+) -> npt.NDArray[np.uint8]:
+    """The target luminance of ``visible`` (H, W, 3) and ``thermal`` (H, W) in the visible image's colours: RGB."""
+    colours = visible.astype(np.float32) / np.float32(255.0)
+    luma = np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.float32)
+    lift = fused_luminance(luma, thermal.astype(np.float32) / np.float32(255.0), config) - luma
+    return np.asarray(np.clip((colours + lift[..., None]) * 255.0 + 0.5, 0, 255), np.uint8)
+
+
 def visible_weight(visible: Plane, thermal: Plane, config: TargetConfig) -> Plane:
     """Part (H, W), 0 to 1, of the visible image's gradients, from both images' edge power nearby."""
     powers = []

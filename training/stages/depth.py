@@ -10,18 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ldfusion_models.camera import Intrinsics
 from ldfusion_models.depth import DepthConfig, DepthNetwork
 from ldfusion_models.errors import InputError
+from ldfusion_models.manifest import load_part, read_manifest
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
 from ldfusion_training.data.pairs import Pair, open_pairs
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
+from ldfusion_training.fusion_target import TargetConfig, fused_image
 from ldfusion_training.losses import log_gradient, silog
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
+
+# Names the weights that came with the package.
+RELEASED = 'released'
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,20 @@ class DepthDataConfig:
 
     Attributes:
         folders: data sets, any layout of ``ldfusion_training.data.depth``.
-        weights: how often each folder is drawn, those of ``taught`` last, relative; empty for evenly by images.
+        weights: how often each of ``folders``, ``luminance`` and ``taught`` is drawn, in this order, relative; empty
+            for evenly by images.
         held_out: patterns of sample names that are never trained on.
+        luminance: data sets whose visible images the infrared branch reads as luminance: measured depth for what a
+            fused image looks like by day. The visible branch has none.
         crop: width and height of the training crops, multiples of the network's stride.
         zoom: output pixels per source pixel, smallest and largest.
-        fused: part of the samples of aligned simulated rigs that show the brighter of both images instead of the
-            branch's own, so that the branch can read fused images too.
+        light: how far light and noise are changed.
+        fused: part of the samples of aligned pairs that show the target image of the fusion
+            (``ldfusion_training.fusion_target``) instead of the branch's own, so that the branch can read fused images.
+        target: settings of that image.
         taught: data sets of aligned pairs without depth; their truth is what the trained visible branch says of the
             visible image, in canonical depth, where it is certain and the image is not dark.
-        teacher: checkpoint of the visible branch.
+        teacher: weights of the visible branch, as ``initial_weights``.
         teacher_variance: largest variance of the teacher's log depth that is believed.
         teacher_darkest: pairs whose visible image has a lower mean (0 to 255) teach nothing.
     """
@@ -46,11 +56,14 @@ class DepthDataConfig:
     folders: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     held_out: tuple[str, ...] = ()
+    luminance: tuple[str, ...] = ()
     crop: tuple[int, int] = (384, 256)
     zoom: tuple[float, float] = (0.7, 1.4)
+    light: LightConfig = field(default_factory=LightConfig)
     fused: float = 0.3
+    target: TargetConfig = field(default_factory=TargetConfig)
     taught: tuple[str, ...] = ()
-    teacher: str = ''
+    teacher: str = RELEASED
     teacher_variance: float = 0.05
     teacher_darkest: float = 50.0
 
@@ -79,11 +92,15 @@ class DepthStageConfig:
 
     Attributes:
         branch: ``visible`` or ``infrared``.
-        start: checkpoint of a branch whose weights training starts from; empty for ImageNet's in the encoder.
+        initial_weights: what training starts from: ``released`` for the branch that came with the package, a folder of
+            released weights, or the checkpoint of either branch; empty for ImageNet's in the encoder.
+        frozen_statistics: batch normalisation keeps the statistics it starts with. Without, it learns from batches of
+            mixed data sets, which no image has at run time.
     """
 
     branch: str = 'visible'
-    start: str = ''
+    initial_weights: str = ''
+    frozen_statistics: bool = False
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: DepthDataConfig = field(default_factory=DepthDataConfig)
     loss: DepthLossConfig = field(default_factory=DepthLossConfig)
@@ -99,7 +116,7 @@ class DepthItem:
 
     Attributes:
         image: (H, W, 3 or 1) uint8.
-        fused: the brighter of both images of an aligned pair in the same channels, or None.
+        fused: the fusion's target for an aligned pair in the same channels, or None.
         depth: (H, W) float32 metres, NaN where unknown.
         camera: intrinsics.
         open_sky: whether NaN means that nothing is there.
@@ -123,15 +140,17 @@ class DepthStage(Stage):
         self.config = config
         channels = 3 if config.branch == 'visible' else 1
         self.network = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
-        if config.start:
-            load_branch(self.network, Path(config.start))
+        if config.initial_weights:
+            load_branch(self.network, config.branch, config.initial_weights)
         else:
             self.network.encoder.load_imagenet()
         # The weights take the branch's name: ``visible_depth`` or ``infrared_depth``.
         self.parts = {f'{config.branch}_depth': self.network}
         self.add_module(f'{config.branch}_depth', self.network)
         del self.network
-        sets = [_read_folder(Path(folder), config) for folder in config.data.folders]
+        modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
+        sets = [_read_folder(Path(folder), modality, config) for folder in config.data.folders]
+        sets += [_luminance_of(Path(folder), config) for folder in config.data.luminance]
         sets += [_taught_pairs(Path(folder), config) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
@@ -143,6 +162,15 @@ class DepthStage(Stage):
         assert isinstance(network, DepthNetwork)
         return network
 
+    def train(self, mode: bool = True) -> 'DepthStage':
+        """As of any module, but for statistics that are to stay."""
+        super().train(mode)
+        if self.config.frozen_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
     def sample(self, generator: np.random.Generator) -> Sample:
         """``image`` (C, h, w) in [0, 1], canonical ``truth`` (1, h, w) metres with NaN, ``sky`` (1, h, w) bool."""
         item = self.items[int(generator.choice(len(self.items), p=self._probability))]
@@ -150,7 +178,7 @@ class DepthStage(Stage):
         view = random_view(generator, (width, height), self.config.data.crop, self.config.data.zoom)
         shows_fused = item.fused is not None and generator.random() < self.config.data.fused
         image = item.fused if shows_fused and item.fused is not None else item.image
-        return self._prepare(item, view, change_light(generator, _cut(image, view), LightConfig()))
+        return self._prepare(item, view, change_light(generator, _cut(image, view), self.config.data.light))
 
     def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
         depth = view.of_depth(item.depth)
@@ -199,26 +227,41 @@ def create(config: DepthStageConfig) -> Stage:
     return DepthStage(config)
 
 
-def load_branch(network: DepthNetwork, checkpoint: Path) -> None:
-    """Load the averaged weights of either branch.
+def load_branch(network: DepthNetwork, branch: str, weights: str) -> None:
+    """Load released weights of a branch, or the averaged ones of either branch's checkpoint.
+
+    Args:
+        network: takes the weights.
+        branch: ``visible`` or ``infrared``; which of the released ones.
+        weights: as ``DepthStageConfig.initial_weights``.
 
     Raises:
         InputError: missing, or not of a depth network of this configuration.
     """
-    average = read_checkpoint(checkpoint)['average']
+    path = Path(weights)
+    if weights == RELEASED or path.is_dir():
+        load_part(network, read_manifest(None if weights == RELEASED else path), f'{branch}_depth')
+        return
+    average = read_checkpoint(path)['average']
     try:
         network.load_state_dict({name.partition('.')[2]: tensor for name, tensor in average.items()})
     except RuntimeError as error:
-        raise InputError(f'{checkpoint}: does not hold a depth branch of this configuration ({error})') from error
+        raise InputError(f'{path}: does not hold a depth branch of this configuration ({error})') from error
 
 
-def _read_folder(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
-    modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
+def _read_folder(folder: Path, modality: Modality, config: DepthStageConfig) -> list[DepthItem]:
     if (folder / 'dataset.yaml').is_file():
-        return [_simulated(frame, modality) for frame in open_simulation(folder)]
+        return [_simulated(frame, modality, config.data.target) for frame in open_simulation(folder)]
     sources = open_depth(folder, modality=modality).sources
     kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in config.data.held_out)]
     return [_measured(source) for source in kept]
+
+
+def _luminance_of(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
+    if config.branch == 'visible':
+        raise InputError('data.luminance: is for the infrared branch; the visible branch reads colours')
+    items = _read_folder(folder, 'visible', config)
+    return [dataclasses.replace(item, image=_grey(item.image), fused=None) for item in items]
 
 
 def _measured(source: DepthSource) -> DepthItem:
@@ -226,22 +269,23 @@ def _measured(source: DepthSource) -> DepthItem:
     return DepthItem(sample.image.reshape(*sample.depth.shape, -1), None, sample.depth, sample.camera, False)
 
 
-def _simulated(frame: SimulatedFrame, modality: Modality) -> DepthItem:
+def _simulated(frame: SimulatedFrame, modality: Modality, target: TargetConfig) -> DepthItem:
     item = dataclasses.replace(_measured(frame.depth_source(modality)), open_sky=True)
     if not frame.is_aligned:
         return item
-    visible, thermal = frame.read_visible(), frame.read_thermal()
-    luma = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
-    lift = np.maximum(thermal.astype(np.int16) - luma, 0)
-    if modality == 'thermal':
-        return dataclasses.replace(item, fused=(luma + lift).astype(np.uint8)[..., None])
-    return dataclasses.replace(item, fused=np.minimum(visible + lift[..., None], 255).astype(np.uint8))
+    fused = fused_image(frame.read_visible(), frame.read_thermal(), target)
+    return dataclasses.replace(item, fused=fused if modality == 'visible' else _grey(fused))
+
+
+def _grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Luminance (H, W, 1) of RGB (H, W, 3)."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
 
 
 def _taught_pairs(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
-    """Pairs whose thermal image learns depth from the visible branch."""
+    """Pairs whose thermal or fused image learns depth from the visible branch."""
     teacher = DepthNetwork(dataclasses.replace(config.network, image_channels=3))
-    load_branch(teacher, Path(config.data.teacher))
+    load_branch(teacher, 'visible', config.data.teacher)
     teacher.eval()
     pairs = [source.read() for source in open_pairs(folder).pairs]
     bright = [pair for pair in pairs if pair.visible.mean() >= config.data.teacher_darkest]
@@ -258,7 +302,10 @@ def _taught(pair: Pair, teacher: DepthNetwork, config: DepthStageConfig) -> Dept
     depth[output.variance[0, 0, :height, :width].numpy() > config.data.teacher_variance] = np.nan
     focal = config.network.canonical_focal
     camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    return DepthItem(pair.thermal[..., None], None, depth, camera, False)
+    fused = fused_image(pair.visible, pair.thermal, config.data.target)
+    if config.branch == 'visible':
+        return DepthItem(pair.visible, fused, depth, camera, False)
+    return DepthItem(pair.thermal[..., None], _grey(fused), depth, camera, False)
 
 
 def _cut(image: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:
