@@ -170,12 +170,21 @@ def error_sheet(truth: DepthFolder, name: str, methods: Sequence[DepthMethod]) -
     scale = DepthScale.covering([known, *predictions])
     rows = [Row('truth', [colour_depth(_thickened(known), scale)])]
     for method, depth in zip(methods, predictions, strict=True):
-        error = _colour_error(_thickened(relative_error(depth, known)))
+        error = colour_error(_thickened(relative_error(depth, known)))
         rows.append(
             Row(f'{method.name}: depth, relative error up to {MAP_LIMIT:.0%}', [colour_depth(depth, scale), error])
         )
     cell = (MAP_WIDTH, round(MAP_WIDTH * known.shape[0] / known.shape[1]))
     return contact_sheet([name, ''], rows, cell)
+
+
+def colour_error(error: Depth) -> Image8:
+    """Relative error (H, W) in colours: white right, red too far, blue too near, up to ``MAP_LIMIT``; black unknown."""
+    part = np.clip(np.nan_to_num(error) / MAP_LIMIT, -1, 1)[..., None]
+    white, red, blue = (np.array(colour, np.float32) for colour in ((255, 255, 255), (200, 20, 20), (20, 60, 200)))
+    colours = white + np.abs(part) * (np.where(part > 0, red, blue) - white)
+    colours[~np.isfinite(error)] = 0
+    return np.asarray(colours, np.uint8)
 
 
 def typical_ratio(truth: DepthFolder, name: str, method: DepthMethod) -> float:
@@ -195,14 +204,6 @@ def _thickened(depth: Depth) -> Depth:
             moved = np.roll(depth, (row, column), (0, 1))
             grown = np.where(np.isfinite(grown), grown, moved)
     return grown
-
-
-def _colour_error(error: Depth) -> Image8:
-    part = np.clip(np.nan_to_num(error) / MAP_LIMIT, -1, 1)[..., None]
-    white, red, blue = (np.array(colour, np.float32) for colour in ((255, 255, 255), (200, 20, 20), (20, 60, 200)))
-    colours = white + np.abs(part) * (np.where(part > 0, red, blue) - white)
-    colours[~np.isfinite(error)] = 0
-    return np.asarray(colours, np.uint8)
 
 
 def _row(name: str, metrics: DepthMetrics) -> list[str | float]:

@@ -20,6 +20,7 @@ def add_parser(subparsers: Subparsers) -> None:
     kinds = parser.add_subparsers(metavar='KIND', required=True)
     _add_fusion(kinds)
     _add_depth(kinds)
+    _add_modalities(kinds)
     _add_video(kinds)
 
 
@@ -150,6 +151,42 @@ def _warn_of_units(name: str, ratio: float) -> None:
                 f'ldfusion: {name} is {ratio:.2f} times the truth; check --prediction-units, --truth-units',
                 file=sys.stderr,
             )
+
+
+def _add_modalities(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        'modalities',
+        help='depth of fused images against that of either camera alone, by light and weather',
+        description='Measures depth on simulated scenes in three ways: from the visible image, from the thermal image, '
+        'and from the fused image as on the robot. Prints AbsRel by light and weather. Use scenes that were never '
+        'trained on.',
+    )
+    parser.add_argument('--data', type=Path, required=True, metavar='FOLDER', help='made by ldfusion simulate, aligned')
+    parser.add_argument('--weights', type=Path, metavar='FOLDER', help="default: the package's own")
+    parser.add_argument('--near', type=positive_number, default=0.001, metavar='M', help='nearest truth that counts')
+    parser.add_argument('--far', type=positive_number, default=80.0, metavar='M', help='farthest truth that counts')
+    parser.add_argument(
+        '--output', type=Path, metavar='FOLDER', help='write report.md, report.json and sheet.png with error maps'
+    )
+    parser.set_defaults(run=run_modalities)
+
+
+def run_modalities(arguments: argparse.Namespace) -> int:
+    """Measure depth in three ways on every frame."""
+    from ldfusion_training import modality_evaluation as evaluation
+    from ldfusion_training.depth_metrics import DepthRange
+
+    limits = DepthRange(arguments.near, arguments.far)
+    frames = evaluation.open_aligned(arguments.data)
+    estimate = evaluation.ModalityEstimator(arguments.weights)
+    conditions = evaluation.by_condition(frames, evaluation.measure_frames(frames, estimate, limits))
+    report = evaluation.modality_report(conditions)
+    print(report)
+    if arguments.output:
+        write_text(arguments.output / 'report.md', report)
+        write_json(arguments.output / 'report.json', evaluation.modality_json(conditions))
+        write_image(arguments.output / 'sheet.png', evaluation.modality_sheet(frames, estimate))
+    return 0
 
 
 def _add_video(kinds: Subparsers) -> None:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import fnmatch
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,7 +21,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.manifest import load_part, read_manifest
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
-from ldfusion_training.data.pairs import Pair, open_pairs
+from ldfusion_training.data.pairs import Faults, Pair, open_pairs
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.fusion_target import TargetConfig, fused_image
 from ldfusion_training.losses import log_gradient, silog
@@ -27,6 +30,8 @@ from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpo
 
 # Names the weights that came with the package.
 RELEASED = 'released'
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class DepthDataConfig:
         teacher: weights of the visible branch, as ``initial_weights``.
         teacher_variance: largest variance of the teacher's log depth that is believed.
         teacher_darkest: pairs whose visible image has a lower mean (0 to 255) teach nothing.
+        faults: ``refuse`` or ``skip`` samples with depth whose files are wrong.
     """
 
     folders: tuple[str, ...] = ()
@@ -66,6 +72,7 @@ class DepthDataConfig:
     teacher: str = RELEASED
     teacher_variance: float = 0.05
     teacher_darkest: float = 50.0
+    faults: Faults = 'refuse'
 
 
 @dataclass(frozen=True)
@@ -250,11 +257,25 @@ def load_branch(network: DepthNetwork, branch: str, weights: str) -> None:
 
 
 def _read_folder(folder: Path, modality: Modality, config: DepthStageConfig) -> list[DepthItem]:
+    data = config.data
+    readers: list[Callable[[], DepthItem]]
     if (folder / 'dataset.yaml').is_file():
-        return [_simulated(frame, modality, config.data.target) for frame in open_simulation(folder)]
-    sources = open_depth(folder, modality=modality).sources
-    kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in config.data.held_out)]
-    return [_measured(source) for source in kept]
+        readers = [partial(_simulated, frame, modality, data.target) for frame in open_simulation(folder)]
+    else:
+        sources = open_depth(folder, modality=modality, faults=data.faults).sources
+        kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in data.held_out)]
+        readers = [partial(_measured, source) for source in kept]
+    items = []
+    for read in readers:
+        try:
+            items.append(read())
+        except InputError as error:
+            if data.faults == 'refuse':
+                raise
+            _log.warning('skipped: %s', error)
+    if not items:
+        raise InputError(f'{folder}: no sample to train on is left')
+    return items
 
 
 def _luminance_of(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
