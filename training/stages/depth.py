@@ -103,11 +103,13 @@ class DepthStageConfig:
             released weights, or the checkpoint of either branch; empty for ImageNet's in the encoder.
         frozen_statistics: batch normalisation keeps the statistics it starts with. Without, it learns from batches of
             mixed data sets, which no image has at run time.
+        frozen_blocks: so many of the encoder's first blocks, and what is before them, stay as they are. They cost most.
     """
 
     branch: str = 'visible'
     initial_weights: str = ''
     frozen_statistics: bool = False
+    frozen_blocks: int = 0
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: DepthDataConfig = field(default_factory=DepthDataConfig)
     loss: DepthLossConfig = field(default_factory=DepthLossConfig)
@@ -151,6 +153,9 @@ class DepthStage(Stage):
             load_branch(self.network, config.branch, config.initial_weights)
         else:
             self.network.encoder.load_imagenet()
+        if config.frozen_blocks:
+            for module in self.network.encoder.first(config.frozen_blocks):
+                module.requires_grad_(False)
         # The weights take the branch's name: ``visible_depth`` or ``infrared_depth``.
         self.parts = {f'{config.branch}_depth': self.network}
         self.add_module(f'{config.branch}_depth', self.network)
