@@ -77,15 +77,24 @@ class PublishedDepth(nn.Module):
 
     def forward(self, image: Tensor) -> DepthOutput:
         """Estimate depth of ``image`` (B, 1 or 3, H, W) in [0, 1]; log metres and a constant variance, (B, 1, H, W)."""
-        height, width = image.shape[2:]
-        colours = image.expand(-1, 3, -1, -1)
-        inputs = self._processor(images=list(colours), do_rescale=False, return_tensors='pt')
-        sizes = [(height, width)] * image.shape[0]
-        more: dict[str, Any] = {'source_sizes': sizes} if self._removes_padding else {}
-        results = self._processor.post_process_depth_estimation(self.network(**inputs), target_sizes=sizes, **more)
-        metres = torch.stack([result['predicted_depth'] for result in results])[:, None]
+        metres = self._metres(image.expand(-1, 3, -1, -1), do_rescale=False)
         log_depth = metres.clamp(min=SMALLEST_METRES).log()
         return DepthOutput(log_depth, torch.full_like(log_depth, VARIANCE))
+
+    @torch.inference_mode()
+    def metres_of(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Depth (H, W) in metres of ``image`` (H, W, 3), prepared with 8 bits as in the model's own pipeline."""
+        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        depth: npt.NDArray[np.float32] = self._metres(planes).clamp(min=SMALLEST_METRES)[0, 0].numpy()
+        return depth
+
+    def _metres(self, colours: Tensor, **options: Any) -> Tensor:
+        """Depth (B, 1, H, W) of ``colours`` (B, 3, H, W)."""
+        inputs = self._processor(images=list(colours), return_tensors='pt', **options)
+        sizes = [tuple(colours.shape[2:])] * colours.shape[0]
+        more: dict[str, Any] = {'source_sizes': sizes} if self._removes_padding else {}
+        results = self._processor.post_process_depth_estimation(self.network(**inputs), target_sizes=sizes, **more)
+        return torch.stack([result['predicted_depth'] for result in results])[:, None]
 
 
 class PublishedEstimator:
@@ -107,11 +116,7 @@ class PublishedEstimator:
         Raises:
             InputError: an image that the network can't take.
         """
-        pixels = as_grey8(image, self._gain)[..., None] if self._is_infrared else as_rgb8(image)
-        planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].float() / 255.0
-        with torch.inference_mode():
-            depth: npt.NDArray[np.float32] = self._network(planes).log_depth[0, 0].exp().numpy()
-        return depth
+        return self._network.metres_of(as_rgb8(as_grey8(image, self._gain) if self._is_infrared else image))
 
 
 def _check_metric(config: Any, model: str) -> None:
