@@ -19,6 +19,8 @@ from ldfusion_ros.fusion_parameters import FusionParameters
 
 CELSIUS_ZERO = 273.15
 OFFSETS_KEPT = 50
+# Images that came so much later than the last pair have other stamps than it had.
+SECONDS_A_PAIR_TELLS = 1.0
 
 
 def nanoseconds(stamp: Time) -> int:
@@ -73,6 +75,7 @@ class Streams:
         self._begun_s = {'visible': now, 'thermal': now}
         self._last_ns: dict[str, int] = {}
         self._offsets_ns: deque[int] = deque(maxlen=OFFSETS_KEPT)
+        self._paired_s = now
         self._told: dict[str, int] = {}
 
     def add(self, camera: str, message: Image | CompressedImage) -> list[Job]:
@@ -87,7 +90,9 @@ class Streams:
             return [Job(received, None) if camera == 'visible' else Job(None, received)]
         synchroniser = self._synchroniser
         pairs = (synchroniser.add_visible if camera == 'visible' else synchroniser.add_thermal)(stamp_ns, received)
-        self._offsets_ns.extend(pair.offset_ns for pair in pairs)
+        if pairs:
+            self._offsets_ns.extend(pair.offset_ns for pair in pairs)
+            self._paired_s = received.arrived_s
         return [Job(pair.visible, pair.thermal) for pair in pairs]
 
     def adjust(self, parameters: FusionParameters) -> None:
@@ -109,9 +114,9 @@ class Streams:
     def offset(self) -> float | None:
         """Seconds by which thermal stamps are later than visible ones: median of the last pairs.
 
-        Without pairs, the difference of the cameras' last stamps; None without images of both.
+        Where images of both come but no pairs, the difference of their last stamps; None without images of both.
         """
-        if self._offsets_ns:
+        if self._offsets_ns and min(self._last_s.values()) - self._paired_s < SECONDS_A_PAIR_TELLS:
             return float(np.median(self._offsets_ns)) / 1e9
         if len(self._last_ns) < 2:
             return None

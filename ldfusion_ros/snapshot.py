@@ -39,5 +39,5 @@ def save_snapshot(folder: Path, images: InputImages, frame: OutputFrame, paramet
             np.save(unfinished / 'depth.npy', frame.depth)
             (unfinished / 'frame.yaml').write_text(yaml.safe_dump(description, sort_keys=False))
     except OSError as error:
-        raise InputError(f'{path}: cannot write there ({error.strerror})') from error
+        raise InputError(f'{path}: cannot write there ({error.strerror or error})') from error
     return path

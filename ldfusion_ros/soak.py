@@ -254,7 +254,7 @@ def steady_report(observed: Observed, rate: float, seconds: float, overload: boo
         'dropped': {key.removeprefix('dropped '): int(n) for key, n in values.items() if key.startswith('dropped ')},
     }
     if overload:
-        limit = round(2 * engine['p50'] + 1e3 / rate, 1)
+        limit = round(2 * engine['p95'] + 1e3 / rate, 1)
         report['latency_limit_ms'] = limit
         if not node['p95'] <= limit:
             not_kept.append(f'latency p95 of {node["p95"]} ms; at most {limit} ms under overload')

@@ -139,9 +139,15 @@ def write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16
         InputError: the file can't be written.
     """
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    is_encoded, data = cv2.imencode(path.suffix, stored)
+    if not is_encoded:
+        raise InputError(f'{path}: cannot be written as an image')
+    # Not by imwrite, which may miss that the disk is full.
     with written_whole(path) as temporary:
-        if not cv2.imwrite(str(temporary), stored):
-            raise InputError(f'{path}: cannot be written as an image')
+        try:
+            temporary.write_bytes(data.tobytes())
+        except OSError as error:
+            raise InputError(f'{path}: cannot write there ({error.strerror})') from error
 
 
 def depth_to_millimetres(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:

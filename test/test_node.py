@@ -114,29 +114,6 @@ def test_bad_images_are_counted_and_the_next_pair_is_fused(robot: Robot, camera:
     robot.fuse_good_pair()
 
 
-def test_random_messages_do_not_stop_the_node(robot: Robot) -> None:
-    """Every field at random, a third of the time near what is right; afterwards a good pair is fused."""
-    generator = np.random.default_rng(5)
-
-    def number(right: int, bits: int = 32) -> int:
-        return right if generator.random() < 0.7 else int(generator.integers(0, 2**bits))
-
-    for _ in range(60):
-        message = Image(height=number(HEIGHT), width=number(WIDTH), step=number(3 * WIDTH))
-        message.encoding = ['rgb8', 'mono16', 'bgra8', 'mono8', 'nonsense', ''][generator.integers(6)]
-        message.is_bigendian = number(0, 8)
-        message.data = array.array('B', generator.bytes(int(generator.integers(0, 4 * WIDTH * HEIGHT))))
-        stamp_ns = int(generator.integers(-(2**31), 2**31)) * 10**9
-        for camera in ('visible', 'thermal'):
-            robot.send(camera, message, stamp_ns)
-        info = camera_info_from_intrinsics(CAMERA, header(0, ''))
-        info.k = generator.normal(0, 10.0 ** generator.integers(0, 300), 9)
-        info.width, info.binning_x, info.roi.x_offset = number(WIDTH), number(0), number(0)
-        robot.send_info(info)
-    robot.send_info()
-    assert robot.fuse_good_pair().width == WIDTH
-
-
 def test_images_too_small_for_the_networks_are_counted(robot: Robot) -> None:
     before = robot.dropped('refused')
     robot.send_pair(*(image[:20, :20] for image in scene()))
