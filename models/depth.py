@@ -205,7 +205,7 @@ def convex_upsample(coarse: Tensor, logits: Tensor, factor: int) -> Tensor:
 
 def bounded_exp(logits: Tensor) -> Tensor:
     """Weights of a softmax before their division by the sum: a softmax over channels is slow in CPU runtimes."""
-    return (15.0 * torch.tanh(logits / 15.0)).exp()
+    return (15.0 * torch.tanh(logits * (1.0 / 15.0))).exp()
 
 
 def combine(first: DepthOutput, second: DepthOutput) -> Tensor:

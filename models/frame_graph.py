@@ -37,7 +37,7 @@ class FeatureExtractor(nn.Module):
         """Features of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1], all timesteps concatenated."""
         image = torch.cat([visible, thermal], dim=1) * 2.0 - 1.0
         passes = [
-            self.denoiser.features(scale * image, torch.full((image.shape[0],), timestep, device=image.device))
+            self.denoiser.features(scale * image, torch.full((1,), timestep, device=image.device))
             for timestep, scale in zip(self.timesteps, self.scales, strict=True)
         ]
         return [torch.cat(scale, dim=1) if len(scale) > 1 else scale[0] for scale in zip(*passes, strict=True)]
