@@ -22,7 +22,7 @@ def load_pipeline(parameters: FusionParameters, gain: GainControl, size: Size) -
     """
     weights = Path(parameters.weights) if parameters.weights else None
     engine = create_engine(parameters.engine, weights, parameters.threads, parameters.precision)
-    pipeline = Pipeline(engine, gain, parameters.inference_size)
+    pipeline = Pipeline(engine, gain, parameters.inference_size, parameters.enlargement)
     pipeline.warm_up(*size)
     return pipeline
 

@@ -174,7 +174,7 @@ class FusionNode(ManagedNode):
                 raise InputError(obstacle)
             size = (settings.warm_up_width, settings.warm_up_height)
             if self._last_frame:
-                size = self._last_frame[1].fused.shape[1::-1]
+                size = self._last_frame[0].visible.shape[1::-1]
             self._switch.begin(settings, self._gain, size)
         except InputError as error:
             response.message = str(error)
@@ -234,6 +234,8 @@ class FusionNode(ManagedNode):
         info, camera = self._calibrations.of(leading, width, height, settings.fallback_field_of_view)
         with self._statistics.timed('engine'):
             result = self._pipeline(images.visible, images.thermal, self._text, camera.fx if camera else None)
+        height, width = result.depth.shape
+        camera = camera and camera.scaled(width, height)
         heat = heat_of(images.counts, (height, width), settings)
         frame = OutputFrame(job.leading.message.header, result.fused, result.depth, heat, camera, info)
         self._last_frame = (images, frame)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ldfusion_models.engines import ENGINES, PRECISIONS
 from ldfusion_models.pairing import PairingConfig
 from ldfusion_models.thermal import GainConfig
+from ldfusion_models.upsampling import ENLARGEMENTS
 from ldfusion_ros.parameters import parameter
 
 TRANSPORTS = ('raw', 'compressed')
@@ -24,15 +25,22 @@ class FusionParameters:
     threads: int = parameter(0, 'CPU threads of the engine; 0 lets it choose.', 'switch', (0, 256))
     precision: str = parameter(
         'auto',
-        'fp32, or mixed: fusion with 16 bits and depth with 32; auto takes what the engine does best.',
+        "fp32; mixed: fusion with 16 bits, depth with 32; int8: of a calibrated export; auto: the engine's best.",
         'switch',
         choices=('auto', *PRECISIONS),
     )
     inference_size: int = parameter(
         0,
-        'Images with a longer side are reduced to this many pixels for the networks, and results enlarged; 0: none.',
+        'Images with a longer side are reduced to this many pixels for the networks; 0: none.',
         'switch',
         (0, 8192),
+    )
+    enlargement: str = parameter(
+        'guided',
+        'Depth of reduced images comes to their size guided by the fused image, by the nearest value, or (none) not at '
+        'all: then fused image, depth and camera_info stay reduced.',
+        'switch',
+        choices=ENLARGEMENTS,
     )
     warm_up_width: int = parameter(
         640, 'Width of the image that warms the engine up, in pixels.', 'configure', (32, 8192)

@@ -12,6 +12,7 @@ from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.registration import continued, faded
 from ldfusion_models.thermal import GainConfig, GainControl
+from ldfusion_models.upsampling import enlarge_fused, enlarge_guided, enlarge_nearest
 
 if TYPE_CHECKING:
     from ldfusion_models.depth import DepthNetwork
@@ -22,7 +23,7 @@ AnyImage = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class FusionResult:
-    """One frame's result at the visible image's size.
+    """One frame's result, at the visible image's size unless the pipeline leaves reduced results as they are.
 
     Attributes:
         fused: (H, W, 3) RGB uint8.
@@ -36,17 +37,26 @@ class FusionResult:
 class Pipeline:
     """Owns the engine and the gain control of one camera pair; call it with one pair after the other."""
 
-    def __init__(self, engine: Engine, gain: GainControl | None = None, inference_size: int = 0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        gain: GainControl | None = None,
+        inference_size: int = 0,
+        enlargement: str = 'guided',
+    ) -> None:
         """Take over an engine.
 
         Args:
             engine: runs the networks.
             gain: of 16-bit thermal images.
             inference_size: images with a longer side are reduced to this many pixels for the networks; 0: none are.
+            enlargement: how depth of reduced images comes back to their size: one of ``ENLARGEMENTS``, where ``none``
+                leaves depth and fused image reduced.
         """
         self.engine = engine
         self._gain = gain or GainControl()
         self._inference_size = inference_size
+        self._enlargement = enlargement
         self._no_text = np.zeros((1, engine.info.text_dim), np.float32)
 
     @classmethod
@@ -77,29 +87,62 @@ class Pipeline:
             InputError: shapes, types or sizes that the networks can't take.
         """
         colour = as_rgb8(visible)
-        grey = as_grey8(thermal, self._gain, coverage)
-        if coverage is not None:
-            grey = continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), coverage)
         height, width = colour.shape[:2]
-        size = size_of_inference(width, height, self._inference_size)
-        reduced = (
-            colour if size == (width, height) else as_uint8(cv2.resize(colour, size, interpolation=cv2.INTER_AREA))
-        )
-        if grey.shape != size[::-1]:
-            grey = as_uint8(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR))
-        output = self.engine.run(reduced[None], grey[None, :, :, None], self._embedding(text))
+        inputs = self.inputs_of(colour, thermal, text, coverage)
+        output = self.engine.run(inputs['visible'], inputs['thermal'], inputs['text'])
         fused, depth = output.fused[0], output.depth[0]
+        reduced = inputs['visible'][0]
         if focal is not None:
-            depth = depth * np.float32(focal * size[0] / width / self.engine.info.canonical_focal)
-        if reduced is not colour:
-            fused, depth = enlarge(colour, reduced, fused, depth)
+            depth = depth * np.float32(focal * reduced.shape[1] / width / self.engine.info.canonical_focal)
+        if reduced.shape != colour.shape:
+            if self._enlargement != 'none':
+                fused, depth = self._enlarged(colour, reduced, fused, depth)
+            elif coverage is not None:
+                colour, coverage = reduced, cv2.resize(coverage, fused.shape[1::-1], interpolation=cv2.INTER_AREA)
         if coverage is not None:
             fused = faded(fused, colour, coverage)
         return FusionResult(fused, depth)
 
+    def inputs_of(
+        self,
+        visible: AnyImage,
+        thermal: AnyImage,
+        text: npt.NDArray[np.float32] | None = None,
+        coverage: npt.NDArray[np.float32] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """What the frame graph takes of a pair, by name; arguments and errors as for a call."""
+        colour = as_rgb8(visible)
+        grey = as_grey8(thermal, self._gain, coverage)
+        if coverage is not None:
+            grey = continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), coverage)
+        size = size_of_inference(colour.shape[1], colour.shape[0], self._inference_size)
+        fixed = self.engine.info.size or size
+        if size != fixed:
+            raise InputError(
+                f'an image comes to the networks with {size[0]}x{size[1]} pixels, but the exported graph takes '
+                f'{fixed[0]}x{fixed[1]} only; set inference_size, or export for the right size'
+            )
+        if colour.shape[1::-1] != size:
+            colour = as_uint8(cv2.resize(colour, size, interpolation=cv2.INTER_AREA))
+        if grey.shape[::-1] != size:
+            grey = as_uint8(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR))
+        return {'visible': colour[None], 'thermal': grey[None, :, :, None], 'text': self._embedding(text)}
+
+    def _enlarged(
+        self,
+        visible: npt.NDArray[np.uint8],
+        reduced: npt.NDArray[np.uint8],
+        fused: npt.NDArray[np.uint8],
+        depth: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        large = enlarge_fused(visible, reduced, fused)
+        if self._enlargement == 'guided':
+            return large, enlarge_guided(depth, fused, large)
+        return large, enlarge_nearest(depth, (visible.shape[1], visible.shape[0]))
+
     def warm_up(self, width: int, height: int) -> None:
         """Run once for images of this size, so that the first frame is as fast as the rest."""
-        width, height = size_of_inference(width, height, self._inference_size)
+        width, height = self.engine.info.size or size_of_inference(width, height, self._inference_size)
         visible = np.zeros((1, height, width, 3), np.uint8)
         self.engine.run(visible, visible[..., :1], self._no_text)
 
@@ -167,25 +210,6 @@ def size_of_inference(width: int, height: int, limit: int) -> tuple[int, int]:
         return width, height
     scale = limit / longer
     return max(MINIMUM_SIZE, round(width * scale)), max(MINIMUM_SIZE, round(height * scale))
-
-
-def enlarge(
-    visible: npt.NDArray[np.uint8],
-    reduced: npt.NDArray[np.uint8],
-    fused: npt.NDArray[np.uint8],
-    depth: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Fused image and depth at the size of ``visible``, from those of the ``reduced`` visible image.
-
-    The difference that fusion makes is enlarged and added, so that the visible image's details stay. Depth takes the
-    nearest value: a mean over an edge would be a point in mid-air.
-    """
-    size = visible.shape[1], visible.shape[0]
-    difference = cv2.resize(fused.astype(np.int16) - reduced, size, interpolation=cv2.INTER_LINEAR)
-    return (
-        as_uint8(np.clip(visible + difference, 0, 255)),
-        np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32),
-    )
 
 
 def as_uint8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

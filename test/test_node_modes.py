@@ -256,6 +256,21 @@ def test_compressed_images_without_camera_info() -> None:
         assert x / z == pytest.approx((WIDTH - 1) / 2 / focal, rel=1e-4)
 
 
+def test_reduced_results_come_with_the_calibration_of_their_size() -> None:
+    settings = {'inference_size': WIDTH // 2, 'enlargement': 'none'}
+    with Robot(settings, name='reduced') as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_info()
+        robot.wait(lambda: robot.fuse_good_pair() and robot.infos and robot.clouds and robot.depths, 'outputs')
+        image, depth, cloud, info = robot.images[-1], robot.depths[-1], robot.clouds[-1], robot.infos[-1]
+        for message in (image, depth, cloud, info):
+            assert (message.width, message.height) == (WIDTH // 2, HEIGHT // 2)
+        # Pixel centres are whole numbers, so the first two columns' centre at 0.5 becomes 0.
+        assert list(info.k) == pytest.approx([70.0, 0, 39.5, 0, 70.0, 31.5, 0, 0, 1])
+        (x, y, z), row, column = fields_of(cloud)[50, 70, :3], 50, 70
+        assert (x / z, y / z) == pytest.approx(((column - 39.5) / 70, (row - 31.5) / 70), rel=1e-4)
+
+
 def test_a_mismatch_of_quality_of_service_is_said_in_words() -> None:
     topic = '/visible/image_raw'
     with Robot({f'qos_overrides.{topic}.subscription.reliability': 'reliable'}, cameras=False) as robot:

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 
-# fp32: float32 throughout. mixed: denoiser and fusion with 16 bits, depth with 32.
-PRECISIONS = ('fp32', 'mixed')
+# fp32: float32 throughout. mixed: denoiser and fusion with 16 bits, depth with 32. int8: as mixed, but convolutions of
+# denoiser and fusion with 8 bits; for graphs that were calibrated when they were exported.
+PRECISIONS = ('fp32', 'mixed', 'int8')
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class GraphInfo:
         canonical_focal: focal length in pixels for which depth comes out in metres; a camera with focal length
             f pixels at the graph's input size multiplies depth by ``f / canonical_focal``.
         weights_id: first 12 digits of the sha256 over the weights' sha256 sums.
+        size: width and height of the images, if the graph takes no others.
+        is_quantised: whether convolutions of denoiser and fusion compute with 8 bits.
     """
 
     text_dim: int
     text_encoder: str
     canonical_focal: float
     weights_id: str
+    size: tuple[int, int] | None = None
+    is_quantised: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,17 @@ class Engine(Protocol):
         ...
 
 
-def chosen_precision(asked: str, own: str, engine: str, known: tuple[str, ...] = PRECISIONS) -> str:
-    """The precision that ``asked`` means for an engine whose own choice is ``own``.
+def chosen_precision(asked: str, own: str, engine: str, info: GraphInfo, known: tuple[str, ...] = ('fp32',)) -> str:
+    """The precision that ``asked`` means for an engine whose own choice is ``own``; a quantised graph has but one.
 
     Raises:
-        InputError: no such precision, or not for this engine.
+        InputError: no such precision, or not for this engine and graph.
     """
+    if info.is_quantised:
+        own, known = 'int8', ('int8',)
     if asked == 'auto':
         return own
     if asked not in known:
-        raise InputError(f'precision {asked!r}: engine {engine} has auto, {", ".join(known)}')
+        remedy = '; int8 takes a graph that ldfusion export has calibrated' if asked == 'int8' else ''
+        raise InputError(f'precision {asked!r}: engine {engine} has auto, {", ".join(known)} for this graph{remedy}')
     return asked

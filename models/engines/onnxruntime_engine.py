@@ -21,7 +21,7 @@ class OnnxRuntimeEngine:
     reason = ''
 
     def __init__(self, weights: Path | None = None, threads: int = 0, precision: str = 'auto') -> None:
-        """Load a folder of weights, or one exported ``.onnx`` file; precision is fp32.
+        """Load a folder of weights, or one exported ``.onnx`` file; precision is what the graph has.
 
         Raises:
             InputError: a file is missing, damaged, or not of this version.
@@ -32,8 +32,8 @@ class OnnxRuntimeEngine:
         # Left to itself ONNX Runtime pins each thread to a processor, where it waits for whatever else runs there.
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
-        self.precision = chosen_precision(precision, 'fp32', self.name, ('fp32',))
         self._session, self.info = open_session(weights, options)
+        self.precision = chosen_precision(precision, 'fp32', self.name, self.info)
 
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
@@ -52,24 +52,30 @@ def open_session(weights: Path | None, options: Any) -> tuple[Any, GraphInfo]:
     import onnxruntime
 
     if weights is not None and weights.suffix == '.onnx':
-        session = _open(weights, options)
-        return session, info_of_export(session.get_modelmeta().custom_metadata_map, weights)
+        content = _read(weights)
+        session = _open(content, weights, options)
+        return session, info_of_export(content, session.get_modelmeta().custom_metadata_map, weights)
     manifest = read_manifest(weights)
     # The session reads these arrays while it is made, so they must live until then.
     values = {
         name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in read_initializers(manifest).items()
     }
     options.add_external_initializers(list(values), list(values.values()))
-    return _open(manifest.verified_graph(), options), graph_info(manifest)
+    path = manifest.verified_graph()
+    return _open(_read(path), path, options), graph_info(manifest)
 
 
-def _open(path: Path, options: Any) -> Any:
-    import onnxruntime
-
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise InputError(f'{path}: no such file')
+    return path.read_bytes()
+
+
+def _open(content: bytes, path: Path, options: Any) -> Any:
+    import onnxruntime
+
     try:
         # From memory: ONNX Runtime would look for the weights of a graph without them beside its file.
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
+        return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
         raise InputError(f'{path}: not a readable ONNX file; export it again ({error})') from error

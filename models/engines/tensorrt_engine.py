@@ -117,8 +117,8 @@ class Plans:
 
     def __init__(self, weights: Path | None, precision: str = 'auto', folder: Path | None = None) -> None:
         """Read the graph and ask for the GPU; raises InputError and EngineFailedError as the engine does."""
-        self.precision = chosen_precision(precision, 'mixed', 'tensorrt')
         self._content, self.info = complete_graph(weights)
+        self.precision = chosen_precision(precision, 'mixed', 'tensorrt', self.info, ('mixed', 'fp32'))
         self._digest = hashlib.sha256(self._content).hexdigest()
         self._gpu = Gpu.current()
         self._folder = folder or plan_cache.default_folder()
@@ -154,7 +154,7 @@ class Plans:
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = trt.OnnxParser(network, self._logger)
         content = static_graph(self._content, size)
-        if not parser.parse(mixed_precision(content) if self.precision == 'mixed' else content):
+        if not parser.parse(content if self.precision == 'fp32' else mixed_precision(content)):
             errors = '; '.join(parser.get_error(index).desc() for index in range(parser.num_errors))
             raise EngineFailedError(f'TensorRT cannot read the graph: {errors}')
         config = builder.create_builder_config()

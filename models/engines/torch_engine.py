@@ -34,8 +34,8 @@ class TorchEngine:
         graph, manifest = load_frame_graph(weights)
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
         known = PRECISIONS_OF_DEVICE[self.device]
-        self.precision = chosen_precision(precision, known[0], f'{self.name} on {self.device}', known)
         self.info = graph_info(manifest)
+        self.precision = chosen_precision(precision, known[0], f'{self.name} on {self.device}', self.info, known)
         if self.precision == 'mixed':
             make_mixed(graph)
         self._captured: _CapturedGraph | None = None

@@ -8,8 +8,9 @@ from tqdm import tqdm
 from ldfusion_models.engines import ENGINES, create_engine
 from ldfusion_models.errors import naming
 from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image, write_image
-from ldfusion_models.pipeline import Pipeline
+from ldfusion_models.pipeline import MINIMUM_SIZE, Pipeline
 from ldfusion_models.thermal import GainConfig, GainControl
+from ldfusion_models.upsampling import ENLARGEMENTS
 from ldfusion_training.commands import Subparsers, positive_number
 from ldfusion_training.run_summary import RunSummary
 
@@ -26,6 +27,19 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument('--thermal', type=Path, required=True, help='image or folder, 8 or 16 bits, aligned to visible')
     parser.add_argument('--output', type=Path, required=True, help='folder')
     parser.add_argument('--engine', choices=('auto', *ENGINES), default='auto')
+    parser.add_argument(
+        '--inference-size',
+        type=_inference_size,
+        default=0,
+        metavar='PX',
+        help='images with a longer side are reduced to this many pixels for the networks (none are)',
+    )
+    parser.add_argument(
+        '--enlargement',
+        choices=ENLARGEMENTS,
+        default=ENLARGEMENTS[0],
+        help='how depth of reduced images comes to their size (%(default)s); none leaves all results reduced',
+    )
     parser.add_argument('--fx', type=positive_number, metavar='PX', help='focal length of the visible images')
     parser.set_defaults(run=run)
 
@@ -34,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Fuse every pair."""
     pairs = match_pairs(arguments.visible, arguments.thermal)
     # Files are no video: each thermal image gets its own gain.
-    pipeline = Pipeline(create_engine(arguments.engine), GainControl(GainConfig(smoothing=0.0)))
+    gain = GainControl(GainConfig(smoothing=0.0))
+    pipeline = Pipeline(create_engine(arguments.engine), gain, arguments.inference_size, arguments.enlargement)
     summary = RunSummary()
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         visible, thermal = read_image(visible_path), read_image(thermal_path)
@@ -53,3 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f'{len(pairs)} fused images and depth maps in {arguments.output}')
     return 0
+
+
+def _inference_size(text: str) -> int:
+    if not text.isdecimal() or int(text) < MINIMUM_SIZE:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {MINIMUM_SIZE}')
+    return int(text)
