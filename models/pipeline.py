@@ -87,18 +87,18 @@ class Pipeline:
             InputError: shapes, types or sizes that the networks can't take.
         """
         colour = as_rgb8(visible)
-        height, width = colour.shape[:2]
         inputs = self.inputs_of(colour, thermal, text, coverage)
         output = self.engine.run(inputs['visible'], inputs['thermal'], inputs['text'])
         fused, depth = output.fused[0], output.depth[0]
         reduced = inputs['visible'][0]
         if focal is not None:
-            depth = depth * np.float32(focal * reduced.shape[1] / width / self.engine.info.canonical_focal)
+            depth = depth * np.float32(focal * reduced.shape[1] / colour.shape[1] / self.engine.info.canonical_focal)
         if reduced.shape != colour.shape:
             if self._enlargement != 'none':
                 fused, depth = self._enlarged(colour, reduced, fused, depth)
             elif coverage is not None:
-                colour, coverage = reduced, cv2.resize(coverage, fused.shape[1::-1], interpolation=cv2.INTER_AREA)
+                small = cv2.resize(coverage, fused.shape[1::-1], interpolation=cv2.INTER_AREA)
+                colour, coverage = reduced, np.asarray(small, np.float32)
         if coverage is not None:
             fused = faded(fused, colour, coverage)
         return FusionResult(fused, depth)
