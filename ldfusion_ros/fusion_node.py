@@ -286,7 +286,7 @@ class FusionNode(ManagedNode):
             since_output=time.monotonic() - self._last_output_s,
             offset=self._streams.offset(),
             has_calibration='visible' in self._calibrations or self.parameters.fallback_field_of_view > 0,
-            input_problems=self._inputs.problems(),
+            quality_problems=[*self._inputs.problems(), *(self._outputs.problems() if self._outputs else ())],
         )
 
     def _facts(self) -> dict[str, object]:

@@ -115,9 +115,17 @@ class FusionParameters:
     latency_warning: float = parameter(
         0.5, 'Seconds of latency (p95) above which diagnostics warn.', limits=(0.0, 60.0)
     )
+    latency_error: float = parameter(
+        2.0, 'Seconds of latency (p95) above which diagnostics say error.', limits=(0.0, 60.0)
+    )
     drop_warning: float = parameter(
         0.1,
         'Part of the images dropped as bad or late since the last diagnostics above which they warn.',
+        limits=(0.0, 1.0),
+    )
+    drop_error: float = parameter(
+        0.9,
+        'Part of the images dropped as bad or late since the last diagnostics above which they say error.',
         limits=(0.0, 1.0),
     )
 

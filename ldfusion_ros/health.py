@@ -24,7 +24,7 @@ class Condition:
         since_output: seconds since the last fused frame.
         offset: seconds between the stamps of the two cameras, if known.
         has_calibration: whether the visible camera's geometry is known.
-        input_problems: why subscriptions stay empty.
+        quality_problems: why a topic stays empty, here or at who subscribes to this node.
     """
 
     problem: str
@@ -36,7 +36,7 @@ class Condition:
     since_output: float
     offset: float | None
     has_calibration: bool
-    input_problems: Sequence[str]
+    quality_problems: Sequence[str]
 
 
 def assess(condition: Condition, report: Report, parameters: FusionParameters) -> Findings:
@@ -50,7 +50,7 @@ def assess(condition: Condition, report: Report, parameters: FusionParameters) -
         findings.error('frames fail; see the log')
     if not condition.is_active:
         return findings
-    for words in condition.input_problems:
+    for words in condition.quality_problems:
         findings.warn(words)
     for camera, seconds in condition.silence.items():
         if seconds > parameters.stale_after:
@@ -63,8 +63,9 @@ def assess(condition: Condition, report: Report, parameters: FusionParameters) -
         findings.warn('no visible camera_info: depth is not metric, no points')
     _assess_drops(findings, report, parameters)
     latency = report.latencies.get('latency', (0.0, 0.0))[1] / 1e3
-    if latency > parameters.latency_warning:
-        findings.warn(f'latency {latency:.2f} s (p95)')
+    if latency > min(parameters.latency_warning, parameters.latency_error):
+        say = findings.error if latency > parameters.latency_error else findings.warn
+        say(f'latency {latency:.2f} s (p95)')
     return findings
 
 
@@ -80,5 +81,7 @@ def _assess_drops(findings: Findings, report: Report, parameters: FusionParamete
     if not bad:
         return
     good = report.new_counts.get('visible in', 0)
-    if sum(bad.values()) > parameters.drop_warning * good:
-        findings.warn('dropped ' + ', '.join(f'{count} {cause}' for cause, count in sorted(bad.items())))
+    dropped = sum(bad.values())
+    if dropped > min(parameters.drop_warning, parameters.drop_error) * good:
+        say = findings.error if dropped > parameters.drop_error * good else findings.warn
+        say('dropped ' + ', '.join(f'{count} {cause}' for cause, count in sorted(bad.items())))

@@ -24,6 +24,11 @@ def latched() -> QoSProfile:
     return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def type_name(message: type) -> str:
+    """The ROS name of a message class, such as ``sensor_msgs/msg/Image``."""
+    return f'{message.__module__.split(".")[0]}/msg/{message.__name__}'
+
+
 class Inputs:
     """A node's subscriptions: created together, watched, released together."""
 
@@ -59,7 +64,7 @@ class Inputs:
     def _problems_of(self, subscription: 'Subscription[Any]') -> list[str]:
         topic = subscription.topic_name
         wanted = subscription.qos_profile
-        kind = subscription.msg_type.__module__.split('.')[0] + '/msg/' + subscription.msg_type.__name__
+        kind = type_name(subscription.msg_type)
         parameter = f'qos_overrides.{topic}.subscription'
         problems = []
         for publisher in self._node.get_publishers_info_by_topic(topic):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -25,7 +25,7 @@ from ldfusion_ros.conversions import (
 )
 from ldfusion_ros.diagnostics import Statistics
 from ldfusion_ros.fusion_parameters import FusionParameters
-from ldfusion_ros.inputs import OVERRIDABLE
+from ldfusion_ros.inputs import OVERRIDABLE, type_name
 
 # A frame counts as due this early, so that a rate just below the cameras' does not lose every second frame.
 RATE_SLACK = 0.9
@@ -79,10 +79,31 @@ class Output:
         for publisher, message in zip(self._publishers, messages, strict=False):
             publisher.publish(message)
 
+    def problems(self) -> list[str]:
+        """What keeps messages from subscribers, in words that say what to change."""
+        return [words for publisher in self._publishers for words in self._problems_of(publisher)]
+
     def release(self) -> None:
         """Take the topics back."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
+
+    def _problems_of(self, publisher: 'Publisher[Any]') -> list[str]:
+        topic = publisher.topic_name
+        offered = publisher.qos_profile
+        kind = type_name(publisher.msg_type)
+        parameter = f'qos_overrides.{topic}.publisher'
+        problems = []
+        for subscriber in self._node.get_subscriptions_info_by_topic(topic):
+            wanted = subscriber.qos_profile
+            start = f'{topic}: subscriber {subscriber.node_name}'
+            if subscriber.topic_type != kind:
+                problems.append(f'{start} wants {subscriber.topic_type}, not {kind}; remap the topic')
+            if wanted.reliability == ReliabilityPolicy.RELIABLE != offered.reliability:
+                problems.append(f'{start} wants reliable; set parameter {parameter}.reliability to reliable')
+            if wanted.durability == DurabilityPolicy.TRANSIENT_LOCAL != offered.durability:
+                problems.append(f'{start} wants the past; set parameter {parameter}.durability to transient_local')
+        return problems
 
     def _advertise(self, message: type, topic: str) -> 'Publisher[Any]':
         return self._node.create_publisher(message, topic, QoSProfile(depth=2), qos_overriding_options=OVERRIDABLE)
@@ -131,6 +152,10 @@ class Outputs:
                     depth = without_flying_points(depth, parameters.flying_points)
                 stride = parameters.points_stride
                 self._points.send(self._cloud.fill(depth, frame.fused, frame.heat, frame.camera, frame.header, stride))
+
+    def problems(self) -> list[str]:
+        """What keeps messages from subscribers, in words that say what to change."""
+        return [words for output in self._all for words in output.problems()]
 
     def release(self) -> None:
         """Take all topics back."""

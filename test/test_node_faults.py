@@ -23,12 +23,14 @@ from live import CAMERA, HEIGHT, MS, WIDTH, Robot, depth_of, header, scene, stam
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import Log
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 from std_srvs.srv import Trigger
 
 from ldfusion_ros.conversions import camera_info_from_intrinsics, fill_image
+from ldfusion_ros.diagnostics import SECONDS_BETWEEN_WARNINGS
 
 HOUR_NS = 3600 * 10**9
 
@@ -90,6 +92,21 @@ TEXTS = st.builds(
     data=st.lists(st.floats(width=32), max_size=600),
 )
 anything = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+def test_a_fault_that_goes_on_is_logged_now_and_then(robot: Robot) -> None:
+    """Thirty bad images in a second or two: each counted, but not each said in the log."""
+    lines: list[str] = []
+    subscription = robot.other.create_subscription(Log, '/rosout', lambda line: lines.append(line.msg), 100)
+    start = time.monotonic()
+    for _ in range(30):
+        robot.send_pair(thermal=Image())
+        time.sleep(0.02)
+    robot.wait(lambda: robot.dropped('thermal_bad') + robot.dropped('overload') == 30, 'drops in diagnostics')
+    robot.fuse_good_pair()
+    said = [line for line in lines if line.startswith('dropped: thermal')]
+    assert 1 <= len(said) <= 1 + (time.monotonic() - start) / SECONDS_BETWEEN_WARNINGS
+    robot.other.destroy_subscription(subscription)
 
 
 @anything

@@ -223,6 +223,15 @@ def test_nobody_listens_nothing_is_computed() -> None:
         robot.fuse_good_pair()
 
 
+def test_who_turns_laziness_off_gets_work_without_listeners() -> None:
+    with Robot({'lazy': False}, name='eager', listener=False) as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_pair()
+        robot.wait(lambda: robot.told().get('count fused out') == '1', 'fused image that nobody asked for')
+        assert float(robot.told()['engine p50 [ms]']) > 0
+        assert 'count not wanted' not in robot.told()
+
+
 def test_compressed_images_without_camera_info() -> None:
     """Compressed input by parameter; and without calibration there is an image and a depth, but no points."""
     with Robot({'visible_transport': 'compressed', 'thermal_transport': 'compressed'}, cameras=False) as robot:
@@ -278,9 +287,12 @@ def test_a_mismatch_of_quality_of_service_is_said_in_words() -> None:
         robot.other.create_publisher(Image, topic, qos)
         with robot.stranger() as stranger:
             stranger.create_publisher(CompressedImage, '/thermal/image_raw', qos)
+            stranger.create_subscription(PointCloud2, '/fusion/points', lambda _: None, robot.latched())
             wanted = (
                 f'{topic}: publisher other is best effort; '
                 f'set parameter qos_overrides.{topic}.subscription.reliability to best_effort',
                 '/thermal/image_raw: publisher stranger sends sensor_msgs/msg/CompressedImage',
+                '/fusion/points: subscriber stranger wants the past; '
+                'set parameter qos_overrides./fusion/points.publisher.durability to transient_local',
             )
             robot.wait(lambda: all(words in robot.told()['message'] for words in wanted), 'words about the mismatch')
