@@ -2,17 +2,24 @@
 
 from sensor_msgs.msg import CameraInfo
 
-from ldfusion_models.camera import Intrinsics
-from ldfusion_ros.conversions import intrinsics_from_message
+from ldfusion_models.camera import Intrinsics, Lens
+from ldfusion_models.errors import InputError
+from ldfusion_ros.conversions import intrinsics_from_message, lens_from_message
 from ldfusion_ros.diagnostics import Announcer
 
 
 class Calibrations:
-    """Keeps the last good camera_info of each camera, and says once what is missing or does not fit."""
+    """Keeps the last good camera_info of each camera, and says once what is missing or does not fit.
+
+    Attributes:
+        undistorts: whether somebody removes the distortion of the lenses.
+    """
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
         self._known: dict[str, tuple[CameraInfo, Intrinsics]] = {}
+        self._lenses: dict[str, Lens] = {}
+        self.undistorts = False
 
     def take(self, camera: str, info: CameraInfo) -> None:
         """Keep a camera_info.
@@ -22,13 +29,20 @@ class Calibrations:
         """
         self._known[camera] = (info, intrinsics_from_message(info))
         self._announcer.over(f'{camera} without camera_info')
-        if any(info.d):
+        self._take_lens(camera, info)
+        if any(info.d) and not self.undistorts:
             self._announcer.once(
-                f'{camera} distorted', f'{camera} camera_info has distortion; feed rectified images for exact geometry'
+                f'{camera} distorted',
+                f'{camera} camera_info has distortion; for exact geometry feed rectified images, '
+                'or set registration_file to a file that says undistort: true',
             )
 
     def __contains__(self, camera: str) -> bool:
         return camera in self._known
+
+    def lens(self, camera: str) -> Lens | None:
+        """The camera with its lens; None if unknown."""
+        return self._lenses.get(camera)
 
     def of(
         self, camera: str, width: int, height: int, fallback_degrees: float
@@ -51,3 +65,10 @@ class Calibrations:
                 'taken to be resized',
             )
         return info, intrinsics.scaled(width, height)
+
+    def _take_lens(self, camera: str, info: CameraInfo) -> None:
+        try:
+            self._lenses[camera] = lens_from_message(info)
+        except InputError as error:
+            self._lenses.pop(camera, None)
+            self._announcer.once(f'{camera} lens', f'{camera} camera_info: {error}; its lens stays unknown')

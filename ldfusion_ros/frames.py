@@ -160,18 +160,26 @@ class Decoder:
             BadFrameError: a message that can't be used.
         """
         if job.visible and job.thermal:
-            thermal = _as_grey(_decode(job.thermal, 'thermal'))
+            thermal = as_grey(_decode(job.thermal, 'thermal'))
             return InputImages(_decode(job.visible, 'visible'), thermal, thermal)
         if job.visible:
             visible = as_rgb8(_decode(job.visible, 'visible'))
-            return InputImages(visible, _as_grey(visible), None)
-        counts = _as_grey(_decode(job.leading, 'thermal'))
+            return InputImages(visible, as_grey(visible), None)
+        counts = as_grey(_decode(job.leading, 'thermal'))
         grey = self._gain(counts.astype(np.uint16, copy=False)) if counts.dtype == np.uint16 else counts
         return InputImages(grey, grey, counts)
 
 
-def heat_of(counts: AnyImage | None, shape: tuple[int, int], parameters: FusionParameters) -> npt.NDArray[np.float32]:
-    """The cloud's thermal values at the size of the fused image: grey, counts or, with a scale, temperatures."""
+def heat_of(
+    counts: AnyImage | None,
+    shape: tuple[int, int],
+    parameters: FusionParameters,
+    coverage: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32]:
+    """The cloud's thermal values at the size of the fused image: grey, counts or, with a scale, temperatures.
+
+    NaN where ``coverage`` (H, W) is 0.
+    """
     if counts is None:
         return np.full(shape, np.nan, np.float32)
     values = counts.astype(np.float32)
@@ -180,7 +188,18 @@ def heat_of(counts: AnyImage | None, shape: tuple[int, int], parameters: FusionP
         values = values * np.float32(parameters.thermal_scale) + np.float32(parameters.thermal_offset - zero)
     if values.shape != shape:
         values = np.asarray(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    return values
+    if coverage is None:
+        return values
+    if coverage.shape != shape:
+        coverage = np.asarray(cv2.resize(coverage, shape[::-1], interpolation=cv2.INTER_NEAREST), np.float32)
+    return np.where(coverage > 0, values, np.float32(np.nan))
+
+
+def heat_unit(counts: AnyImage | None, parameters: FusionParameters) -> str:
+    """What the values of :func:`heat_of` are."""
+    if counts is None or counts.dtype != np.uint16:
+        return 'grey'
+    return parameters.thermal_unit if parameters.thermal_scale > 0 else 'counts'
 
 
 def _decode(received: Received, camera: str) -> AnyImage:
@@ -192,7 +211,8 @@ def _decode(received: Received, camera: str) -> AnyImage:
         raise BadFrameError(camera, str(error)) from error
 
 
-def _as_grey(image: AnyImage) -> AnyImage:
+def as_grey(image: AnyImage) -> AnyImage:
+    """RGB (H, W, 3) or grey to grey (H, W) of the same type."""
     if image.ndim == 2:
         return image
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint16 if image.dtype == np.uint16 else np.uint8)

@@ -27,12 +27,13 @@ from ldfusion_ros.calibrations import Calibrations
 from ldfusion_ros.conversions import embedding_from_message
 from ldfusion_ros.diagnostics import Announcer, Statistics, make_status
 from ldfusion_ros.engine_switch import EngineSwitch, load_pipeline
-from ldfusion_ros.frames import BadFrameError, Decoder, InputImages, Job, Streams, heat_of
+from ldfusion_ros.frames import BadFrameError, Decoder, InputImages, Job, Streams, heat_of, heat_unit
 from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.health import Condition, assess
 from ldfusion_ros.inputs import Inputs, latched, sensor_data
 from ldfusion_ros.lifecycle import LABELS, ManagedNode, run
 from ldfusion_ros.outputs import OutputFrame, Outputs
+from ldfusion_ros.registering import DriftWatch, Registering
 from ldfusion_ros.snapshot import save_snapshot
 from ldfusion_ros.worker import LatestWorker
 
@@ -57,6 +58,8 @@ class FusionNode(ManagedNode):
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Job] | None = None
+        self._registering: Registering | None = None
+        self._drift: DriftWatch | None = None
         self._text: npt.NDArray[np.float32] | None = None
         self._problem = ''
         self._failures = 0
@@ -81,11 +84,13 @@ class FusionNode(ManagedNode):
         self._gain = GainControl(settings.gain())
         self._pipeline = load_pipeline(settings, self._gain, (settings.warm_up_width, settings.warm_up_height))
         self._decode = Decoder(self._gain)
+        self._registering = Registering(self, self._calibrations, self._announcer, settings)
         self._outputs = Outputs(self, self._statistics)
 
     def start(self) -> None:
         """Subscribe and start the worker."""
         self._forget_streams()
+        self._drift = DriftWatch(self.parameters.drift_period, self._on_failed_look)
         self._worker = LatestWorker(self._process, self._on_failure)
         transports = (self.parameters.visible_transport, self.parameters.thermal_transport)
         for camera, transport in zip(CAMERAS, transports, strict=True):
@@ -101,6 +106,9 @@ class FusionNode(ManagedNode):
         if self._worker:
             self._worker.stop()
             self._worker = None
+        if self._drift:
+            self._drift.stop()
+            self._drift = None
 
     def tear_down(self) -> None:
         """Release the networks and take the topics back."""
@@ -108,6 +116,9 @@ class FusionNode(ManagedNode):
         self._pipeline = None
         self._text = None
         self._last_frame = None
+        if self._registering:
+            self._registering.release()
+            self._registering = None
         if self._outputs:
             self._outputs.release()
             self._outputs = None
@@ -225,19 +236,21 @@ class FusionNode(ManagedNode):
         self._statistics.time('latency', self._last_output_s - job.complete_s)
 
     def _fuse(self, job: Job) -> OutputFrame:
-        assert self._pipeline is not None
+        assert self._pipeline is not None and self._registering is not None
         settings = self.parameters
         with self._statistics.timed('decode'):
             images = self._decode(job)
-        height, width = images.visible.shape[:2]
-        leading = 'visible' if job.visible else 'thermal'
-        info, camera = self._calibrations.of(leading, width, height, settings.fallback_field_of_view)
+        with self._statistics.timed('register'):
+            view = self._registering(job, images, settings, self._last_frame[1].depth if self._last_frame else None)
+        focal = view.camera.fx if view.camera else None
         with self._statistics.timed('engine'):
-            result = self._pipeline(images.visible, images.thermal, self._text, camera.fx if camera else None)
+            result = self._pipeline(view.visible, view.thermal, self._text, focal, view.coverage)
+        if self._drift and job.mode == 'normal':
+            self._drift.offer(view)
         height, width = result.depth.shape
-        camera = camera and camera.scaled(width, height)
-        heat = heat_of(images.counts, (height, width), settings)
-        frame = OutputFrame(job.leading.message.header, result.fused, result.depth, heat, camera, info)
+        camera = view.camera and view.camera.scaled(width, height)
+        heat = heat_of(view.counts, (height, width), settings, view.coverage)
+        frame = OutputFrame(job.leading.message.header, result.fused, result.depth, heat, camera, view.info)
         self._last_frame = (images, frame)
         return frame
 
@@ -248,6 +261,9 @@ class FusionNode(ManagedNode):
         if self._failures >= FAILURES_BEFORE_RESTART:
             self._failures = 0
             self._restart_soon.trigger()
+
+    def _on_failed_look(self, error: Exception) -> None:
+        self._announcer.now_and_then('drift', f'alignment not looked at: {type(error).__name__}: {error}')
 
     def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
         result = parameters.check_change(FusionParameters, changes, self.is_configured)
@@ -285,9 +301,15 @@ class FusionNode(ManagedNode):
             silence={camera: self._streams.silence(camera) for camera in CAMERAS},
             since_output=time.monotonic() - self._last_output_s,
             offset=self._streams.offset(),
-            has_calibration='visible' in self._calibrations or self.parameters.fallback_field_of_view > 0,
             quality_problems=[*self._inputs.problems(), *(self._outputs.problems() if self._outputs else ())],
+            has_calibration=self._has_calibration(),
+            registration_problem=self._registering.problem if self._registering else '',
+            shift=self._drift.shift if self._drift else None,
         )
+
+    def _has_calibration(self) -> bool:
+        by_file = self._last_frame is not None and self._last_frame[1].camera is not None
+        return by_file or 'visible' in self._calibrations or self.parameters.fallback_field_of_view > 0
 
     def _facts(self) -> dict[str, object]:
         facts: dict[str, object] = {'state': LABELS[self.state], 'mode': self._mode}
@@ -296,13 +318,22 @@ class FusionNode(ManagedNode):
             facts |= {'engine': engine.name, 'device': engine.device, 'engine reason': engine.reason}
             facts |= {'precision': engine.precision, 'weights': engine.info.weights_id}
             facts['engine switch'] = self._switch.status or self._switch.failure or 'none'
+        if self._registering:
+            facts['registration'] = self._registering.status
+        if self._drift and (shift := self._drift.shift):
+            facts['registration drift [px]'] = (
+                f'{shift.x:.1f} right, {shift.y:.1f} down' if shift.is_certain else 'unknown'
+            )
         facts['text'] = 'none' if self._text is None else 'applied'
         if (offset := self._streams.offset()) is not None:
             facts['time offset [ms]'] = f'{1e3 * offset:.1f}'
         if self._last_frame and self._last_frame[0].counts is not None:
             # A pixel of 64 is enough to tell a range, and costs nothing.
-            some = self._last_frame[1].heat[::8, ::8]
-            facts['thermal range'] = f'{some.min():.1f} to {some.max():.1f}'
+            images, frame = self._last_frame
+            some = frame.heat[::8, ::8]
+            if np.isfinite(some).any():
+                unit = heat_unit(images.counts, self.parameters)
+                facts['thermal range'] = f'{np.nanmin(some):.1f} to {np.nanmax(some):.1f} {unit}'
         return facts
 
 

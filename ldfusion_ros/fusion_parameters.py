@@ -71,6 +71,24 @@ class FusionParameters:
         2.0, 'Seconds without one camera after which the other is fused alone; 0 is never.', limits=(0.0, 60.0)
     )
 
+    registration_file: str = parameter(
+        '',
+        'File that says how thermal is mapped into the visible image (docs/registration.md; ldfusion calibrate writes '
+        'one); empty: the images are aligned.',
+        'configure',
+    )
+    registration_distance: float = parameter(
+        0.0,
+        'Metres to what is to be aligned, where registration_file is by cameras; 0 is the distance of the file.',
+        limits=(0.0, 1e4),
+    )
+    drift_period: float = parameter(
+        10.0, 'Seconds between two looks at how far the images are apart; 0 is never.', 'configure', (0.0, 3600.0)
+    )
+    drift_warning: float = parameter(
+        4.0, 'Pixels of the visible image by which the images may be apart before diagnostics warn.', limits=(0.0, 1e4)
+    )
+
     thermal_low_percentile: float = parameter(
         1.0, 'Percent of 16-bit thermal pixels that are black.', 'configure', (0.0, 49.0)
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ldfusion_models.alignment import Shift
 from ldfusion_ros.diagnostics import Findings, Report
 from ldfusion_ros.fusion_parameters import FusionParameters
 
@@ -25,6 +26,8 @@ class Condition:
         offset: seconds between the stamps of the two cameras, if known.
         has_calibration: whether the visible camera's geometry is known.
         quality_problems: why a topic stays empty, here or at who subscribes to this node.
+        registration_problem: why images are taken as aligned against the parameters.
+        shift: how far the thermal image is off, if anybody has looked.
     """
 
     problem: str
@@ -37,6 +40,8 @@ class Condition:
     offset: float | None
     has_calibration: bool
     quality_problems: Sequence[str]
+    registration_problem: str
+    shift: Shift | None
 
 
 def assess(condition: Condition, report: Report, parameters: FusionParameters) -> Findings:
@@ -61,6 +66,14 @@ def assess(condition: Condition, report: Report, parameters: FusionParameters) -
         findings.warn(f'degraded: {condition.mode}')
     if condition.mode != 'waiting' and not condition.has_calibration:
         findings.warn('no visible camera_info: depth is not metric, no points')
+    if condition.registration_problem:
+        findings.warn(f'not registered: {condition.registration_problem}')
+    shift = condition.shift
+    if shift and shift.is_certain and shift.length > parameters.drift_warning:
+        findings.warn(
+            f'thermal image is off by {shift.length:.0f} pixels: it belongs {shift.x:.0f} to the right and '
+            f'{shift.y:.0f} down; ldfusion calibrate estimates it anew'
+        )
     _assess_drops(findings, report, parameters)
     latency = report.latencies.get('latency', (0.0, 0.0))[1] / 1e3
     if latency > min(parameters.latency_warning, parameters.latency_error):

@@ -128,7 +128,10 @@ class Registrar:
             InputError: it lacks a camera or the extrinsics; see :meth:`Registration.missing`.
         """
         if missing := registration.missing():
-            raise InputError(f'registration by {registration.method} lacks {" and ".join(missing)}')
+            raise InputError(
+                f'registration by {registration.method} lacks {" and ".join(missing)}: '
+                'publish camera_info or TF, or write it into the registration file'
+            )
         self.registration = registration
         self._sizes = (0, 0, 0, 0)
         self._undistort: dict[str, _Undistorter] = {}
@@ -142,7 +145,8 @@ class Registrar:
         Args:
             visible: (H, W) or (H, W, 3).
             thermal: (h, w) or (h, w, 3), of another size than the visible image if need be.
-            depth: (H, W) metres, what was seen last in the registered visible image; used if geometry is ``depth``.
+            depth: (H, W), or smaller, metres: what was seen last in the registered visible image; used if geometry is
+                ``depth``.
         """
         height, width = visible.shape[:2]
         sizes = (width, height, thermal.shape[1], thermal.shape[0])
@@ -150,7 +154,7 @@ class Registrar:
             self._prepare(sizes)
         maps: tuple[Any, Any] = self._maps
         coverage = self._coverage
-        if self.registration.geometry == 'depth' and depth is not None and depth.shape == (height, width):
+        if self.registration.geometry == 'depth' and depth is not None:
             maps, coverage = self._with_parallax(depth)
         registered = cv2.remap(thermal, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         image, camera = self.alone('visible', visible)
@@ -265,19 +269,23 @@ def continued(
     A step or a ramp at the border would be an edge to the networks, in the fused image as in depth.
     """
     height, width = thermal.shape
-    outside = coverage == 0
+    inside = np.asarray(coverage > 0, np.uint8) * np.uint8(255)
     size = -(-width // CONTINUATION_STEP), -(-height // CONTINUATION_STEP)
-    known = np.asarray(cv2.resize((~outside).astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-    difference = np.where(outside, np.float32(0), thermal.astype(np.float32) - luminance)
-    # Sums over the known pixels of a coarse one, so that all below are means of known pixels.
-    wanted = np.asarray(cv2.resize(difference, size, interpolation=cv2.INTER_AREA), np.float32)
+    # Means over known pixels times their number, so that a coarse pixel may be known in part.
+    known, hot, light = (
+        cv2.resize(cv2.bitwise_and(image, inside), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for image in (inside, thermal, luminance)
+    )
+    known /= 255
+    wanted = hot - light
     offset = np.zeros_like(wanted)
     for part in CONTINUATION:
         left, weight = (cv2.GaussianBlur(x, (0, 0), part * size[0]) for x in (wanted - known * offset, known))
         # Far from what is known the weight goes to zero, and with this the offset.
         offset = offset + left / (weight + np.float32(0.05))
-    smooth = cv2.resize(offset, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.where(outside, np.clip(luminance + smooth, 0, 255), thermal).astype(np.uint8)
+    smooth = cv2.resize(offset.astype(np.int16), (width, height), interpolation=cv2.INTER_LINEAR)
+    filled = cv2.add(luminance, smooth, dtype=cv2.CV_8U)
+    return np.asarray(cv2.copyTo(thermal, inside, filled), np.uint8)
 
 
 def faded(

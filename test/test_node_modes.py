@@ -83,7 +83,7 @@ def test_temperatures_in_the_cloud(robot: Robot) -> None:
         robot.send_pair(thermal=counts)
         robot.wait(lambda: len(robot.clouds) > before, 'cloud')
         celsius = fields_of(robot.clouds[-1])[..., 4]
-        robot.wait(lambda: robot.told().get('thermal range') == '20.0 to 37.0', 'temperatures in diagnostics')
+        robot.wait(lambda: robot.told().get('thermal range') == '20.0 to 37.0 celsius', 'temperatures in diagnostics')
     assert celsius[10, 10] == pytest.approx(20.0, abs=0.01)
     assert celsius[60, 60] == pytest.approx(37.0, abs=0.01)
 
