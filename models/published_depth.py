@@ -47,6 +47,9 @@ class PublishedDepth(nn.Module):
         Raises:
             InputError: no such folder or model, not a depth network, not a metric one, or weights missing or damaged.
         """
+        is_folder = Path(model).is_dir()
+        if not is_folder and not OWNER_AND_NAME.fullmatch(model):
+            raise InputError(f'{model}: no such folder; name a folder, or a published model as OWNER/NAME')
         try:
             from transformers import AutoImageProcessor, AutoModelForDepthEstimation
             from transformers.utils import logging
@@ -55,9 +58,6 @@ class PublishedDepth(nn.Module):
                 'published models need the Python packages transformers and torchvision; '
                 "pip install 'ldfusion_ros[language]'"
             ) from error
-        is_folder = Path(model).is_dir()
-        if not is_folder and not OWNER_AND_NAME.fullmatch(model):
-            raise InputError(f'{model}: no such folder; name a folder, or a published model as OWNER/NAME')
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]

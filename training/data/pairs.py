@@ -30,7 +30,7 @@ from ldfusion_models.thermal import GainControl
 
 Faults = Literal['refuse', 'skip']
 Image8 = npt.NDArray[np.uint8]
-Checked = TypeVar('Checked', 'PairSource', Path)
+Checked = TypeVar('Checked')
 
 _LAYOUTS: dict[str, tuple[tuple[str, str], ...]] = {
     'plain': (('visible', 'thermal'), ('vi', 'ir')),
