@@ -71,18 +71,6 @@ class CloudBuilder:
         return self._directions
 
 
-def without_flying_points(depth: npt.NDArray[np.float32], relative_step: float) -> npt.NDArray[np.float32]:
-    """Depth (H, W) with NaN where it changes between neighbours by more than ``relative_step`` of itself.
-
-    Networks blur depth over the edges of objects; there points would hang in the air between the surfaces.
-    """
-    window = np.ones((3, 3), np.uint8)
-    # A neighbour without depth must remove nothing: it is farthest for the minimum and nearest for the maximum.
-    lowest = cv2.erode(np.nan_to_num(depth, nan=np.inf), window, borderType=cv2.BORDER_REPLICATE)
-    highest = cv2.dilate(np.nan_to_num(depth, nan=-np.inf), window, borderType=cv2.BORDER_REPLICATE)
-    return np.where(highest - lowest > relative_step * depth, np.float32(np.nan), depth)
-
-
 def within_range(depth: npt.NDArray[np.float32], minimum: float, maximum: float) -> npt.NDArray[np.float32]:
     """Depth (H, W) with NaN below ``minimum`` and beyond ``maximum`` metres; 0 is no limit."""
     if minimum <= 0 and maximum <= 0:

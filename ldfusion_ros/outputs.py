@@ -14,9 +14,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ldfusion_models.camera import Intrinsics
+from ldfusion_models.camera import Intrinsics, without_flying_points
 from ldfusion_models.files import depth_to_millimetres
-from ldfusion_ros.clouds import CloudBuilder, within_range, without_flying_points
+from ldfusion_ros.clouds import CloudBuilder, within_range
 from ldfusion_ros.conversions import (
     camera_info_from_intrinsics,
     compressed_from_image,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -173,3 +174,18 @@ def _reach(model: str, coefficients: tuple[float, ...]) -> float:
     with np.errstate(all='ignore'):
         grows = np.diff(radius * _stretch(radius * radius, model, coefficients)) > 0
     return float(radius[-1] if grows.all() else radius[np.argmin(grows)])
+
+
+def without_flying_points(depth: npt.NDArray[np.float32], relative_step: float) -> npt.NDArray[np.float32]:
+    """Depth (H, W) with NaN where it changes between neighbours by more than ``relative_step`` of itself.
+
+    Networks blur depth over the edges of objects; there points would hang in the air between the surfaces.
+    """
+    window = np.ones((3, 3), np.uint8)
+    lowest = highest = depth
+    if not np.isfinite(depth).all():
+        # A neighbour without depth must remove nothing: it is farthest for the minimum and nearest for the maximum.
+        lowest, highest = np.nan_to_num(depth, nan=np.inf), np.nan_to_num(depth, nan=-np.inf)
+    step = cv2.dilate(highest, window, borderType=cv2.BORDER_REPLICATE)
+    step -= cv2.erode(lowest, window, borderType=cv2.BORDER_REPLICATE)
+    return np.where(step > np.float32(relative_step) * depth, np.float32(np.nan), depth)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldfusion_models.camera import Intrinsics
+from ldfusion_models.camera import Intrinsics, without_flying_points
 from ldfusion_models.errors import InputError
 
 pytest.importorskip('sensor_msgs', reason='needs the ROS messages: pip install .[ros]')
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from ldfusion_ros.clouds import CloudBuilder, within_range, without_flying_points
+from ldfusion_ros.clouds import CloudBuilder, within_range
 from ldfusion_ros.conversions import (
     camera_info_from_intrinsics,
     fill_image,

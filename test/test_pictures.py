@@ -15,6 +15,7 @@ from ldfusion_training.pictures import (
     orbit,
     render_points,
     side_view,
+    view_from_above,
 )
 
 CAMERA = Intrinsics(101, 101, 100.0, 100.0, 50.0, 50.0)
@@ -122,3 +123,15 @@ def test_sheet_shows_every_picture_and_the_legend() -> None:
     for level in range(100, 160, 10):
         assert (sheet == level).all(axis=2).sum() >= 60 * 40, level
     assert sheet.shape[1] > 3 * 60 + 64
+
+
+def test_a_map_shows_where_things_are_and_leaves_the_ceiling_out() -> None:
+    """Four corners of a lying square, 4 m wide and 10 m to 14 m ahead, and a red point high above."""
+    square = [(-2, 1, 10), (2, 1, 10), (-2, 1, 14), (2, 1, 14), (0, -6, 12), (np.nan, 1, 5), (0, 1, 40)]
+    colours = np.full((7, 3), 255, np.uint8)
+    colours[4] = (255, 0, 0)
+    picture = view_from_above(np.array(square, np.float32), colours, 200, 200, 20.0)
+    rows, columns = np.nonzero((picture == 255).all(axis=2))
+    # 10 pixels for a metre; ahead is up.
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {(99, 80), (99, 120), (59, 80), (59, 120)}
+    assert not (picture == (255, 0, 0)).all(axis=2).any()

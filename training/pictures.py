@@ -19,6 +19,9 @@ TEXT = (235, 235, 235)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LINE_HEIGHT = 22
 LARGEST_STEP = 0.1
+GRID = (70, 70, 78)
+GRID_METRES = 5
+CEILING_METRES = 2.5
 # The side view turns around what is rather near: the sky would draw the eye away.
 PIVOT_PERCENTILE = 40
 EYE_DEGREES = 20.0, 15.0
@@ -130,6 +133,36 @@ def side_view(points: Floats, colours: RGB, width: int, height: int) -> RGB:
     pivot = np.array([np.median(known[:, 0]), np.median(known[:, 1]), np.percentile(known[:, 2], PIVOT_PERCENTILE)])
     camera = Intrinsics.from_field_of_view(width, height, 60.0)
     return render_points(surfaces, colours, orbit(pivot, *EYE_DEGREES, 1.4 * float(pivot[2])), camera)
+
+
+def view_from_above(points: Floats, colours: RGB, width: int, height: int, farthest: float) -> RGB:
+    """A map of a cloud of an optical frame: ahead is up, the camera in the middle of the lower edge, a line every 5 m.
+
+    Args:
+        points: (..., 3) in metres; those with NaN are left out.
+        colours: (..., 3) RGB of each.
+        width, height: of the picture.
+        farthest: depth in metres at the upper edge.
+
+    What is higher than ``CEILING_METRES`` above the camera is left out: it would hide what is below.
+    """
+    known = points.reshape(-1, 3)
+    shown = colours.reshape(-1, 3)
+    kept = np.isfinite(known).all(axis=1) & (known[:, 1] > -CEILING_METRES)
+    known, shown = known[kept], shown[kept]
+    scale = height / farthest
+    picture = _canvas(height, width)
+    for metres in range(0, math.ceil(farthest), GRID_METRES):
+        row = height - 1 - round(metres * scale)
+        cv2.line(picture, (0, row), (width, row), GRID, 1)
+        cv2.putText(picture, f'{metres} m', (3, row - 3), FONT, 0.38, TEXT, 1, cv2.LINE_AA)
+    column = np.round(width / 2 + known[:, 0] * scale).astype(int)
+    row = height - 1 - np.round(known[:, 2] * scale).astype(int)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    # Written from low to high (y points down), as seen from above.
+    order = np.flatnonzero(inside)[np.argsort(-known[inside, 1], kind='stable')]
+    picture[row[order], column[order]] = shown[order]
+    return picture
 
 
 def on_surfaces(depth: Floats) -> npt.NDArray[np.bool_]:

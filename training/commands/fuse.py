@@ -11,6 +11,7 @@ from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image,
 from ldfusion_models.pipeline import MINIMUM_SIZE, Pipeline
 from ldfusion_models.thermal import GainConfig, GainControl
 from ldfusion_models.upsampling import ENLARGEMENTS
+from ldfusion_training.cloud_sheet import cloud_sheet
 from ldfusion_training.commands import Subparsers, positive_number
 from ldfusion_training.run_summary import RunSummary
 
@@ -40,6 +41,11 @@ def add_parser(subparsers: Subparsers) -> None:
         default=ENLARGEMENTS[0],
         help='how depth of reduced images comes to their size (%(default)s); none leaves all results reduced',
     )
+    parser.add_argument(
+        '--clouds',
+        action='store_true',
+        help='also write OUTPUT/cloud/NAME.png: the point cloud from above and the side',
+    )
     parser.add_argument('--fx', type=positive_number, metavar='PX', help='focal length of the visible images')
     parser.set_defaults(run=run)
 
@@ -58,6 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
         name = f'{visible_path.stem}.png'
         write_image(arguments.output / 'fused' / name, result.fused)
         write_image(arguments.output / 'depth' / name, depth_to_millimetres(result.depth))
+        if arguments.clouds:
+            write_image(
+                arguments.output / 'cloud' / name,
+                cloud_sheet(result, arguments.fx or pipeline.engine.info.canonical_focal),
+            )
     engine = pipeline.engine
     summary.write(
         arguments.output / 'summary.json',
