@@ -186,6 +186,8 @@ def without_flying_points(depth: npt.NDArray[np.float32], relative_step: float) 
     if not np.isfinite(depth).all():
         # A neighbour without depth must remove nothing: it is farthest for the minimum and nearest for the maximum.
         lowest, highest = np.nan_to_num(depth, nan=np.inf), np.nan_to_num(depth, nan=-np.inf)
-    step = cv2.dilate(highest, window, borderType=cv2.BORDER_REPLICATE)
-    step -= cv2.erode(lowest, window, borderType=cv2.BORDER_REPLICATE)
+    step = cv2.subtract(
+        cv2.dilate(highest, window, borderType=cv2.BORDER_REPLICATE),
+        cv2.erode(lowest, window, borderType=cv2.BORDER_REPLICATE),
+    )
     return np.where(step > np.float32(relative_step) * depth, np.float32(np.nan), depth)

@@ -153,9 +153,9 @@ def view_from_above(points: Floats, colours: RGB, width: int, height: int, farth
     scale = height / farthest
     picture = _canvas(height, width)
     for metres in range(0, math.ceil(farthest), GRID_METRES):
-        row = height - 1 - round(metres * scale)
-        cv2.line(picture, (0, row), (width, row), GRID, 1)
-        cv2.putText(picture, f'{metres} m', (3, row - 3), FONT, 0.38, TEXT, 1, cv2.LINE_AA)
+        line = height - 1 - round(metres * scale)
+        cv2.line(picture, (0, line), (width, line), GRID, 1)
+        cv2.putText(picture, f'{metres} m', (3, line - 3), FONT, 0.38, TEXT, 1, cv2.LINE_AA)
     column = np.round(width / 2 + known[:, 0] * scale).astype(int)
     row = height - 1 - np.round(known[:, 2] * scale).astype(int)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
