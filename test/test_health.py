@@ -23,6 +23,8 @@ GOOD = Condition(
     offset=0.001,
     has_calibration=True,
     quality_problems=(),
+    registration_problem='',
+    shift=None,
 )
 QUIET = Report(rates={}, counts={}, new_counts={'visible in': 100}, drops={}, new_drops={}, latencies={})
 LIMITS = FusionParameters(
@@ -62,6 +64,7 @@ CASES = {
         'no fused frame for 3.0 s; stamps are -0.500 s apart, so raise sync_tolerance or set clock_offset',
     ),
     'calibration': ({'has_calibration': False}, WARN, 'no visible camera_info: depth is not metric, no points'),
+    'registration': ({'registration_problem': 'no TF'}, WARN, 'not registered: no TF'),
     'quality': ({'quality_problems': ['/a: publisher b is best effort']}, WARN, '/a: publisher b is best effort'),
 }
 
