@@ -35,11 +35,12 @@ def parameter_file() -> str:
 
 def _entries(table: type[Any]) -> Iterator[str]:
     for name, (default, meaning) in meanings(table).items():
-        comment = textwrap.wrap(_sentence(meaning), 110, initial_indent='    # ', subsequent_indent='    # ')
+        comment = textwrap.wrap(sentence(meaning), 110, initial_indent='    # ', subsequent_indent='    # ')
         yield '\n'.join([*comment, f'    {name}: {_yaml(default)}', ''])
 
 
-def _sentence(meaning: Meaning) -> str:
+def sentence(meaning: Meaning) -> str:
+    """What a parameter means, its limits, and when it takes effect, in words."""
     words = [meaning.description]
     if meaning.choices:
         words.append(f'One of {", ".join(meaning.choices)}.')

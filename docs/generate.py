@@ -1,0 +1,170 @@
+"""Brings what is generated in the documentation up to date: ``make docs``.
+
+Between ``<!-- generated: NAME -->`` and ``<!-- end -->`` of a Markdown file stands what the code says: commands from the
+real parser, parameters from their tables, topics and services from the nodes themselves, which are started for it.
+config/ldfusion.yaml is written along.
+"""
+
+import argparse
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ldfusion_training.cli import create_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ('README.md', 'docs/node.md')
+MARKED = re.compile(r'(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
+# Of every node; not worth a line each.
+STANDARD_TYPES = ('rcl_interfaces/', 'lifecycle_msgs/', 'type_description_interfaces/')
+START_SECONDS = 120.0
+
+# What nodes tell of their topics and services in words; all else comes from the nodes.
+MEANINGS: Mapping[str, str] = {
+    'visible/image_raw': 'rgb8, bgr8, mono8, mono16; CompressedImage on `…/compressed` with `visible_transport`',
+    'visible/camera_info': 'intrinsics, for metric depth and the cloud',
+    'thermal/image_raw': 'mono8, or counts as mono16 or 16UC1; CompressedImage as above with `thermal_transport`',
+    'thermal/camera_info': 'intrinsics, for registration',
+    '~/text_embedding': 'what the fusion is to favour, latched; its label names the encoder',
+    '~/fused/image': 'the fused image, rgb8, with stamp and frame of the visible image',
+    '~/fused/camera_info': 'intrinsics of it',
+    '~/fused/image/compressed': 'the same as JPEG, made only if somebody listens',
+    '~/depth/image': '32FC1, metres, NaN unknown; or 16UC1, millimetres, 0 unknown (REP 118)',
+    '~/depth/camera_info': 'intrinsics of it',
+    '~/points': 'x y z rgb thermal; organised',
+    '/diagnostics': 'rates, drops by cause, latency, engine; what to do about a problem',
+    '~/save_snapshot': 'writes the last frame, in and out, with all parameters into `snapshot_folder`',
+    '~/switch_engine': 'loads what engine, weights, threads, precision and inference_size now say, and changes over',
+}
+
+
+def commands() -> str:
+    """The commands of ``ldfusion``, with those below them."""
+
+    def rows(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for choice in action._choices_actions:
+                    below = list(rows(action.choices[choice.dest], f'{name} {choice.dest}'))
+                    yield from below or [f'| `{name} {choice.dest}` | {choice.help} |']
+
+    return '\n'.join(['| command | does |', '|---|---|', *rows(create_parser(), 'ldfusion')])
+
+
+def parameters() -> str:
+    """The parameters of every node."""
+    from ldfusion_ros.parameter_file import TABLES, sentence
+    from ldfusion_ros.parameters import meanings
+
+    lines = []
+    for node, table in TABLES.items():
+        lines += [f'**{node}**', '', '| parameter | default | meaning |', '|---|---|---|']
+        for name, (default, meaning) in meanings(table).items():
+            lines.append(f'| `{name}` | `{default!r}` | {sentence(meaning)} |')
+        lines.append('')
+    return '\n'.join(lines).rstrip()
+
+
+def topics() -> str:
+    """Topics and services that the running nodes have."""
+    lines = []
+    with running_nodes() as nodes:
+        for node in nodes:
+            name = node.get_name()
+            lines += [f'**{name}**', '', '| name | | type | |', '|---|---|---|---|']
+            for direction, found in interfaces(node):
+                shown = shown_name(found[0], name)
+                lines.append(f'| `{shown}` | {direction} | {found[1].rpartition("/")[2]} | {MEANINGS[shown]} |')
+            lines.append('')
+    return '\n'.join(lines).rstrip()
+
+
+def shown_name(full: str, node: str) -> str:
+    """A topic's or service's name as the code has it: relative, ``~/`` for the node's own, or absolute.
+
+    Raises:
+        KeyError: nothing says what it is for.
+    """
+    own = f'/{node}/'
+    relative = f'~/{full.removeprefix(own)}' if full.startswith(own) else full.removeprefix('/')
+    for name in (full, relative):
+        if name in MEANINGS:
+            return name
+    raise KeyError(f'{relative} of {node}: say in docs/generate.py (MEANINGS) what it is for')
+
+
+def interfaces(node: Any) -> Iterator[tuple[str, tuple[str, str]]]:
+    """``in``, ``out`` or ``service``, with full name and type, of all that is this node's own."""
+    who = node.get_name(), node.get_namespace()
+    asked: tuple[tuple[str, Callable[..., Any]], ...] = (
+        ('in', node.get_subscriber_names_and_types_by_node),
+        ('out', node.get_publisher_names_and_types_by_node),
+        ('service', node.get_service_names_and_types_by_node),
+    )
+    for direction, ask in asked:
+        for name, (kind, *_) in sorted(ask(*who)):
+            if not kind.startswith(STANDARD_TYPES):
+                yield direction, (name, kind)
+
+
+@contextmanager
+def running_nodes() -> Iterator[list[Any]]:
+    """Every node of the package, active."""
+    # Nothing leaves this machine.
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    import rclpy
+    from lifecycle_msgs.msg import State
+    from rclpy.executors import SingleThreadedExecutor
+
+    from ldfusion_ros.fusion_node import FusionNode
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    nodes = [FusionNode(context=context)]
+    executor = SingleThreadedExecutor(context=context)
+    for node in nodes:
+        executor.add_node(node)
+    active = threading.Event()
+
+    def spin() -> None:
+        while not all(node.state == State.PRIMARY_STATE_ACTIVE for node in nodes):
+            executor.spin_once(timeout_sec=0.1)
+        active.set()
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    try:
+        if not active.wait(START_SECONDS):
+            raise RuntimeError('the nodes did not become active')
+        yield list(nodes)
+    finally:
+        executor.shutdown()
+        for node in nodes:
+            node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+GENERATED: Mapping[str, Callable[[], str]] = {'commands': commands, 'parameters': parameters, 'topics': topics}
+
+
+def updated(text: str) -> str:
+    """Markdown with everything between markers as it should be."""
+    return MARKED.sub(lambda match: f'{match[1]}{GENERATED[match["name"]]()}\n{match[3]}', text)
+
+
+def main() -> None:
+    """Write what has changed."""
+    from ldfusion_ros.parameter_file import parameter_file
+
+    (ROOT / 'config' / 'ldfusion.yaml').write_text(parameter_file())
+    for name in FILES:
+        file = ROOT / name
+        file.write_text(updated(file.read_text()))
+
+
+if __name__ == '__main__':
+    main()
