@@ -1,11 +1,11 @@
-# Targets: demo, test, lint, format. Each makes .venv with what it needs; nothing has to be installed before.
+# Targets: demo, test, lint, format, docs. Each makes .venv with what it needs; nothing has to be installed before.
 PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
-.PHONY: demo test lint format
+.PHONY: demo test lint format docs
 .DELETE_ON_ERROR:
 
 # make demo [BAG=recording | VISIBLE=folder THERMAL=folder] [OUT=folder]
@@ -24,6 +24,10 @@ lint: .venv/ready-for-test
 format: .venv/ready-for-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is generated in README.md, docs and config.
+docs: .venv/ready-for-test
+	$(BIN)/python docs/generate.py
 
 .venv/ready-for-demo: EXTRAS := $(DEMO)
 .venv/ready-for-test: EXTRAS := $(TEST)

@@ -1,7 +1,7 @@
 """Brings what is generated in the documentation up to date: ``make docs``.
 
-Between ``<!-- generated: NAME -->`` and ``<!-- end -->`` of a Markdown file stands what the code says: commands from the
-real parser, parameters from their tables, topics and services from the nodes themselves, which are started for it.
+Between ``<!-- generated: NAME -->`` and ``<!-- end -->`` of a Markdown file stands what the code says: commands from
+the real parser, parameters from their tables, topics and services from the nodes themselves, which are started for it.
 config/ldfusion.yaml is written along.
 """
 

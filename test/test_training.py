@@ -1,6 +1,9 @@
 """Training stages: they learn, they resume exactly, they stop clearly."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import depth_to_millimetres, write_image  # noqa: E402
 from ldfusion_models.manifest import from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
+from ldfusion_training.processes import find_executable  # noqa: E402
 from ldfusion_training.stages import diffusion, fusion  # noqa: E402
 from ldfusion_training.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
 
@@ -63,6 +67,30 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(pairs:
     assert whole.keys() == resumed.keys()
     for name, tensor in whole.items():
         torch.testing.assert_close(tensor, resumed[name], rtol=0, atol=0)
+
+
+def test_two_processes_make_the_weights_of_one(pairs: Path, tmp_path: Path) -> None:
+    """Under PyTorch's launcher, as on several GPUs; here two processes on the CPU."""
+    recipe = tmp_path / 'diffusion.yaml'
+    recipe.write_text(yaml.safe_dump(diffusion_settings(pairs)))
+    words = ['train', 'diffusion', '--config', str(recipe), '--output']
+    launcher = [
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node',
+        '2',
+        '--rdzv_endpoint',
+        'localhost:0',
+    ]
+    command = [*launcher, '--rdzv_backend', 'c10d', str(find_executable('ldfusion')), *words, str(tmp_path / 'two')]
+    done = subprocess.run(command, env=os.environ | {'ACCELERATE_USE_CPU': '1'}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('checkpoint.pt, picture.png') == 1, 'one of the processes tells'
+    assert main([*words, str(tmp_path / 'one')]) == 0
+    one, two = (read_checkpoint(tmp_path / name / CHECKPOINT)['average'] for name in ('one', 'two'))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6)
 
 
 def test_the_denoiser_learns(pairs: Path, tmp_path: Path) -> None:

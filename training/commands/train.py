@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
-    """Train ``stage`` and write ``picture.png``, the recipe and the logs beside its checkpoint."""
+    """Train ``stage`` and write ``picture.png``, the recipe and the logs beside its checkpoint.
+
+    Under a launcher of several processes (torchrun, accelerate), the first of them writes and tells.
+    """
     from ldfusion_models.files import write_image, written_whole
     from ldfusion_models.manifest import plain
+    from ldfusion_training.trainer import train
 
+    if os.environ.get('RANK', '0') != '0':
+        for _ in train(stage, config, output, resume):
+            pass
+        return
     output.mkdir(parents=True, exist_ok=True)
     with written_whole(output / 'config.yaml') as temporary:
         temporary.write_text(yaml.safe_dump(plain(stage.settings), sort_keys=False))
