@@ -3,8 +3,10 @@
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 onnx = pytest.importorskip('onnx')
@@ -13,28 +15,40 @@ from ldfusion_models.engines import EngineFailedError, plan_cache  # noqa: E402
 from ldfusion_models.engines.plan_cache import PlanKey  # noqa: E402
 from ldfusion_models.export import complete_graph  # noqa: E402
 from ldfusion_models.mixed_precision import mixed_precision  # noqa: E402
+from ldfusion_models.quantisation import calibrate, quantised  # noqa: E402
 from ldfusion_models.static_graph import static_graph  # noqa: E402
 
 # Those of docs/operators.md of onnx-tensorrt for TensorRT 10.0 (opset 9 to 20) that are supported without a
 # restriction, or with one that `test_restricted_operators_keep_to_the_rules` checks.
 OPERATORS = """
     Abs Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv Cos CumSum
-    DepthToSpace Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater HardSwish Identity
-    LeakyRelu Less Log MatMul Max Min Mod Mul Neg Not Or Pad Pow Reciprocal ReduceMax ReduceMean ReduceSum Relu
-    Reshape Resize Round Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where
+    DepthToSpace DequantizeLinear Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater HardSwish
+    Identity LeakyRelu Less Log MatMul Max Min Mod Mul Neg Not Or Pad Pow QuantizeLinear Reciprocal ReduceMax
+    ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile
+    Transpose Unsqueeze Where
 """
 OPSETS = range(9, 21)
+SIZE = (128, 96)
 KEY = PlanKey('0' * 64, '10.3.0', 'Orin', '8.7', 'mixed', '640x480')
+
+
+def blocks(seed: int) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of the frame graph: squares of random colours."""
+    generator = np.random.default_rng(seed)
+    image = generator.integers(0, 256, (1, 12, 16, 4), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    return {'visible': image[..., :3], 'thermal': image[..., 3:], 'text': np.zeros((1, 64), np.float32)}
 
 
 @pytest.fixture(scope='module')
 def contents() -> dict[str, bytes]:
     """The graph as TensorRT gets it, by precision."""
-    full = static_graph(complete_graph()[0], (128, 96))
-    return {'fp32': full, 'mixed': mixed_precision(full)}
+    whole = complete_graph()[0]
+    full = static_graph(whole, SIZE)
+    calibrated = quantised(whole, calibrate(whole, [blocks(seed) for seed in range(3)]))
+    return {'fp32': full, 'mixed': mixed_precision(full), 'int8': mixed_precision(static_graph(calibrated, SIZE))}
 
 
-@pytest.mark.parametrize('precision', ['fp32', 'mixed'])
+@pytest.mark.parametrize('precision', ['fp32', 'mixed', 'int8'])
 def test_all_operators_are_supported(precision: str, contents: dict[str, bytes]) -> None:
     model = onnx.load_from_string(contents[precision])
     onnx.checker.check_model(model, full_check=True)
@@ -42,7 +56,7 @@ def test_all_operators_are_supported(precision: str, contents: dict[str, bytes])
     assert [entry.version in OPSETS for entry in model.opset_import if not entry.domain] == [True]
 
 
-@pytest.mark.parametrize('precision', ['fp32', 'mixed'])
+@pytest.mark.parametrize('precision', ['fp32', 'mixed', 'int8'])
 def test_restricted_operators_keep_to_the_rules(precision: str, contents: dict[str, bytes]) -> None:
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(contents[precision]))
     fixed = {item.name for item in model.graph.initializer}
@@ -56,7 +70,7 @@ def test_restricted_operators_keep_to_the_rules(precision: str, contents: dict[s
             assert settings.get('nearest_mode', b'floor') == b'floor'
 
 
-@pytest.mark.parametrize('precision', ['fp32', 'mixed'])
+@pytest.mark.parametrize('precision', ['fp32', 'mixed', 'int8'])
 def test_uint8_appears_at_the_border_only(precision: str, contents: dict[str, bytes]) -> None:
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(contents[precision]))
     uint8 = onnx.TensorProto.UINT8
@@ -81,9 +95,7 @@ def test_mixed_precision_computes_fusion_in_16_bits_and_depth_in_32(contents: di
 def test_mixed_precision_stays_within_the_tolerances(contents: dict[str, bytes]) -> None:
     import onnxruntime
 
-    generator = np.random.default_rng(5)
-    blocks = generator.integers(0, 256, (1, 12, 16, 4), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
-    inputs = {'visible': blocks[..., :3], 'thermal': blocks[..., 3:], 'text': np.zeros((1, 64), np.float32)}
+    inputs = blocks(5)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     full, mixed = (
@@ -94,6 +106,63 @@ def test_mixed_precision_stays_within_the_tolerances(contents: dict[str, bytes])
     relative = np.abs(mixed[1] / full[1] - 1)
     assert np.median(relative) < 0.005
     assert np.percentile(relative, 99) < 0.02
+
+
+def test_quantisation_is_explicit_and_as_tensorrt_wants_it(contents: dict[str, bytes]) -> None:
+    """Symmetric, constant scales; int8 only between a pair of nodes; convolutions read dequantised float16."""
+    model = onnx.load_from_string(contents['int8'])
+    fixed = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type in ('QuantizeLinear', 'DequantizeLinear'):
+            _, scale, zero = node.input
+            assert fixed[scale].dtype == np.float16
+            assert fixed[scale].min() > 0
+            assert fixed[zero].dtype == np.int8
+            assert not fixed[zero].any()
+    found = 0
+    for node in model.graph.node:
+        sources = [makers[name].op_type for name in node.input[:2] if name in makers]
+        if node.op_type == 'Conv' and 'DequantizeLinear' in sources:
+            assert sources == ['DequantizeLinear'] * 2
+            assert node.name.startswith(('/extractor/', '/fusion/'))
+            levels = fixed[makers[node.input[1]].input[0]]
+            assert levels.dtype == np.int8
+            assert min(levels.shape[:2]) >= 16
+            found += 1
+    assert found > 20
+
+
+def test_quantised_weights_are_off_by_no_more_than_half_a_level() -> None:
+    whole = complete_graph()[0]
+    before, after = (
+        {item.name: onnx.numpy_helper.to_array(item) for item in onnx.load_from_string(content).graph.initializer}
+        for content in (whole, quantised(whole, calibrate(whole, [blocks(0)])))
+    )
+    names = [name.removesuffix('/levels') for name in after if name.endswith('/levels')]
+    assert names
+    for name in names:
+        scales = after[f'{name}/scales'][:, None, None, None]
+        assert (np.abs(after[f'{name}/levels'] * scales - before[name]) <= 0.501 * scales).all()
+        assert name not in after, 'the float weights are gone'
+
+
+def test_calibration_finds_the_largest_magnitudes() -> None:
+    """Against the graph as it was traced, nothing optimized."""
+    import onnxruntime
+
+    whole = complete_graph()[0]
+    frames = [blocks(0), blocks(1)]
+    peaks = calibrate(whole, frames)
+    assert calibrate(whole, frames[:1]) != peaks
+    name = min(peaks)
+    model = onnx.load_from_string(whole)
+    model.graph.output.append(onnx.ValueInfoProto(name=name))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+    expected = max(np.abs(session.run([name], frame)[0]).max() for frame in frames)
+    assert peaks[name] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_stored_engine_is_found_again_and_by_its_own_key_only(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.manifest import read_initializers, read_manifest
-from ldfusion_training.agreement import measure_agreement
+from ldfusion_training.agreement import in_words, measure_agreement
 from ldfusion_training.graph_profile import Layer, count_gflop, milliseconds_by_stage, profile_layers
 from ldfusion_training.machine_rates import MachineRates, measure_cpu, measure_cuda
 
@@ -160,10 +160,7 @@ def summary(result: dict[str, Any]) -> str:
     parameters = f'{result["parameters"] / 1e6:.2f} M parameters, ' if result['parameters'] else ''
     lines = [f'{name}, fusion alone, in ONNX Runtime: p50 {p50:.1f} ms' for name, p50 in result['peers_p50'].items()]
     if result['agreement']:
-        lines.append(
-            'beside ONNX Runtime: fused within {fused_p99_9:.0f} levels for 99.9 % of the pixels, depth differs by '
-            '{depth_median:.2%} at the median and {depth_p99:.2%} at the 99th percentile'.format(**result['agreement'])
-        )
+        lines.append(in_words(result['agreement']))
     return '\n'.join(
         (
             f'{result["engine"]} ({result["precision"]}) on {result["device"]}: {result["machine"]}',
