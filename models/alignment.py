@@ -83,10 +83,12 @@ def peak_of(agreement: npt.NDArray[np.floating], reach: int) -> Shift:
     """The shift of the highest peak of a :func:`correlation`, or a sum of them, among shifts up to ``reach`` pixels."""
     height, width = agreement.shape
     across, down = min(reach, width // 2 - 1), min(reach, height // 2 - 1)
-    part = agreement[height // 2 - down : height // 2 + down + 1, width // 2 - across : width // 2 + across + 1]
+    part = _central(agreement, across, down)
     row, column = np.unravel_index(np.argmax(part), part.shape)
-    middle = np.median(part)
-    spread = 1.4826 * np.median(np.abs(part - middle))
+    # What a peak has to rise from is told by more than the shifts that are looked at, which it may fill.
+    around = _central(agreement, max(across, width // 4), max(down, height // 4))
+    middle = np.median(around)
+    spread = 1.4826 * np.median(np.abs(around - middle))
     if not spread > 0:
         return Shift(0.0, 0.0, 0.0)
     return Shift(
@@ -94,6 +96,11 @@ def peak_of(agreement: npt.NDArray[np.floating], reach: int) -> Shift:
         float(row - down + _vertex(part[:, column], int(row))),
         float((part[row, column] - middle) / spread),
     )
+
+
+def _central(agreement: npt.NDArray[np.floating], across: int, down: int) -> npt.NDArray[np.floating]:
+    height, width = agreement.shape
+    return agreement[height // 2 - down : height // 2 + down + 1, width // 2 - across : width // 2 + across + 1]
 
 
 def _vertex(values: npt.NDArray[np.floating], index: int) -> float:
