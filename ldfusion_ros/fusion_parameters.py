@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ldfusion_models.engines import ENGINES, PRECISIONS
 from ldfusion_models.pairing import PairingConfig
-from ldfusion_models.thermal import GainConfig
+from ldfusion_models.thermal import GAIN_MODES, GainConfig
 from ldfusion_models.upsampling import ENLARGEMENTS
 from ldfusion_ros.parameters import parameter
 
@@ -89,6 +89,13 @@ class FusionParameters:
         4.0, 'Pixels of the visible image by which the images may be apart before diagnostics warn.', limits=(0.0, 1e4)
     )
 
+    thermal_gain: str = parameter(
+        'percentile',
+        'How 16-bit thermal images become 8-bit ones: percentile, straight; clahe, contrast of each part of the image; '
+        'plateau, more grey for what is frequent, so that one hot thing does not make the rest black.',
+        'configure',
+        choices=GAIN_MODES,
+    )
     thermal_low_percentile: float = parameter(
         1.0, 'Percent of 16-bit thermal pixels that are black.', 'configure', (0.0, 49.0)
     )
@@ -157,4 +164,6 @@ class FusionParameters:
 
     def gain(self) -> GainConfig:
         """Settings of the thermal gain control."""
-        return GainConfig(self.thermal_low_percentile, self.thermal_high_percentile, self.thermal_smoothing)
+        return GainConfig(
+            self.thermal_low_percentile, self.thermal_high_percentile, self.thermal_smoothing, mode=self.thermal_gain
+        )

@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+
+from ldfusion_models.errors import InputError
+
+GAIN_MODES = ('percentile', 'clahe', 'plateau')
+CLAHE_LIMIT, CLAHE_TILES = 2.0, (8, 8)
+# Steps between the limits for which plateau equalisation counts pixels.
+BINS = 512
 
 
 @dataclass(frozen=True)
@@ -14,20 +22,35 @@ class GainConfig:
         low_percentile, high_percentile: counts mapped to 0 and 255, in percent of the pixels.
         smoothing: part of the last frame's limits that stays, 0 (none) to below 1, so that video does not pump.
         minimum_range: counts that the limits are at least apart, so that noise of an empty scene is not blown up.
+        mode: ``percentile``, a straight line between the limits; ``clahe``, on top of it the contrast of each tile of
+            the image, so that grey is no measure of temperature; ``plateau``, more grey levels for temperatures that
+            many pixels have, so that one hot pipe doesn't make the walls black.
+        plateau: temperatures that more pixels have than so many times the mean get no more grey levels for it.
+
+    Raises:
+        InputError: an unknown mode.
     """
 
     low_percentile: float = 1.0
     high_percentile: float = 99.5
     smoothing: float = 0.9
     minimum_range: float = 64.0
+    mode: str = 'percentile'
+    plateau: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in GAIN_MODES:
+            raise InputError(f'thermal gain {self.mode!r}: choose one of {", ".join(GAIN_MODES)}')
 
 
 class GainControl:
-    """Percentile gain control with limits that follow the scene slowly."""
+    """Gain control that follows the scene slowly."""
 
     def __init__(self, config: GainConfig | None = None) -> None:
         self.config = config or GainConfig()
-        self._limits: tuple[float, float] | None = None
+        self._limits: npt.NDArray[np.float64] | None = None
+        self._table: npt.NDArray[np.float64] | None = None
+        self._clahe = cv2.createCLAHE(CLAHE_LIMIT, CLAHE_TILES) if self.config.mode == 'clahe' else None
 
     def __call__(
         self, counts: npt.NDArray[np.uint16], coverage: npt.NDArray[np.float32] | None = None
@@ -37,13 +60,28 @@ class GainControl:
         some = counts[::4, ::4]
         if coverage is not None and (covered := coverage[::4, ::4] > 0).any():
             some = some[covered]
-        low, high = np.percentile(some, (self.config.low_percentile, self.config.high_percentile))
-        if self._limits is not None:
-            keep = self.config.smoothing
-            low = keep * self._limits[0] + (1 - keep) * low
-            high = keep * self._limits[1] + (1 - keep) * high
-        self._limits = (float(low), float(high))
+        limits = np.percentile(some, (self.config.low_percentile, self.config.high_percentile))
+        if self.config.mode == 'plateau':
+            self._table = self._smoothed(self._equalised(some, *limits), self._table)
+            return np.asarray(np.take((self._table + 0.5).astype(np.uint8), counts), np.uint8)
+        self._limits = self._smoothed(limits, self._limits)
+        low, high = self._limits
         span = max(float(high - low), self.config.minimum_range)
         scaled = (counts.astype(np.float32) - np.float32(low)) * np.float32(255.0 / span)
-        grey: npt.NDArray[np.uint8] = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
-        return grey
+        grey = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(self._clahe.apply(grey), np.uint8) if self._clahe else grey
+
+    def _equalised(self, some: npt.NDArray[np.uint16], low: float, high: float) -> npt.NDArray[np.float64]:
+        """Grey level of each count (65536,): it rises with the number of pixels of a temperature, up to a limit."""
+        span = max(high - low, 1.0)
+        number, edges = np.histogram(some, BINS, (low, low + span))
+        shares = np.minimum(number / max(1, number.sum()) * BINS, self.config.plateau)
+        rise = np.concatenate(([0.0], np.cumsum(shares)))
+        # The steepest part must not be steeper than a straight line over the minimum range.
+        least = self.config.plateau * BINS * self.config.minimum_range / span
+        levels = 255.0 * rise / max(float(rise[-1]), least, 1e-9)
+        return np.interp(np.arange(65536), edges, levels)
+
+    def _smoothed(self, new: npt.NDArray[np.float64], old: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+        keep = self.config.smoothing
+        return new if old is None else keep * old + (1 - keep) * new

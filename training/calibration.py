@@ -93,7 +93,7 @@ def calibrate(pairs: Sequence[Pair], start: Registration, method: str, search: b
         found = _searched([_reduced(pair, SEARCH_WIDTH) for pair in few], known) if search else known
         for side, reach, model in ROUNDS:
             found = _refined(views, found, side, reach, model)
-    places, left, _ = _block_shifts([_reduced(pair, WORK_WIDTH) for pair in measured], found, *MEASURE)
+    places, left = _block_shifts([_reduced(pair, WORK_WIDTH) for pair in measured], found, *MEASURE)
     if not len(places):
         raise InputError(NO_TEXTURE)
     scale = size[0] / _size(views[0][0])[0]
@@ -171,7 +171,8 @@ def _agreement(views: Sequence[Pair], found: Registration) -> Plane:
         weight = window(*_size(visible))
         if pair.coverage is not None:
             weight *= pair.coverage
-        latest = correlation(*(edge_directions(np.asarray(x, np.uint8)) for x in (pair.visible, pair.thermal)), weight)
+        edges = [edge_directions(np.asarray(image, np.uint8)) for image in (pair.visible, pair.thermal)]
+        latest = correlation(edges[0], edges[1], weight)
         total = latest if total is None else total + latest
     assert total is not None
     return total
@@ -229,7 +230,7 @@ def _slope(found: Registration, view: Pair) -> Floats:
 
 def _refined(views: Sequence[Pair], found: Registration, side: int, reach: int, model: str) -> Registration:
     """With the map that fits the shifts of the blocks best, as rich a model as there are blocks for."""
-    places, shifts, _ = _block_shifts(views, found, side, reach)
+    places, shifts = _block_shifts(views, found, side, reach)
     if not len(places):
         raise InputError(NO_TEXTURE)
     sources = places - shifts
@@ -239,8 +240,8 @@ def _refined(views: Sequence[Pair], found: Registration, side: int, reach: int, 
     return found if correction is None else _corrected(found, correction, _size(views[0][0]))
 
 
-def _block_shifts(views: Sequence[Pair], found: Registration, side: int, reach: int) -> tuple[Floats, Floats, Floats]:
-    """Centres (N, 2) of blocks that tell, by what (N, 2) thermal content there is to be moved, and confidence (N,)."""
+def _block_shifts(views: Sequence[Pair], found: Registration, side: int, reach: int) -> tuple[Floats, Floats]:
+    """Centres (N, 2) of the blocks that tell, and by how many pixels (N, 2) thermal content there is to be moved."""
     width, height = _size(views[0][0])
     side = min(side, width, height)
     corners = [
@@ -262,7 +263,7 @@ def _block_shifts(views: Sequence[Pair], found: Registration, side: int, reach: 
     good = [(corner, peak) for corner, peak in peaks if peak.confidence >= BLOCK_CONFIDENT]
     places = np.array([corner for corner, _ in good], np.float64).reshape(-1, 2) + (side - 1) / 2
     shifts = np.array([(peak.x, peak.y) for _, peak in good], np.float64).reshape(-1, 2)
-    return places, shifts, np.array([peak.confidence for _, peak in good])
+    return places, shifts
 
 
 def _fit_shift(places: Floats, sources: Floats, tolerance: float) -> Floats | None:
@@ -296,7 +297,7 @@ def _square(matrix: npt.NDArray[Any] | None) -> Floats | None:
 
 
 def _displacements(start: Registration, found: Registration, places: Floats, work: Size) -> Floats:
-    """By how many pixels (N, 2) ``start`` misplaces what ``found`` puts at ``places`` (N, 2) of an image of that size."""
+    """By how many pixels (N, 2) ``start`` misplaces what ``found`` puts at ``places`` (N, 2); ``work`` is the size."""
     if found.method == 'homography':
         assert start.thermal_H_visible and found.thermal_H_visible and found.visible_size
         enlarge = _scaling(work, found.visible_size)
