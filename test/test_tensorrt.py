@@ -217,16 +217,18 @@ def test_tensorrt_gives_what_onnxruntime_gives(tmp_path: Path) -> None:
     if not hasattr(trt, 'Builder'):
         pytest.skip('TensorRT is not installed, its type stubs are')
     from ldfusion_models.engines import create_engine
-    from ldfusion_models.engines.tensorrt_engine import Plans, TensorRtEngine
+    from ldfusion_models.engines.built_engine import BuiltEngine
+    from ldfusion_models.engines.tensorrt_engine import Plans
 
     reference = create_engine('onnxruntime')
     try:
-        Plans(None, 'fp32', tmp_path).build((128, 96), print)
-        engine = TensorRtEngine(None, 'fp32', reference, tmp_path)
+        plans = Plans(None, 'fp32', tmp_path)
+        plans.build((128, 96), print)
     except EngineFailedError as error:
         pytest.skip(f'no GPU: {error}')
     image = np.random.default_rng(1).integers(0, 256, (1, 96, 128, 3), np.uint8)
     inputs = image, image[..., :1].copy(), np.zeros((1, 64), np.float32)
+    engine = BuiltEngine(plans, reference)
     ours, expected = engine.run(*inputs), reference.run(*inputs)
     assert engine.name == 'tensorrt'
     assert np.percentile(np.abs(ours.fused.astype(int) - expected.fused), 99.9) <= 1

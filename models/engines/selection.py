@@ -188,9 +188,9 @@ def _torch(weights: Path | None, threads: int, precision: str) -> Engine:
 
 
 def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
-    from ldfusion_models.engines.tensorrt_engine import TensorRtEngine
+    from ldfusion_models.engines.tensorrt_engine import tensorrt_engine
 
-    return TensorRtEngine(weights, precision, _stand_in_for_tensorrt(weights, threads))
+    return tensorrt_engine(weights, precision, _stand_in_for_tensorrt(weights, threads))
 
 
 def _stand_in_for_tensorrt(weights: Path | None, threads: int) -> Engine:

@@ -5,10 +5,7 @@ Written against NVIDIA's documentation and type stubs; see docs/jetson.md for wh
 
 import hashlib
 import logging
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,104 +13,36 @@ import tensorrt as trt
 
 from ldfusion_models.engines import plan_cache
 from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput, chosen_precision
+from ldfusion_models.engines.built_engine import BuiltEngine, Report, Size
 from ldfusion_models.engines.cuda_buffers import Buffer, Gpu, Stream
 from ldfusion_models.engines.plan_cache import PlanKey
-from ldfusion_models.errors import InputError
 from ldfusion_models.export import complete_graph
 from ldfusion_models.mixed_precision import mixed_precision
 from ldfusion_models.static_graph import static_graph
 
-Size = tuple[int, int]
-Report = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
-class TensorRtEngine:
-    """Runs the frame graph, one built engine per image size.
+def tensorrt_engine(weights: Path | None, precision: str, stand_in: Engine) -> BuiltEngine:
+    """The frame graph in TensorRT; ``stand_in`` serves the frames while it builds.
 
-    A size without one is built in the background, which takes minutes; until then ``stand_in`` serves the frames.
+    Args:
+        weights: folder of weights, or an exported ``.onnx`` file.
+        precision: mixed if it is ``auto``.
+        stand_in: has its own copy of the graph.
+
+    Raises:
+        InputError: weights missing, damaged, or of another version.
+        EngineFailedError: there is no GPU.
     """
-
-    def __init__(self, weights: Path | None, precision: str, stand_in: Engine, folder: Path | None = None) -> None:
-        """Load a folder of weights, or an exported ``.onnx`` file; precision is mixed if it is ``auto``.
-
-        Raises:
-            InputError: weights missing, damaged, or of another version.
-            EngineFailedError: there is no GPU.
-        """
-        self._plans = Plans(weights, precision, folder)
-        self._stand_in = stand_in
-        self._own_reason = ''
-        self._running: _RunningPlan | None = None
-        self._build: threading.Thread | None = None
-        self._built: set[Size] = set()
-        self._progress = ''
-        self._failure = ''
-        self.info = self._plans.info
-
-    @property
-    def name(self) -> str:
-        """What serves the frames now: TensorRT, or the engine that stands in while TensorRT builds."""
-        return 'tensorrt' if self._running else self._stand_in.name
-
-    @property
-    def device(self) -> str:
-        """Where the frames are computed now."""
-        return 'cuda' if self._running else self._stand_in.device
-
-    @property
-    def precision(self) -> str:
-        """What the engine that serves the frames rounds to."""
-        return self._plans.precision if self._running else self._stand_in.precision
-
-    @property
-    def reason(self) -> str:
-        """Why it runs, and how far a build is."""
-        return '; '.join(words for words in (self._own_reason, self._progress) if words)
-
-    @reason.setter
-    def reason(self, words: str) -> None:
-        self._own_reason = words
-
-    def run(
-        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
-    ) -> FrameOutput:
-        """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
-        if self._failure:
-            raise EngineFailedError(self._failure)
-        size = (visible.shape[2], visible.shape[1])
-        if self._running is None or self._running.size != size:
-            self._running = self._load_or_build(size)
-        if self._running is None:
-            return self._stand_in.run(visible, thermal, text)
-        return self._running.run({'visible': visible, 'thermal': thermal, 'text': text})
-
-    def _load_or_build(self, size: Size) -> '_RunningPlan | None':
-        if self._build is not None and self._build.is_alive():
-            return None
-        plan = self._plans.load(size)
-        if plan is not None:
-            return _RunningPlan(plan, size, self.info.text_dim)
-        if size in self._built:
-            raise EngineFailedError('TensorRT does not load the engine that it has built')
-        self._build = threading.Thread(target=self._build_plan, args=(size,), name='tensorrt build', daemon=True)
-        self._build.start()
-        return None
-
-    def _build_plan(self, size: Size) -> None:
-        def report(progress: str) -> None:
-            self._progress = progress
-
-        try:
-            self._plans.build(size, report)
-            self._built.add(size)
-        except (EngineFailedError, InputError) as error:
-            self._failure = str(error)
-        self._progress = ''
+    return BuiltEngine(Plans(weights, precision), stand_in)
 
 
 class Plans:
     """Serialized engines of one graph on this GPU, from the cache folder or newly built."""
+
+    name = 'tensorrt'
+    device = 'cuda'
 
     def __init__(self, weights: Path | None, precision: str = 'auto', folder: Path | None = None) -> None:
         """Read the graph and ask for the GPU; raises InputError and EngineFailedError as the engine does."""
@@ -126,15 +55,20 @@ class Plans:
         self._logger = trt.Logger(trt.Logger.WARNING)
         self._runtime = trt.Runtime(self._logger)
 
-    def load(self, size: Size) -> 'trt.ICudaEngine | None':
-        """The engine from the cache folder, or None if it must be built."""
+    def load(self, size: Size) -> 'RunningPlan | None':
+        """The engine from the cache folder, ready to run; None if it must be built.
+
+        Raises:
+            EngineFailedError: the GPU has not enough memory, or failed.
+        """
         content = plan_cache.load(self._folder, self._key(size))
         if content is None:
             return None
         engine = self._runtime.deserialize_cuda_engine(content)
         if engine is None:
             log.warning('TensorRT refuses the cached engine for %dx%d; it is built anew', *size)
-        return engine
+            return None
+        return RunningPlan(engine, size, self.info.text_dim)
 
     def build(self, size: Size, report: Report) -> Path:
         """Build the engine, which takes minutes, and write it into the cache folder.
@@ -160,7 +94,7 @@ class Plans:
         config = builder.create_builder_config()
         timings = config.create_timing_cache(plan_cache.load(self._folder, key.for_timings()) or b'')
         config.set_timing_cache(timings, ignore_mismatch=False)
-        config.progress_monitor = _progress_monitor(f'tensorrt is being built for {key.size}', report)
+        config.progress_monitor = _progress_monitor(report)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise EngineFailedError(f'TensorRT could not build an engine for {key.size}')
@@ -176,11 +110,10 @@ class Plans:
         )
 
 
-class _RunningPlan:
+class RunningPlan:
     """An engine with its buffers for one size."""
 
     def __init__(self, engine: trt.ICudaEngine, size: Size, text_dim: int) -> None:
-        self.size = size
         self._engine = engine
         self._context = engine.create_execution_context()
         if self._context is None:
@@ -197,8 +130,11 @@ class _RunningPlan:
         for name, buffer in (self._inputs | self._outputs).items():
             self._context.set_tensor_address(name, buffer.address)
 
-    def run(self, values: dict[str, npt.NDArray[Any]]) -> FrameOutput:
-        for name, value in values.items():
+    def run(
+        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
+    ) -> FrameOutput:
+        """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
+        for name, value in (('visible', visible), ('thermal', thermal), ('text', text)):
             self._inputs[name].to_device(value, self._stream)
         if not self._context.execute_async_v3(int(self._stream.handle)):
             raise EngineFailedError('TensorRT could not run the frame')
@@ -213,7 +149,7 @@ def _input_shapes(size: Size, text_dim: int) -> dict[str, tuple[int, ...]]:
     return {'visible': (1, height, width, 3), 'thermal': (1, height, width, 1), 'text': (1, text_dim)}
 
 
-def _progress_monitor(title: str, report: Report) -> trt.IProgressMonitor:
+def _progress_monitor(report: Report) -> trt.IProgressMonitor:
     class Monitor(trt.IProgressMonitor):
         """Reports the share of steps done in the phase that TensorRT is in; may be called by several threads."""
 
@@ -225,7 +161,7 @@ def _progress_monitor(title: str, report: Report) -> trt.IProgressMonitor:
             self._steps[phase_name] = num_steps
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            report(f'{title}: {phase_name}, {100 * (step + 1) // self._steps.get(phase_name, step + 1)} %')
+            report(f'{phase_name}, {100 * (step + 1) // self._steps.get(phase_name, step + 1)} %')
             return True
 
         def phase_finish(self, phase_name: str) -> None:
