@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.engines.onnxruntime_engine import open_session
+from ldfusion_models.engines.stages import no_time, stage_of
 
-# First part of a layer's name to the stage that it belongs to.
-STAGES = {'extractor': 'denoiser', 'fusion': 'fusion', 'visible_depth': 'depth', 'infrared_depth': 'depth'}
-OTHER_STAGE = 'images and layouts'
 MOVES_NOTHING = frozenset({'Shape', 'Reshape', 'Squeeze', 'Unsqueeze', 'Gather'})
 
 
@@ -68,7 +66,7 @@ def count_gflop(weights: Path | None, inputs: dict[str, npt.NDArray[Any]]) -> fl
 
 def milliseconds_by_stage(layers: Iterable[Layer]) -> dict[str, float]:
     """Time per frame and stage."""
-    times = dict.fromkeys([*STAGES.values(), OTHER_STAGE], 0.0)
+    times = no_time()
     for layer in layers:
         times[layer.stage] += layer.milliseconds
     return times
@@ -103,7 +101,7 @@ def _layer(events: list[dict[str, Any]]) -> Layer:
     operator = described['op_name']
     moved = sum(int(described[size]) for size in ('activation_size', 'parameter_size', 'output_size'))
     return Layer(
-        stage=STAGES.get(event['name'].split('/')[1] if event['name'].startswith('/') else '', OTHER_STAGE),
+        stage=stage_of(event['name']),
         milliseconds=float(np.median([event['dur'] for event in events])) / 1e3,
         flop=_flop(operator, _shapes(described['input_type_shape']), _shapes(described['output_type_shape'])),
         bytes=0 if operator in MOVES_NOTHING else moved,

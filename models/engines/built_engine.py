@@ -68,8 +68,13 @@ class BuiltEngine:
         self.info = builder.info
 
     @property
-    def name(self) -> str:
+    def serving(self) -> Built | Engine:
         """What serves the frames now."""
+        return self._running or self._stand_in
+
+    @property
+    def name(self) -> str:
+        """Its name."""
         return self._builder.name if self._running else self._stand_in.name
 
     @property
@@ -98,7 +103,7 @@ class BuiltEngine:
         size = (visible.shape[2], visible.shape[1])
         if self._running is None or self._size != size:
             self._size, self._running = size, self._load_or_build(size)
-        return (self._running or self._stand_in).run(visible, thermal, text)
+        return self.serving.run(visible, thermal, text)
 
     def _load_or_build(self, size: Size) -> Built | None:
         if self._failure or (self._thread is not None and self._thread.is_alive()):

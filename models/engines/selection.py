@@ -133,8 +133,13 @@ class GuardedEngine:
         self._make_stand_in = make_stand_in
 
     @property
-    def name(self) -> str:
+    def serving(self) -> Engine:
         """The engine that runs now."""
+        return self._engine
+
+    @property
+    def name(self) -> str:
+        """Its name."""
         return self._engine.name
 
     @property

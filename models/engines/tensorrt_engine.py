@@ -5,6 +5,7 @@ Written against NVIDIA's documentation and type stubs; see docs/jetson.md for wh
 
 import hashlib
 import logging
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput,
 from ldfusion_models.engines.built_engine import BuiltEngine, Report, Size
 from ldfusion_models.engines.cuda_buffers import Buffer, Gpu, Stream
 from ldfusion_models.engines.plan_cache import PlanKey
+from ldfusion_models.engines.stages import TRANSFERS, no_time, stage_of
 from ldfusion_models.export import complete_graph
 from ldfusion_models.mixed_precision import mixed_precision
 from ldfusion_models.static_graph import static_graph
@@ -143,10 +145,48 @@ class RunningPlan:
         self._stream.wait()
         return FrameOutput(self._outputs['fused'].host.copy(), self._outputs['depth'].host.copy())
 
+    def stage_times(
+        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
+    ) -> dict[str, float]:
+        """Milliseconds of one frame by stage, as TensorRT's profiler reports its layers."""
+        context, times = self._engine.create_execution_context(), no_time()
+        if context is None:
+            raise EngineFailedError('the GPU has not enough memory to profile the engine')
+        for name, buffer in (self._inputs | self._outputs).items():
+            context.set_tensor_address(name, buffer.address)
+        context.profiler = _layer_times(times)
+        start = time.perf_counter()
+        for name, value in (('visible', visible), ('thermal', thermal), ('text', text)):
+            self._inputs[name].to_device(value, self._stream)
+        self._stream.wait()
+        copied_in = time.perf_counter()
+        if not context.execute_async_v3(int(self._stream.handle)):
+            raise EngineFailedError('TensorRT could not run the frame')
+        self._stream.wait()
+        computed = time.perf_counter()
+        for buffer in self._outputs.values():
+            buffer.to_host(self._stream)
+        self._stream.wait()
+        times[TRANSFERS] = (copied_in - start + time.perf_counter() - computed) * 1e3
+        return times
+
 
 def _input_shapes(size: Size, text_dim: int) -> dict[str, tuple[int, ...]]:
     width, height = size
     return {'visible': (1, height, width, 3), 'thermal': (1, height, width, 1), 'text': (1, text_dim)}
+
+
+def _layer_times(times: dict[str, float]) -> trt.IProfiler:
+    class Profiler(trt.IProfiler):
+        """Adds up the milliseconds of layers by stage."""
+
+        def __init__(self) -> None:
+            trt.IProfiler.__init__(self)
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            times[stage_of(layer_name)] += ms
+
+    return Profiler()
 
 
 def _progress_monitor(report: Report) -> trt.IProgressMonitor:
