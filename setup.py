@@ -21,7 +21,7 @@ setup(
     # colcon build --symlink-install refuses a folder that maps to its own name.
     package_dir={name: folder for name, folder in ROOTS.items() if name != folder},
     package_data={
-        'ldfusion_models': ['py.typed', 'weights/*'],
+        'ldfusion_models': ['py.typed', 'weights/*', 'weights/text/*'],
         'ldfusion_training': ['py.typed', 'paper_tables.yaml', 'configs/*.yaml', 'configs/ablations/*.yaml'],
         'ldfusion_ros': ['py.typed', 'fastdds.xml'],
     },

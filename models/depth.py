@@ -79,21 +79,24 @@ LITE0_TAPS = {16: 0, 24: 1, 40: 2, 112: 3, 192: 4}
 
 
 class Encoder(nn.Module):
-    """EfficientNet-Lite0 without its classifier: features at 1/2, 1/4, 1/8, 1/16, 1/32."""
+    """EfficientNet-Lite0 without its classifier: features at 1/2, 1/4, 1/8, 1/16, 1/32.
 
-    def __init__(self) -> None:
+    Its first 11 blocks end at 1/16.
+    """
+
+    def __init__(self, blocks: int = 15) -> None:
         super().__init__()
         self._conv_stem = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
-        blocks, channels = [], 32
+        layers, channels = [], 32
         self._ends: list[int] = []
         for repeats, kernel, stride, expand, out in LITE0_STAGES:
             for index in range(repeats):
-                blocks.append(InvertedResidual(channels, out, kernel, stride if index == 0 else 1, expand))
+                layers.append(InvertedResidual(channels, out, kernel, stride if index == 0 else 1, expand))
                 channels = out
             if out in LITE0_TAPS:
-                self._ends.append(len(blocks) - 1)
-        self._blocks = nn.ModuleList(blocks)
+                self._ends.append(len(layers) - 1)
+        self._blocks = nn.ModuleList(layers[:blocks])
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features of ``image`` (B, 3, H, W) in [-1, 1], finest first: 16, 24, 40, 112, 192 channels."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / 'weights'
 PARTS = ('denoiser', 'fusion', 'visible_depth', 'infrared_depth')
+# Beside the frame graph, and not needed for it.
+LANGUAGE_PARTS = ('captioner', 'text')
 Config = TypeVar('Config')
 
 
@@ -32,7 +34,7 @@ class Manifest:
         config: settings of the frame graph, part by part.
         text_encoder: name of the text encoder that the modulation was trained on, empty if none.
         graph: file and sha256 of the frame graph without weights (ONNX).
-        parts: per part: file, sha256, data, recipe, metrics, licence.
+        parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph.
     """
 
     folder: Path

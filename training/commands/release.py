@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.manifest import PARTS, SHIPPED
+from ldfusion_models.manifest import LANGUAGE_PARTS, PARTS, SHIPPED
 
 FACTS = ('data', 'recipe', 'metrics', 'licence')
 
@@ -14,7 +14,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to the parser."""
     parser = subparsers.add_parser('release', help='put trained weights where nodes and commands load them')
     parser.add_argument('--checkpoint', type=Path, required=True, help='checkpoint.pt of a training stage')
-    parser.add_argument('--part', choices=PARTS, required=True, help='network whose weights it holds')
+    parser.add_argument(
+        '--part', choices=(*PARTS, *LANGUAGE_PARTS), required=True, help='network whose weights it holds'
+    )
     parser.add_argument('--output', type=Path, default=SHIPPED, help="folder of weights; default: the package's own")
     parser.add_argument(
         '--fact', action='append', default=[], metavar='NAME=TEXT', help=f'for the manifest: {", ".join(FACTS)}'

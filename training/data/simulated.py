@@ -96,6 +96,10 @@ class SimulatedFrame:
         """Description of the frame (text, objects, light, weather, kind); raises InputError."""
         return dict(read_json(self._file('text', '.json')))
 
+    def read_instances(self) -> npt.NDArray[np.uint16]:
+        """Instance number (H, W) of what each pixel of the visible camera shows, 0 = nothing; raises InputError."""
+        return np.asarray(read_image(self._file('instance', '.png')), np.uint16)
+
     def _file(self, folder: str, suffix: str) -> Path:
         return self.scene / folder / (self.name.rsplit('/', 1)[1] + suffix)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ldfusion_models.errors import InputError
 
-STAGES = ('diffusion', 'fusion', 'depth')
+STAGES = ('diffusion', 'fusion', 'depth', 'clip', 'captioner')
 
 
 def stage_module(name: str) -> Any:

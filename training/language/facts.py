@@ -1,0 +1,135 @@
+"""Facts of a scene, as far as they are told: the place, the light, the weather, and what is where."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SIDES = ('left', 'ahead', 'right')
+LIGHTS = ('day', 'dusk', 'night')
+WEATHERS = ('clear', 'overcast', 'fog', 'smoke')
+INDOOR_PLACES = ('warehouse aisle', 'corridor', 'tunnel')
+PLACES = ('street', 'parking lot', 'campus path', *INDOOR_PLACES)
+MOVING = ('person', 'car', 'truck', 'bicycle', 'forklift')
+FIXED = ('lamp post', 'sign', 'tree', 'bench', 'door', 'shelf', 'crate', 'guard rail', 'building', 'pipe')
+CLASSES = MOVING + FIXED
+# Near things must be acted on, far ones watched: the classes of distance end here, in metres.
+NEAR, FAR = 7.0, 20.0
+
+
+@dataclass(frozen=True)
+class Mention:
+    """One object: class, side (empty: not told), distance in metres (0: not told), whether it is warm."""
+
+    name: str
+    side: str = ''
+    distance_m: float = 0.0
+    warm: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a text tells; an empty field is not told.
+
+    Attributes:
+        place, light, weather: of ``PLACES``, ``LIGHTS``, ``WEATHERS``.
+        mentions: objects, nearest first.
+        topics: classes and surfaces without any place, as in the prompt "people".
+    """
+
+    place: str = ''
+    light: str = ''
+    weather: str = ''
+    mentions: tuple[Mention, ...] = ()
+    topics: tuple[str, ...] = ()
+
+    @property
+    def indoors(self) -> bool:
+        """Whether the place has a roof."""
+        return self.place in INDOOR_PLACES
+
+
+def place_of(kind: str) -> str:
+    """The place of a simulated kind of scene."""
+    return kind.replace('_', ' ')
+
+
+def mentions_of(objects: Sequence[dict[str, Any]]) -> list[Mention]:
+    """The objects of a simulated frame's description, nearest first."""
+    return [
+        Mention(each['class'], each['side'], float(each['distance_m']), each['thermal'] == 'warm') for each in objects
+    ]
+
+
+def most_telling(mentions: Sequence[Mention], moving: int = 4, fixed: int = 1, farthest: float = 50.0) -> list[Mention]:
+    """What is worth saying: the nearest people and vehicles, then the nearest of a few kinds of fixed things."""
+    near = sorted((each for each in mentions if each.distance_m <= farthest), key=lambda each: each.distance_m)
+    told = [each for each in near if each.name in MOVING][:moving]
+    kinds: dict[str, Mention] = {}
+    for each in near:
+        if each.name in FIXED and each.name != 'building':
+            kinds.setdefault(each.name, each)
+    return told + list(kinds.values())[:fixed]
+
+
+def groups_of(mentions: Sequence[Mention]) -> list[list[Mention]]:
+    """Mentions of one class on one side, in the order in which they are first named."""
+    groups: dict[tuple[str, str], list[Mention]] = {}
+    for each in mentions:
+        groups.setdefault((each.name, each.side), []).append(each)
+    return list(groups.values())
+
+
+def distance_class(distance_m: float) -> str:
+    """``near``, ``middle`` or ``far``."""
+    return 'near' if distance_m < NEAR else 'far' if distance_m > FAR else 'middle'
+
+
+def changed(random: np.random.Generator, facts: Facts, aspect: str) -> Facts:
+    """The same facts but for one aspect: ``object``, ``distance``, ``side``, ``light`` or ``weather``.
+
+    Facts that don't tell that aspect come back as they are.
+    """
+    if aspect == 'light' and facts.light:
+        return dataclasses.replace(facts, light=_other(random, facts.light, ('day', 'night')))
+    if aspect == 'weather' and facts.weather:
+        return dataclasses.replace(facts, weather=_other(random, facts.weather, ('clear', 'fog', 'smoke')))
+    if aspect == 'object' and facts.topics:
+        return dataclasses.replace(facts, topics=(_other(random, facts.topics[0], CLASSES), *facts.topics[1:]))
+    groups = groups_of(facts.mentions)
+    if aspect not in ('object', 'distance', 'side') or not groups:
+        return facts
+    chosen = groups[int(random.integers(len(groups)))]
+    edited = _edit(random, chosen[0], aspect)
+    mentions = []
+    for each in facts.mentions:
+        if each not in chosen:
+            mentions.append(each)
+        elif aspect == 'object':
+            mentions.append(dataclasses.replace(each, name=edited.name))
+        elif aspect == 'side':
+            mentions.append(dataclasses.replace(each, side=edited.side))
+        else:
+            mentions.append(dataclasses.replace(each, distance_m=edited.distance_m))
+    return dataclasses.replace(facts, mentions=tuple(mentions))
+
+
+def _edit(random: np.random.Generator, mention: Mention, aspect: str) -> Mention:
+    if aspect == 'object':
+        return dataclasses.replace(mention, name=_other(random, mention.name, CLASSES))
+    if aspect == 'side':
+        return dataclasses.replace(mention, side=_other(random, mention.side, SIDES) if mention.side else '')
+    if mention.distance_m == 0:
+        return mention
+    ranges = {'near': (1.5, 5.5), 'middle': (9.0, 16.0), 'far': (24.0, 48.0)}
+    now = distance_class(mention.distance_m)
+    # A step between neighbouring classes may be too small to matter, so near and far become each other.
+    wanted = {'near': 'far', 'far': 'near', 'middle': _other(random, 'middle', tuple(ranges))}[now]
+    return dataclasses.replace(mention, distance_m=float(random.uniform(*ranges[wanted])))
+
+
+def _other(random: np.random.Generator, now: str, choices: Sequence[str]) -> str:
+    others = [choice for choice in choices if choice != now]
+    return others[int(random.integers(len(others)))]

@@ -1,0 +1,283 @@
+"""Stage ``captioner``: images with depth learn to be described, in captions of the fixed form.
+
+The image encoder stays as the visible depth branch has it, so its features are taken once of a few views of each
+scene, and a step costs little. Depth is the truth with errors like those of a depth network, or what the branches say.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ldfusion_models.caption_network import CaptionNetwork
+from ldfusion_models.captioner import END, PADDING, SPECIAL, START, CaptionerConfig, sentence
+from ldfusion_models.depth import DepthNetwork
+from ldfusion_models.manifest import load_part, read_manifest
+from ldfusion_models.pipeline import DepthEstimator
+from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
+from ldfusion_training.language.captions import DISTANCES, vocabulary, words_of
+from ldfusion_training.language.facts import CLASSES, most_telling
+from ldfusion_training.language.scenes import HEIGHT, WIDTH, LabelledScene, cut, facts_seen, read_scenes
+from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig
+
+
+@dataclass(frozen=True)
+class CaptionDataConfig:
+    """Which scenes, and how they are varied.
+
+    Attributes:
+        folders: simulated data sets.
+        every: one in so many frames of each folder is used, empty for all; neighbours in a drive are alike.
+        views: of each image of each scene; the first is the whole image.
+        zoom: output pixels per source pixel of the other views, smallest and largest.
+        estimated: part of the samples whose depth is a branch's estimate.
+        weights: folder of weights whose depth branches estimate and whose visible branch lends its encoder; empty for
+            those that came with the package.
+        scale_error, cell_error: deviation of the logarithm of depth, of the whole image and of patches, where the
+            truth is used.
+    """
+
+    folders: tuple[str, ...] = ()
+    every: tuple[int, ...] = ()
+    views: int = 2
+    zoom: tuple[float, float] = (0.6, 1.0)
+    estimated: float = 0.6
+    weights: str = ''
+    scale_error: float = 0.08
+    cell_error: float = 0.05
+
+
+@dataclass(frozen=True)
+class CaptionLossConfig:
+    """Weights of the terms.
+
+    Attributes:
+        cells: which classes each cell of the grid holds, as a further task; words alone say little about where.
+        neighbours: deviation, in log distance, of the distances that count as nearly right.
+    """
+
+    cells: float = 0.5
+    neighbours: float = 0.12
+
+
+@dataclass(frozen=True)
+class CaptionerStageConfig:
+    """Settings of the stage; the network's words are those of the captions."""
+
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    data: CaptionDataConfig = field(default_factory=CaptionDataConfig)
+    loss: CaptionLossConfig = field(default_factory=CaptionLossConfig)
+    network: CaptionerConfig = field(default_factory=CaptionerConfig)
+
+
+CONFIG = CaptionerStageConfig
+
+
+@dataclass(frozen=True)
+class CaptionItem:
+    """One view: features, both depths, words and cells, for one modality.
+
+    Attributes:
+        fine, coarse: features of the image encoder, float16.
+        truth, estimate: (height, width) metres, NaN unknown, float16.
+        words: numbers of the caption's words, with start and end, padded.
+        cells: (classes, h, w) uint8, whether a cell holds the class.
+        modality: 0 visible, 1 infrared.
+    """
+
+    fine: npt.NDArray[np.float16]
+    coarse: npt.NDArray[np.float16]
+    truth: npt.NDArray[np.float16]
+    estimate: npt.NDArray[np.float16]
+    words: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.uint8]
+    modality: int
+
+
+class CaptionerStage(Stage):
+    """Cross-entropy of the words, with the cells' classes as a second task."""
+
+    def __init__(self, config: CaptionerStageConfig) -> None:
+        super().__init__()
+        config = dataclasses.replace(config, network=dataclasses.replace(config.network, words=vocabulary()))
+        self.settings = dataclasses.asdict(config)
+        self.config = config
+        self.captioner = CaptionNetwork(config.network)
+        self.cells = nn.Conv2d(config.network.channels, len(CLASSES), 1)
+        self.parts = {'captioner': self.captioner, 'cells': self.cells}
+        self._weights = Path(config.data.weights) if config.data.weights else None
+        _lend_encoder(self.captioner, self._weights)
+        self._numbers = {word: number for number, word in enumerate(config.network.vocabulary)}
+        self.register_buffer('targets', _soft_targets(config), persistent=False)
+        self._items = self._all_items()
+
+    def train(self, mode: bool = True) -> 'CaptionerStage':
+        """The lent encoder keeps its statistics."""
+        super().train(mode)
+        self.captioner.image_encoder.eval()
+        return self
+
+    def sample(self, generator: np.random.Generator) -> Sample:
+        """One view: ``fine``, ``coarse``, ``depth`` (1, height, width), ``words``, ``cells``, ``modality``."""
+        item = self._items[int(generator.integers(len(self._items)))]
+        estimated = generator.random() < self.config.data.estimated
+        depth = item.estimate.astype(np.float32) if estimated else self._with_errors(generator, item)
+        return {
+            'fine': item.fine.astype(np.float32),
+            'coarse': item.coarse.astype(np.float32),
+            'depth': depth[None],
+            'words': item.words,
+            'cells': item.cells,
+            'modality': np.asarray(item.modality),
+        }
+
+    def _with_errors(self, generator: np.random.Generator, item: CaptionItem) -> npt.NDArray[np.float32]:
+        data = self.config.data
+        height, width = item.truth.shape
+        patches = generator.normal(0.0, data.cell_error, (height // 16, width // 16)).repeat(16, 0).repeat(16, 1)
+        error = np.exp(generator.normal(0.0, data.scale_error) + patches)
+        return (item.truth * error).astype(np.float32)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """``loss`` and its terms: words, cells."""
+        scene = self.captioner.scene((batch['fine'], batch['coarse']), batch['depth'], batch['modality'])
+        looked_at = self.captioner.decoder.look_at(self.captioner.memory(scene))
+        words = batch['words']
+        longest = int((words != PADDING).sum(dim=1).max())
+        logits = self.captioner.decoder(words[:, : longest - 1], looked_at).float()
+        wanted = words[:, 1:longest]
+        assert isinstance(self.targets, Tensor)
+        missed = -(self.targets[wanted] * logits.log_softmax(dim=-1)).sum(dim=-1)
+        counted = wanted != PADDING
+        present = batch['cells'].float()
+        cells = F.binary_cross_entropy_with_logits(self.cells(scene).float(), present, reduction='none')
+        terms = {
+            'words': (missed * counted).sum() / counted.sum(),
+            # Rare classes would drown among empty cells.
+            'cells': (cells * (1.0 + 4.0 * present)).mean() * 10.0,
+        }
+        return {'loss': terms['words'] + self.config.loss.cells * terms['cells'], **terms}
+
+    @torch.no_grad()
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Eight training views' depth with the caption that is wanted and the one that is written."""
+        import cv2
+
+        rows = []
+        words = self.config.network.vocabulary
+        for item in self._items[:: max(1, len(self._items) // 8)][:8]:
+            features = torch.from_numpy(item.fine).float()[None], torch.from_numpy(item.coarse).float()[None]
+            written = self.captioner.write_features(
+                features, torch.from_numpy(item.truth).float()[None, None], torch.tensor([item.modality])
+            )
+            wanted = [int(number) for number in item.words if number >= len(SPECIAL)]
+            near = np.nan_to_num(item.truth.astype(np.float32), nan=80.0).clip(1, 80)
+            row = np.full((near.shape[0], 1000, 3), 255, np.uint8)
+            row[:, : near.shape[1]] = (255 * (1 - np.log(near) / np.log(80)))[..., None]
+            for line, numbers in enumerate((wanted, written)):
+                text = sentence([words[number] for number in numbers])
+                for part in range(0, len(text), 95):
+                    place = (near.shape[1] + 8, 16 + 68 * line + 15 * (part // 95))
+                    cv2.putText(row, text[part : part + 95], place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0))
+            rows.append(row)
+        return np.vstack(rows)
+
+    def _all_items(self) -> list[CaptionItem]:
+        scenes = read_scenes(self.config.data.folders, self.config.data.every)
+        estimators = {infrared: DepthEstimator.load(_branch(infrared), self._weights) for infrared in (False, True)}
+        items = []
+        for number, scene in enumerate(scenes):
+            for infrared, estimator in estimators.items():
+                generator = np.random.default_rng([number, int(infrared)])
+                image = scene.image(infrared)
+                estimate = estimator(image if not infrared else image[..., 0], scene.focal)
+                items += [self._item(generator, scene, infrared, view, estimate) for view in self._views(generator)]
+        return items
+
+    def _views(self, generator: np.random.Generator) -> list[View]:
+        size = (self.config.network.width, self.config.network.height)
+        whole = View(0, 0, WIDTH, HEIGHT, *size, mirrored=bool(generator.random() < 0.5))
+        others = [
+            random_view(generator, (WIDTH, HEIGHT), size, self.config.data.zoom)
+            for _ in range(self.config.data.views - 1)
+        ]
+        return [whole, *others]
+
+    @torch.no_grad()
+    def _item(
+        self,
+        generator: np.random.Generator,
+        scene: LabelledScene,
+        infrared: bool,
+        view: View,
+        estimate: npt.NDArray[np.float32],
+    ) -> CaptionItem:
+        instances = cut(view, scene.instances)
+        facts = facts_seen(scene, infrared, instances)
+        told = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
+        image = change_light(
+            generator, view.of_image(scene.image(infrared)), LightConfig(saturation=0.0 if infrared else 0.2)
+        )
+        fine, coarse = self.captioner.image_features(torch.from_numpy(as_planes(image))[None])
+        return CaptionItem(
+            fine[0].half().numpy(),
+            coarse[0].half().numpy(),
+            view.of_depth(scene.depth).astype(np.float16),
+            view.of_depth(estimate).astype(np.float16),
+            self._numbered(words_of(told, infrared)),
+            _cells(scene, infrared, instances),
+            int(infrared),
+        )
+
+    def _numbered(self, words: list[str]) -> npt.NDArray[np.int64]:
+        longest = self.config.network.longest
+        numbers = [START, *[self._numbers[word] for word in words][:longest], END]
+        return np.pad(np.array(numbers, np.int64), (0, longest + 2 - len(numbers)), constant_values=PADDING)
+
+
+def create(config: CaptionerStageConfig) -> Stage:
+    """The stage with the visible depth branch's image encoder and fresh weights elsewhere."""
+    torch.manual_seed(config.trainer.seed)
+    return CaptionerStage(config)
+
+
+def _branch(infrared: bool) -> str:
+    return 'infrared' if infrared else 'visible'
+
+
+def _lend_encoder(network: CaptionNetwork, weights: Path | None) -> None:
+    manifest = read_manifest(weights)
+    branch = DepthNetwork(manifest.frame_config().visible_depth)
+    load_part(branch, manifest, 'visible_depth')
+    lent = branch.encoder.state_dict()
+    network.image_encoder.load_state_dict({name: lent[name] for name in network.image_encoder.state_dict()})
+    network.image_encoder.requires_grad_(False)
+
+
+def _soft_targets(config: CaptionerStageConfig) -> Tensor:
+    """(words, words): each word counts for itself, distances a little for their neighbours as well."""
+    words = config.network.vocabulary
+    targets = torch.eye(len(words))
+    places = torch.tensor([words.index(str(step)) for step in DISTANCES])
+    logs = torch.log(torch.tensor(DISTANCES, dtype=torch.float32))
+    shares = torch.exp(-((logs[:, None] - logs) ** 2) / (2 * config.loss.neighbours**2))
+    targets[places[:, None], places] = shares / shares.sum(dim=1, keepdim=True)
+    return targets
+
+
+def _cells(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """(classes, h, w): whether at least a sixteenth of the cell of 8x8 pixels shows the class."""
+    classes = np.zeros(max(int(instances.max()), *(each.instance for each in scene.objects), 0) + 1, np.uint8)
+    for each in scene.objects:
+        if each.seen_infrared if infrared else each.seen_visible:
+            classes[each.instance] = CLASSES.index(each.name) + 1
+    height, width = instances.shape
+    shown = classes[instances].reshape(height // 8, 8, width // 8, 8)
+    counts = np.stack([(shown == number + 1).sum(axis=(1, 3)) for number in range(len(CLASSES))])
+    return (counts >= 4).astype(np.uint8)
