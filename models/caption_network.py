@@ -133,7 +133,7 @@ class Decoder(nn.Module):
 
     def look_at(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of ``memory`` (B, M, channels) for each layer."""
-        return [layer.keys_and_values(memory) for layer in self.layers]
+        return [layer.keys_and_values(memory) for layer in self.layers if isinstance(layer, DecoderLayer)]
 
     def forward(self, words: Tensor, looked_at: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Logits (B, L, words) of the words that follow each of ``words`` (B, L)."""

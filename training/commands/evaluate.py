@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import match_pairs, write_image
 from ldfusion_training.commands import Subparsers, positive_number
+from ldfusion_training.commands.evaluate_language import add_captions, add_text
 from ldfusion_training.tables import write_json, write_text
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its sub-commands."""
-    parser = subparsers.add_parser('evaluate', help='measure fused images or depth')
+    parser = subparsers.add_parser('evaluate', help='measure fused images, depth, captions or text embeddings')
     kinds = parser.add_subparsers(metavar='KIND', required=True)
     _add_fusion(kinds)
     _add_depth(kinds)
     _add_modalities(kinds)
     _add_video(kinds)
+    add_captions(kinds)
+    add_text(kinds)
 
 
 def _add_fusion(kinds: Subparsers) -> None:
