@@ -117,8 +117,9 @@ def majority_facts(truths: Sequence[DescribedScene]) -> Facts:
     if not mentions:
         (name, side), values = max(distances.items(), key=lambda item: len(item[1]))
         mentions = [Mention(name, side, float(np.median(values)))]
-    return Facts(*(_commonest([getattr(facts, name) for facts in wanted]) for name in ('place', 'light', 'weather')),
-                 mentions=tuple(mentions))  # fmt: skip
+    place = _commonest([facts.place for facts in wanted])
+    light, weather = _commonest([facts.light for facts in wanted]), _commonest([facts.weather for facts in wanted])
+    return Facts(place, light, weather, tuple(mentions))
 
 
 def match(mentions: Sequence[Mention], objects: Sequence[Mention]) -> list[tuple[int, int]]:
