@@ -8,7 +8,7 @@ learns of depth and of language from one camera serves the other.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from ldfusion_models.pipeline import as_rgb8
 if TYPE_CHECKING:
     from ldfusion_models.caption_network import CaptionNetwork
 
+EMBEDDED = 'embedded'
 PART = 'captioner'
 MODALITIES = ('visible', 'infrared')
 PADDING, START, END = 0, 1, 2
@@ -100,6 +101,33 @@ class Captioner:
         with torch.inference_mode():
             numbers = self._network.write(planes, torch.from_numpy(metres)[None, None], torch.tensor([self._modality]))
         return sentence([self._network.config.vocabulary[number] for number in numbers])
+
+
+class Describer(Protocol):
+    """Anything that describes images with depth, as ``Captioner`` does."""
+
+    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> str:
+        """A caption of ``image`` (H, W, 3) or (H, W) uint8 with ``depth`` (H, W) metres."""
+        ...
+
+
+def load_captioners(setting: str = EMBEDDED, weights: Path | None = None) -> tuple[Describer, Describer]:
+    """The captioners of the visible and of the infrared camera.
+
+    Args:
+        setting: ``embedded``, or a published captioner by its name in transformers or as a local folder.
+        weights: folder of weights that holds the embedded captioner; None for those that came with the package.
+
+    Raises:
+        InputError: no such captioner, a package is not installed, or weights are missing or damaged.
+    """
+    if setting == EMBEDDED:
+        network = load_network(weights)
+        return Captioner(network, 'visible'), Captioner(network, 'infrared')
+    from ldfusion_models.published_captioner import PublishedCaptioner
+
+    published = PublishedCaptioner.load(setting)
+    return published, published
 
 
 def load_network(weights: Path | None = None) -> 'CaptionNetwork':
