@@ -1,6 +1,5 @@
 """A published captioner (BLIP and the like) through transformers, with a phrase for the layout of depth."""
 
-from pathlib import Path
 from typing import Any
 
 import cv2
