@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ldfusion_models.files import read_image, write_image
+from ldfusion_models.manifest import SHIPPED
 from ldfusion_training.cli import main
 from ldfusion_training.metrics import to_grey
 from ldfusion_training.reproduce import TABLES, how_to_train, paper_table
@@ -113,9 +114,12 @@ class TestRuns:
         settings['fusion'] = {'feature_widths': [8, 8, 8], 'widths': [8, 8, 8]}
         train(data, 'fusion', settings, data / 'runs' / first.name)
 
+        shutil.copytree(data / 'denoiser', data / 'runs' / 'of_another_stage')
+        shutil.copytree(SHIPPED, data / 'runs' / 'released')
         assert reproduce('table4', data, '--runs', data / 'runs') == 1
-        measured = json.loads((data / 'out.json').read_text())['measured']
-        assert list(measured) == [first.row]
+        written = json.loads((data / 'out.json').read_text())
+        assert list(written['measured']) == [first.row]
+        assert list(written['not_printed']) == ['released']
         said = capsys.readouterr().err
         assert all(how_to_train(run, data / 'runs') in said for run in rest)
 
@@ -130,6 +134,8 @@ class TestRuns:
 
     def test_no_run_at_all_is_bad_input(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert reproduce('table4', data, '--runs', data / 'absent') == 2
+        assert reproduce('table3', data, '--runs', data) == 2
+        assert 'no NAME/checkpoint.pt' in capsys.readouterr().err
         assert reproduce('table4', data, '--runs', data) == 2
         assert 'ldfusion train fusion --config training/configs/ablations/' in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from ldfusion_training.tables import UNDEFINED, markdown_table
 TABLES_FILE = Path(__file__).parent / 'paper_tables.yaml'
 TABLES = ('table1', 'table2', 'table3', 'table4')
 OURS = 'ours'
+MANIFEST = 'manifest.yaml'
 # Measured beside the paper's columns: the mutual information that its column MI is not.
 MUTUAL_INFORMATION = 'MI'
 RATIO_NOTE = (
@@ -137,20 +138,39 @@ def comparison_json(
     }
 
 
-def find_runs(table: PaperTable, folder: Path) -> tuple[dict[Run, Path], list[Run]]:
-    """The checkpoints of the table's runs below ``folder``, and the runs that have none there.
+def find_runs(table: PaperTable, folder: Path) -> tuple[dict[str, Path], list[Run]]:
+    """Fusion networks in the folders below ``folder``, and the table's runs that are not there.
+
+    A run is ``NAME/checkpoint.pt`` of stage ``fusion`` or a folder of released weights, ``NAME/manifest.yaml``. Those
+    that the table names come first, under the name of the printed row; all others are rows of their own.
+
+    Returns:
+        checkpoint or manifest by row, and the missing runs.
 
     Raises:
-        InputError: no such folder, or none of the runs is there.
+        InputError: no such folder, or it holds no fusion network.
     """
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder of runs')
-    found = {run: folder / run.name / 'checkpoint.pt' for run in table.runs}
-    there = {run: path for run, path in found.items() if path.is_file()}
-    if not there:
-        wanted = ', '.join(f'{run.name}/checkpoint.pt' for run in table.runs)
-        raise InputError(f'{folder}: holds none of the runs {wanted}; {how_to_train(table.runs[0], folder)}')
-    return there, [run for run in table.runs if run not in there]
+    found = {path.name: file for path in sorted(folder.iterdir()) if (file := _fusion_in(path))}
+    rows = {run.row: found.pop(run.name) for run in table.runs if run.name in found}
+    missing = [run for run in table.runs if run.row not in rows]
+    if not rows and not found:
+        advice = f'; {how_to_train(missing[0], folder)}' if missing else ''
+        raise InputError(f'{folder}: holds no NAME/checkpoint.pt of stage fusion and no NAME/manifest.yaml{advice}')
+    return rows | found, missing
+
+
+def _fusion_in(run: Path) -> Path | None:
+    """The manifest of released weights, or the checkpoint if it holds a fusion network."""
+    if (run / MANIFEST).is_file():
+        return run / MANIFEST
+    if not (run / 'checkpoint.pt').is_file():
+        return None
+    from ldfusion_training.trainer import read_checkpoint
+
+    weights = read_checkpoint(run / 'checkpoint.pt')['average']
+    return run / 'checkpoint.pt' if any(name.startswith('fusion.') for name in weights) else None
 
 
 def how_to_train(run: Run, folder: Path) -> str:

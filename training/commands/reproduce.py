@@ -46,8 +46,8 @@ def add_parser(subparsers: Subparsers) -> None:
             name,
             help=f'training runs: {what}',
             description=f'Measures the training runs of {what} on pairs of {DATA_SETS[name]} and prints them beside '
-            'the paper. A run is RUNS/NAME/checkpoint.pt, NAME that of a recipe in training/configs/ablations. '
-            'Exit code 1: runs are missing; it says how to make them.',
+            'the paper. A run is RUNS/NAME/checkpoint.pt of stage fusion or a folder of weights RUNS/NAME; recipes of '
+            'the printed rows are in training/configs/ablations. Exit code 1: some are missing, and how to make them.',
         )
         _add_data(table, name)
         table.add_argument('--runs', type=Path, required=True, metavar='FOLDER', help='folder of training runs')
@@ -82,12 +82,16 @@ def run_methods(arguments: argparse.Namespace) -> int:
 
 def run_runs(arguments: argparse.Namespace) -> int:
     """Tables III and IV: training runs side by side."""
+    from ldfusion_training.fusion_evaluation import Method
     from ldfusion_training.fusion_runs import method_of_run
-    from ldfusion_training.reproduce import find_runs, how_to_train, paper_table
+    from ldfusion_training.reproduce import MANIFEST, find_runs, how_to_train, paper_table
 
     table = paper_table(arguments.table)
     there, missing = find_runs(table, arguments.runs)
-    methods = [method_of_run(run.row, checkpoint) for run, checkpoint in there.items()]
+    methods = [
+        Method(row, _own_fusion('auto', file.parent)) if file.name == MANIFEST else method_of_run(row, file)
+        for row, file in there.items()
+    ]
     _show(arguments, table, _pairs(arguments), methods)
     for run in missing:
         print(f'ldfusion: {run.name} is missing; {how_to_train(run, arguments.runs)}', file=sys.stderr)
