@@ -17,6 +17,7 @@ COMMANDS = (
     'demo',
     'simulate',
     'make_bag',
+    'calibrate',
     'train',
     'release',
     'export',

@@ -41,6 +41,7 @@ ROUNDS = (
     (96, 6, 'homography'),
 )
 MEASURE = (96, 12)
+FEWEST_PLACES = 4
 NO_TEXTURE = (
     'the images share too few edges to tell where they belong; record a scene with things at many places of the image, '
     'warm and cold, in good light, with the camera moving'
@@ -94,12 +95,15 @@ def calibrate(pairs: Sequence[Pair], start: Registration, method: str, search: b
         for side, reach, model in ROUNDS:
             found = _refined(views, found, side, reach, model)
     places, left = _block_shifts([_reduced(pair, WORK_WIDTH) for pair in measured], found, *MEASURE)
-    if not len(places):
+    if len(places) < FEWEST_PLACES:
         raise InputError(NO_TEXTURE)
     scale = size[0] / _size(views[0][0])[0]
     moved = _displacements(known, found, places, _size(views[0][0]))
-    before, after = (float(np.median(np.linalg.norm(shifts, axis=1))) * scale for shifts in (left + moved, left))
-    return Calibration(found, before, after, len(places), len(fitted))
+    before, after = (float(np.median(np.linalg.norm(shifts, axis=1))) for shifts in (left + moved, left))
+    # Peaks at random lie anywhere within reach.
+    if after > MEASURE[1] / 2:
+        raise InputError(NO_TEXTURE)
+    return Calibration(found, before * scale, after * scale, len(places), len(fitted))
 
 
 def _check(pairs: Sequence[Pair]) -> None:
@@ -211,7 +215,7 @@ def _shifted(views: Sequence[Pair], start: Registration) -> Registration:
         else:
             assert found.thermal
             x, y = _slope(found, views[0]) @ (-shift.x, -shift.y) * _ratio(found, views[0])
-            found = replace(found, thermal_shift=(found.thermal_shift[0] + x, found.thermal_shift[1] + y))
+            found = replace(found, thermal_shift=(found.thermal_shift[0] + float(x), found.thermal_shift[1] + float(y)))
     return found
 
 
