@@ -33,7 +33,7 @@ NOT_RUN_HERE = {
     'ldfusion train': 'takes hours: test_training.py trains each stage for some steps; the recipes are read here',
     'ldfusion release': 'needs a training run: test_release.py',
     'ldfusion benchmark': 'test_benchmark.py',
-    'ldfusion export --engine tensorrt': 'needs TensorRT and a GPU: test_tensorrt.py where they are',
+    'ldfusion export': 'test_engines.py; for TensorRT it needs a GPU, test_tensorrt.py where there is one',
     'accelerate launch': 'needs several GPUs: test_training.py runs two processes',
     'torchrun': 'needs several machines: test_training.py runs two processes',
     'ros2 launch': 'needs a ROS distribution: test_launch.py',
