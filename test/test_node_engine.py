@@ -1,5 +1,7 @@
 """fusion_node changes its engine between two frames: the old one serves until the new one is warm."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +110,26 @@ def test_a_node_that_goes_down_while_an_engine_is_loaded_forgets_it(robot: Robot
     robot.executor.create_task(robot.node.bring_up)
     robot.wait(robot.is_ready, 'node ready')
     robot.fuse_good_pair()
+
+
+def test_frames_need_no_pytorch() -> None:
+    """The node in a process where torch, onnx and the like cannot be imported: image, depth, cloud, and the reason."""
+    program = """
+import sys
+for name in ('torch', 'torchvision', 'onnx', 'transformers', 'open_clip', 'tensorrt', 'scipy'):
+    sys.modules[name] = None
+from live import Robot
+with Robot(name='bare') as robot:
+    robot.wait(robot.is_ready, 'node ready', 120)
+    robot.send_info()
+    robot.wait(lambda: robot.fuse_good_pair() and robot.clouds and robot.depths, 'outputs')
+    robot.wait(lambda: 'engine' in robot.told(), 'diagnostics')
+    told = robot.told()
+    print(told['engine'], '|', told['engine reason'])
+"""
+    folder = Path(__file__).parent
+    done = subprocess.run([sys.executable, '-c', program], cwd=folder, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    engine, _, reason = done.stdout.strip().splitlines()[-1].partition(' | ')
+    assert engine == 'onnxruntime'
+    assert 'no torch: the Python package torch is not installed' in reason
