@@ -3,8 +3,8 @@
 from sensor_msgs.msg import CameraInfo
 
 from ldfusion_models.camera import Intrinsics, Lens
+from ldfusion_models.camera_info import intrinsics_from_message, lens_from_message
 from ldfusion_models.errors import InputError
-from ldfusion_ros.conversions import intrinsics_from_message, lens_from_message
 from ldfusion_ros.diagnostics import Announcer
 
 

@@ -13,14 +13,12 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, Header
 
-from ldfusion_models.camera import Intrinsics, Lens
+from ldfusion_models.camera import Intrinsics
+from ldfusion_models.camera_info import intrinsics_from_message
 from ldfusion_models.encodings import decode_compressed, decode_raw
 from ldfusion_models.engines import GraphInfo
 from ldfusion_models.errors import InputError
 from ldfusion_models.pipeline import AnyImage
-
-# Other names of distortion models that drivers use.
-DISTORTION_NAMES = {'': 'plumb_bob', 'none': 'plumb_bob', 'fisheye': 'equidistant'}
 
 
 def image_from_message(message: Image) -> AnyImage:
@@ -86,40 +84,6 @@ def compressed_from_image(image: npt.NDArray[np.uint8], header: Header) -> Compr
     message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
     message.data = array.array('B', data.tobytes())
     return message
-
-
-def intrinsics_from_message(info: CameraInfo) -> Intrinsics:
-    """The pinhole camera of the image that a calibration came with, its region of interest and binning applied.
-
-    Raises:
-        InputError: the camera is not calibrated, or a value is not finite or not positive.
-    """
-    return _viewed(info, float(info.k[0]), float(info.k[4]), float(info.k[2]), float(info.k[5]))
-
-
-def lens_from_message(info: CameraInfo) -> Lens:
-    """Camera and lens of a calibration; images are undistorted for the camera of P where it has one, else of K.
-
-    Raises:
-        InputError: as :func:`intrinsics_from_message`, or a distortion that is not known here.
-    """
-    model = DISTORTION_NAMES.get(info.distortion_model, info.distortion_model)
-    coefficients = tuple(float(value) for value in info.d)
-    if model == 'rational_polynomial' and not any(coefficients[8:]):
-        coefficients = coefficients[:8]
-    if not any(coefficients) and model != 'equidistant':
-        model, coefficients = 'plumb_bob', ()
-    rectified = _viewed(info, *(float(info.p[index]) for index in (0, 5, 2, 6))) if info.p[0] > 0 else None
-    return Lens(intrinsics_from_message(info), model, coefficients, rectified)
-
-
-def _viewed(info: CameraInfo, fx: float, fy: float, cx: float, cy: float) -> Intrinsics:
-    """A camera of the full sensor as it is in the image: region of interest, then binning."""
-    roi = info.roi
-    whole = Intrinsics(roi.width or info.width, roi.height or info.height, fx, fy, cx - roi.x_offset, cy - roi.y_offset)
-    if max(info.binning_x, info.binning_y) <= 1:
-        return whole
-    return whole.scaled(whole.width // max(info.binning_x, 1), whole.height // max(info.binning_y, 1))
 
 
 def scaled_camera_info(info: CameraInfo, width: int, height: int, header: Header) -> CameraInfo:

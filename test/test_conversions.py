@@ -17,13 +17,13 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS messages: pip install .
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from ldfusion_models.camera_info import intrinsics_from_message
 from ldfusion_ros.clouds import CloudBuilder, within_range
 from ldfusion_ros.conversions import (
     camera_info_from_intrinsics,
     fill_image,
     image_from_compressed,
     image_from_message,
-    intrinsics_from_message,
     scaled_camera_info,
 )
 

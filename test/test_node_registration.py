@@ -18,7 +18,8 @@ pytest.importorskip('sensor_msgs', reason='needs ROS 2: pip install .[ros]')
 from sensor_msgs.msg import CameraInfo
 from test_alignment import two_views
 
-from ldfusion_ros.conversions import camera_info_from_intrinsics, image_from_message, lens_from_message
+from ldfusion_models.camera_info import lens_from_message
+from ldfusion_ros.conversions import camera_info_from_intrinsics, image_from_message
 from ldfusion_ros.transforms import matrix_from
 
 THERMAL = Intrinsics(80, 64, 110.0, 110.0, 39.5, 31.5)

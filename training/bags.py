@@ -1,5 +1,6 @@
 """rosbag2 recordings without ROS: MCAP or sqlite3 in, MCAP out, in the form that Humble to Lyrical read."""
 
+import struct
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import ReaderError, StoragePlugin, Writer
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
 
-from ldfusion_models.camera import Intrinsics
+from ldfusion_models.camera import Intrinsics, Lens
+from ldfusion_models.camera_info import intrinsics_from_message, lens_from_message
 from ldfusion_models.encodings import decode_compressed, decode_raw
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import folder_written_whole
+from ldfusion_training import salvage
+from ldfusion_training.salvage import Salvage
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -28,6 +34,7 @@ TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 # The last metadata version that Humble reads; the messages used here are the same from Humble to Lyrical.
 METADATA_VERSION: Final = 8
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
+DAMAGES = (*salvage.DAMAGES, AnyReaderError)
 FOREVER = QosTime(0, 0)
 SECOND = 1_000_000_000
 
@@ -178,6 +185,19 @@ class Record:
             return decode_compressed(self.message.data)
         raise InputError(f'{self.topic}: {self.type} holds no image')
 
+    def depth(self) -> npt.NDArray[np.float32]:
+        """Depth (H, W) of an Image by REP 118, of floats in metres or whole millimetres, in metres; NaN is unknown.
+
+        Raises:
+            InputError: as ``image``, or pixels that are no depth.
+        """
+        stored = self.image()
+        if stored.ndim != 2 or stored.dtype not in (np.float32, np.uint16):
+            raise InputError(f'{self.topic}: {stored.dtype} of shape {stored.shape} is no depth; 32FC1 or 16UC1 is')
+        if stored.dtype == np.float32:
+            return np.asarray(stored, np.float32)
+        return np.asarray(np.where(stored > 0, stored / np.float32(1000), np.float32('nan')), np.float32)
+
     def points(self) -> npt.NDArray[Any]:
         """Points of a PointCloud2 as a structured array (H, W) with the cloud's own field names.
 
@@ -203,15 +223,95 @@ class Record:
         return points
 
     def camera(self) -> Intrinsics:
-        """Intrinsics of a CameraInfo, from its matrix K.
+        """Intrinsics of the images that a CameraInfo describes, from its matrix K, region of interest and binning.
 
         Raises:
             InputError: another message, or intrinsics that make no camera.
         """
         if self.type != CAMERA_INFO:
             raise InputError(f'{self.topic}: {self.type} holds no camera')
-        k = self.message.k
-        return Intrinsics(self.message.width, self.message.height, k[0], k[4], k[2], k[5])
+        return intrinsics_from_message(self.message)
+
+    def lens(self) -> Lens:
+        """The camera of a CameraInfo with its lens.
+
+        Raises:
+            InputError: as ``camera``, or a distortion that is not known.
+        """
+        self.camera()
+        return lens_from_message(self.message)
+
+
+class Recording:
+    """A recording that is open for reading, whole or what is left of it.
+
+    Attributes:
+        topics: names with their types.
+        counts: messages by topic.
+        problems: why it can't be read as it should; empty if it is whole. More may come while it is read.
+    """
+
+    def __init__(self, bag: Path, reader: AnyReader | Salvage, problems: Collection[str] = ()) -> None:
+        self.problems = list(problems)
+        self._bag = bag
+        self._reader = reader
+        if isinstance(reader, Salvage):
+            self.topics, self.counts = dict(reader.topics), dict(reader.counts)
+            self.problems += reader.problems
+        else:
+            self.topics = {connection.topic: connection.msgtype for connection in reader.connections}
+            self.counts = dict.fromkeys(self.topics, 0)
+            for connection in reader.connections:
+                self.counts[connection.topic] += connection.msgcount
+
+    def read(self, topics: Collection[str]) -> Iterator[Record]:
+        """Messages in the order in which they were recorded; damage found on the way ends them and is a problem."""
+        unreadable = 0
+        try:
+            for topic, kind, log_ns, data in self._messages(topics):
+                try:
+                    message: Any = self._typestore.deserialize_cdr(data, kind)
+                except (SerdeError, KeyError, ValueError, IndexError, struct.error):
+                    unreadable += 1
+                    continue
+                yield Record(topic, kind, _stamp_ns(message, log_ns), log_ns, message)
+        except DAMAGES as error:
+            self.problems.append(f'it ends early, for it is damaged ({error})')
+        if unreadable:
+            self.problems.append(f'{unreadable} messages cannot be decoded')
+
+    @property
+    def _typestore(self) -> Typestore:
+        # The image messages are the same in all releases.
+        return TYPES if isinstance(self._reader, Salvage) else self._reader.typestore
+
+    def _messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
+        if isinstance(self._reader, Salvage):
+            yield from self._reader.messages(topics)
+            return
+        wanted = [connection for connection in self._reader.connections if connection.topic in topics]
+        for connection, log_ns, data in self._reader.messages(wanted) if wanted else ():
+            yield connection.topic, connection.msgtype, log_ns, data
+
+
+@contextmanager
+def open_recording(bag: Path) -> Iterator[Recording]:
+    """Open a recording, damaged or not; what is wrong with it is among its problems.
+
+    Raises:
+        InputError: no such recording, or nothing of it can be read.
+    """
+    with ExitStack() as stack:
+        try:
+            recording = Recording(bag, stack.enter_context(_opened(bag)))
+        except InputError as error:
+            if not bag.exists() or bag.suffix == '.bag':
+                raise
+            missing = bag.is_dir() and not (bag / 'metadata.yaml').is_file()
+            left = Salvage(bag)
+            reason = 'no metadata.yaml' if missing else '' if left.problems else str(error)
+            recording = Recording(bag, left, [reason] if reason else [])
+        yield recording
 
 
 def topics_of(bag: Path) -> dict[str, str]:
@@ -246,8 +346,14 @@ def read_bag(bag: Path, topics: Collection[str] | None = None) -> Iterator[Recor
         if missing:
             raise InputError(f'{bag}: no topic {missing[0]}; it has {", ".join(sorted(names)) or "none"}')
         wanted = [c for c in reader.connections if topics is None or c.topic in topics]
-        for connection, log_ns, data in reader.messages(wanted) if wanted else ():
-            message: Any = reader.deserialize(data, connection.msgtype)
+        messages = reader.messages(wanted) if wanted else iter(())
+        while True:
+            with _readable(bag):
+                found = next(messages, None)
+                if found is None:
+                    return
+                connection, log_ns, data = found
+                message: Any = reader.deserialize(data, connection.msgtype)
             yield Record(connection.topic, connection.msgtype, _stamp_ns(message, log_ns), log_ns, message)
 
 
@@ -280,16 +386,35 @@ def quaternion_from_rotation(rotation: npt.NDArray[np.float64]) -> tuple[float, 
     return (x, y, z, w) if w >= 0 else (-x, -y, -z, -w)
 
 
+def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> npt.NDArray[np.float64]:
+    """Rotation matrix (3, 3) of a quaternion of any length but 0."""
+    x, y, z, w = np.array([x, y, z, w]) / np.linalg.norm([x, y, z, w])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 @contextmanager
 def _opened(bag: Path) -> Iterator[AnyReader]:
     if not bag.exists():
         raise InputError(f'{bag}: no such recording')
     if bag.suffix == '.bag':
         raise InputError(f'{bag}: a ROS 1 recording; convert it with rosbags-convert')
+    with ExitStack() as stack:
+        with _readable(bag):
+            reader = stack.enter_context(AnyReader([bag], default_typestore=TYPES))
+        yield reader
+
+
+@contextmanager
+def _readable(bag: Path) -> Iterator[None]:
     try:
-        with AnyReader([bag], default_typestore=TYPES) as reader:
-            yield reader
-    except (AnyReaderError, ReaderError, OSError) as error:
+        yield
+    except DAMAGES as error:
         raise InputError(f'{bag}: not a readable rosbag2 recording ({error})') from error
 
 

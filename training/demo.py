@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image, written_whole
-from ldfusion_training.bags import COMPRESSED_IMAGE, IMAGE, duration_of, topics_of
-from ldfusion_training.demo_report import DIAGNOSTICS, OUTPUTS, Streams, make_report, make_sheet
+from ldfusion_training.bags import duration_of, topics_of
+from ldfusion_training.demo_report import DIAGNOSTICS, OUTPUTS, make_report, make_sheet
+from ldfusion_training.image_topics import CAMERA_WORDS, Streams, camera_info_topic, find_camera
 from ldfusion_training.processes import Child, find_executable
 
 NODE = 'fusion_node'
@@ -27,10 +28,6 @@ IDLE_LOAD, IDLE_WAIT_SECONDS, DIAGNOSTICS_SECONDS = 0.1, 30.0, 2.5
 FIRST_DOMAIN, DOMAINS = 30, 70
 # On a busy machine the recorder may lag; what the node keeps is sent again.
 KEPT_MESSAGES = 20
-CAMERA_WORDS = {
-    'visible': ('visible', 'rgb', 'color', 'colour'),
-    'thermal': ('thermal', 'infrared', 'lwir', '/ir/', 'flir'),
-}
 
 
 @dataclass(frozen=True)
@@ -85,17 +82,8 @@ def find_streams(recording: Path) -> Streams:
     Raises:
         InputError: there is not exactly one of each.
     """
-    images = sorted(topic for topic, kind in topics_of(recording).items() if kind in (IMAGE, COMPRESSED_IMAGE))
-    found = {}
-    for camera, words in CAMERA_WORDS.items():
-        names = [topic for topic in images if any(word in topic.lower() for word in words)]
-        if len(names) != 1:
-            raise InputError(
-                f'{recording}: its image topics are {", ".join(images) or "none"}; '
-                f'name the {camera} one with --{camera}-topic'
-            )
-        found[camera] = names[0]
-    return Streams(**found)
+    topics = topics_of(recording)
+    return Streams(*(find_camera(topics, camera, recording) for camera in CAMERA_WORDS))
 
 
 def replay_through_node(config: DemoConfig, streams: Streams, outputs: Path, publish_log: Path) -> dict[str, float]:
@@ -122,11 +110,7 @@ def replay_through_node(config: DemoConfig, streams: Streams, outputs: Path, pub
 
 def camera_infos(streams: Streams) -> dict[str, str]:
     """The camera_info topic beside each image topic, by the usual naming."""
-    topics = {'visible': streams.visible, 'thermal': streams.thermal}
-    return {
-        camera: topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
-        for camera, topic in topics.items()
-    }
+    return {camera: camera_info_topic(topic) for camera, topic in asdict(streams).items()}
 
 
 def node_arguments(config: DemoConfig, streams: Streams) -> list[str]:

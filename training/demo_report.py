@@ -3,7 +3,6 @@
 import json
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from ldfusion_models.errors import InputError
 from ldfusion_models.thermal import GainConfig, GainControl
 from ldfusion_training.bags import SECOND, Record, read_bag, topics_of
+from ldfusion_training.image_topics import Streams
 from ldfusion_training.pictures import (
     RGB,
     DepthScale,
@@ -27,14 +27,6 @@ FUSED, DEPTH, POINTS = '/fusion_node/fused/image', '/fusion_node/depth/image', '
 OUTPUTS = {'fused': FUSED, 'depth': DEPTH, 'points': POINTS}
 DIAGNOSTICS = '/diagnostics'
 CELL_WIDTH = 256
-
-
-@dataclass(frozen=True)
-class Streams:
-    """The two image topics of a recording."""
-
-    visible: str
-    thermal: str
 
 
 def arrivals(recording: Path, topics: Collection[str]) -> dict[str, dict[int, int]]:
@@ -121,7 +113,7 @@ def make_sheet(inputs: Path, outputs: Path, streams: Streams, frames: int = 5) -
     stamps = [complete[index] for index in np.linspace(0, len(complete) - 1, min(frames, len(complete))).astype(int)]
     visible, thermal = (_records_at(inputs, topic, stamps) for topic in (streams.visible, streams.thermal))
     fused, depth = (_records_at(outputs, topic, stamps) for topic in (FUSED, DEPTH))
-    metres = [depth_in_metres(record) for record in depth]
+    metres = [record.depth() for record in depth]
     scale = DepthScale.covering(metres)
     height, width = fused[0].image().shape[:2]
     cell = CELL_WIDTH, round(CELL_WIDTH * height / width)
@@ -136,12 +128,6 @@ def make_sheet(inputs: Path, outputs: Path, streams: Streams, frames: int = 5) -
     captions = [f'{(stamp - complete[0]) / SECOND:.1f} s' for stamp in stamps]
     rows = [Row(caption, pictures) for caption, *pictures in zip(captions, *columns.values(), strict=True)]
     return contact_sheet(list(columns), rows, cell, depth_legend(scale, cell[1]))
-
-
-def depth_in_metres(record: Record) -> npt.NDArray[np.float32]:
-    """A depth image by REP 118, of floats in metres or whole millimetres, as float32 metres; NaN is unknown."""
-    depth = record.image()
-    return depth if depth.dtype == np.float32 else np.where(depth > 0, depth / np.float32(1000), np.float32('nan'))
 
 
 def cloud_arrays(record: Record) -> tuple[npt.NDArray[np.float32], RGB]:

@@ -40,7 +40,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make or take the recording, run it, and say where the results are."""
     from ldfusion_training.demo import RESULTS, DemoConfig, run_demo
-    from ldfusion_training.demo_report import Streams
+    from ldfusion_training.image_topics import Streams
 
     topics = (arguments.visible_topic, arguments.thermal_topic)
     if any(topics) and not all(topics):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import match_pairs, write_image
 from ldfusion_training.commands import Subparsers, positive_number
+from ldfusion_training.commands.evaluate_bag import add_bag, add_compare
 from ldfusion_training.commands.evaluate_language import add_captions, add_text
 from ldfusion_training.tables import write_json, write_text
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its sub-commands."""
-    parser = subparsers.add_parser('evaluate', help='measure fused images, depth, captions or text embeddings')
+    parser = subparsers.add_parser(
+        'evaluate', help='measure fused images, depth, video, recordings, captions or text embeddings'
+    )
     kinds = parser.add_subparsers(metavar='KIND', required=True)
     _add_fusion(kinds)
     _add_depth(kinds)
@@ -25,6 +28,8 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_video(kinds)
     add_captions(kinds)
     add_text(kinds)
+    add_bag(kinds)
+    add_compare(kinds)
 
 
 def _add_fusion(kinds: Subparsers) -> None:
