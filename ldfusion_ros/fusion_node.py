@@ -55,6 +55,7 @@ class FusionNode(ManagedNode):
         self._announcer = Announcer(lambda words: self.get_logger().warning(words))
         self._calibrations = Calibrations(self._announcer)
         self._inputs = Inputs(self)
+        self._switch = EngineSwitch(self.create_guard_condition(self._take_over_engine).trigger)
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Job] | None = None
@@ -64,12 +65,10 @@ class FusionNode(ManagedNode):
         self._problem = ''
         self._failures = 0
         self._last_frame: tuple[InputImages, OutputFrame] | None = None
-        parameters.declare(self, FusionParameters)
+        self._given_qualities = parameters.declare(self, FusionParameters)
         self.parameters = parameters.read(self, FusionParameters)
         self._forget_streams()
         self._restart_soon = self.create_guard_condition(self.restart)
-        loaded = self.create_guard_condition(self._take_over_engine)
-        self._switch = EngineSwitch(loaded.trigger)
         self.create_service(Trigger, '~/save_snapshot', self._on_save_snapshot)
         self.create_service(Trigger, '~/switch_engine', self._on_switch_engine)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -301,11 +300,16 @@ class FusionNode(ManagedNode):
             silence={camera: self._streams.silence(camera) for camera in CAMERAS},
             since_output=time.monotonic() - self._last_output_s,
             offset=self._streams.offset(),
-            quality_problems=[*self._inputs.problems(), *(self._outputs.problems() if self._outputs else ())],
+            quality_problems=self._quality_problems(),
             has_calibration=self._has_calibration(),
             registration_problem=self._registering.problem if self._registering else '',
             shift=self._drift.shift if self._drift else None,
         )
+
+    def _quality_problems(self) -> list[str]:
+        unused = [name for name in self._given_qualities if not self.has_parameter(name)]
+        problems = [f'parameter {name!r} fits no topic of this node' for name in unused]
+        return [*problems, *self._inputs.problems(), *(self._outputs.problems() if self._outputs else ())]
 
     def _has_calibration(self) -> bool:
         by_file = self._last_frame is not None and self._last_frame[1].camera is not None

@@ -93,8 +93,8 @@ def _assess_drops(findings: Findings, report: Report, parameters: FusionParamete
     bad = {cause: count for cause, count in report.new_drops.items() if cause not in HARMLESS}
     if not bad:
         return
-    good = report.new_counts.get('visible in', 0)
+    received = max(report.new_counts.get(f'{camera} in', 0) for camera in ('visible', 'thermal'))
     dropped = sum(bad.values())
-    if dropped > min(parameters.drop_warning, parameters.drop_error) * good:
-        say = findings.error if dropped > parameters.drop_error * good else findings.warn
+    if dropped > min(parameters.drop_warning, parameters.drop_error) * received:
+        say = findings.error if received and dropped > parameters.drop_error * received else findings.warn
         say('dropped ' + ', '.join(f'{count} {cause}' for cause, count in sorted(bad.items())))

@@ -20,7 +20,8 @@ Value = bool | int | float | str
 T = TypeVar('T')
 
 # Parameters that rclpy itself declares, by name or by prefix.
-RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
+QUALITY = 'qos_overrides.'
+RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service', QUALITY)
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
     return {item.name: (item.default, item.metadata['meaning']) for item in fields(table)}
 
 
-def declare(node: Node, table: type[Any]) -> None:
-    """Declare a table's parameters, with their descriptors, on a node.
+def declare(node: Node, table: type[Any]) -> list[str]:
+    """Declare a table's parameters, with their descriptors, on a node; returns the given overrides of topics' quality.
+
+    Those are declared by rclpy when the topic is made, if it is.
 
     The node must have been made with ``automatically_declare_parameters_from_overrides``: rclpy has no other public
     way to ask which values it was given.
@@ -68,14 +71,17 @@ def declare(node: Node, table: type[Any]) -> None:
         InputError: a parameter file or override names a parameter that does not exist, or a value that is out of
             its limits or of another type.
     """
-    for name, given in node.get_parameters_by_prefix('').items():
-        if problem := refusal(table, name, given.value):
+    given = node.get_parameters_by_prefix('')
+    qualities = [name for name in given if name.startswith(QUALITY)]
+    for name in given:
+        if problem := refusal(table, name, given[name].value):
             raise InputError(problem)
-        if name in meanings(table):
+        if name in meanings(table) or name in qualities:
             # Without a descriptor; it is declared again with one, and takes the given value then.
             node.undeclare_parameter(name)
     for name, (default, meaning) in meanings(table).items():
         node.declare_parameter(name, default, _descriptor(default, meaning))
+    return qualities
 
 
 def read(node: Node, table: type[T]) -> T:

@@ -19,6 +19,7 @@ os.environ.update(ENVIRONMENT)
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import State
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -84,6 +85,7 @@ class Robot:
         self.clouds: list[PointCloud2] = []
         self.infos: list[CameraInfo] = []
         self.status = DiagnosticStatus()
+        self._listening: list[Any] = []
         if listener:
             self.listen()
         self.other.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
@@ -106,7 +108,9 @@ class Robot:
             (Image, 'depth/image', self.depths),
             (PointCloud2, 'points', self.clouds),
         ):
-            self.other.create_subscription(message, f'/{self.node.get_name()}/{topic}', into.append, 10)
+            self._listening.append(
+                self.other.create_subscription(message, f'/{self.node.get_name()}/{topic}', into.append, 10)
+            )
 
     @contextmanager
     def stranger(self) -> Iterator[Node]:
@@ -136,8 +140,14 @@ class Robot:
 
     def is_ready(self) -> bool:
         """Whether the node is active and every endpoint has found its partner."""
-        counts = [publisher.get_subscription_count() for publisher in self.publishers.values()]
-        return all(counts) and self.other.count_publishers(f'{self.node.get_fully_qualified_name()}/points') > 0
+        if self.node.state != State.PRIMARY_STATE_ACTIVE:
+            return False
+        # Each end finds the other by itself, and what is sent before is lost.
+        topics = {publisher.topic_name for publisher in self.publishers.values()}
+        inputs = [subscription for subscription in self.node.subscriptions if subscription.topic_name in topics]
+        ends = [publisher.get_subscription_count() for publisher in self.publishers.values()]
+        ends += [subscription.get_publisher_count() for subscription in (*inputs, *self._listening)]
+        return all(ends)
 
     @contextmanager
     def settings(self, **values: Any) -> Iterator[None]:

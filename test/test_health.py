@@ -52,6 +52,13 @@ def test_drops_have_two_thresholds_and_are_named(dropped: int, level: bytes) -> 
     assert findings.words == ([] if level == OK else [f'dropped {dropped - 1} overload, 1 thermal_bad'])
 
 
+def test_without_images_a_drop_is_a_warning() -> None:
+    report = replace(QUIET, new_counts={}, new_drops={'text_embedding': 1})
+    assert assess(GOOD, report, LIMITS).level == WARN
+    alone = replace(QUIET, new_counts={'thermal in': 100}, new_drops={'overload': 5})
+    assert assess(GOOD, alone, LIMITS).level == OK
+
+
 CASES = {
     'transition': ({'problem': 'cannot configure: no weights'}, ERROR, 'cannot configure: no weights'),
     'switch': ({'switch_failure': 'no weights'}, WARN, 'engine not switched: no weights'),

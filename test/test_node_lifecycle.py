@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from domains import own_domain
-from live import MS, Robot, scene, stamp_of
+from live import MS, Robot, header, scene, stamp_of
 
 from ldfusion_models.engines import FrameOutput
 from ldfusion_models.errors import InputError
@@ -18,6 +18,10 @@ pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+
+from ldfusion_ros.conversions import fill_image
+from ldfusion_ros.fusion_node import FusionNode
 
 
 def change(robot: Robot, transition: int) -> bool:
@@ -131,6 +135,37 @@ def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
             front.fuse_good_pair()
             rear.fuse_good_pair()
         assert (len(front.images), len(rear.images)) == (3, 3)
+
+
+def test_a_node_of_another_name_and_namespace_in_the_same_process() -> None:
+    """Two robots' nodes in one context and executor: each hears its own cameras only."""
+    with Robot(name='first') as robot:
+        values = {'warm_up_width': 64, 'warm_up_height': 64, 'engine': 'onnxruntime', 'lazy': False}
+        second = FusionNode(
+            'second',
+            namespace='/other_robot',
+            context=robot.context,
+            use_global_arguments=False,
+            parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        )
+        robot.executor.add_node(second)
+        received: list[Image] = []
+        robot.other.create_subscription(Image, '/other_robot/second/fused/image', received.append, 5)
+        robot.wait(robot.is_ready, 'subscriptions', 120)
+        cameras = {
+            camera: robot.other.create_publisher(Image, f'/other_robot/{camera}/image_raw', 5)
+            for camera in ('visible', 'thermal')
+        }
+        robot.wait(lambda: all(camera.get_subscription_count() for camera in cameras.values()), 'second node', 60)
+        robot.fuse_good_pair()
+        assert received == []
+        for camera, image in zip(cameras, scene(), strict=True):
+            cameras[camera].publish(fill_image(Image(), image, header(robot.stamp_ns + 1, camera)))
+        robot.wait(lambda: received, 'fused image of the second node')
+        robot.fuse_good_pair()
+        assert (len(robot.images), len(received)) == (2, 1)
+        robot.executor.remove_node(second)
+        second.destroy_node()
 
 
 def run_node(*arguments: str) -> subprocess.Popen[str]:
