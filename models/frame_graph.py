@@ -33,13 +33,18 @@ class FeatureExtractor(nn.Module):
         self.timesteps = timesteps
         self.scales = tuple(diffusion.mean_scale(timestep) for timestep in timesteps)
 
-    def forward(self, visible: Tensor, thermal: Tensor) -> list[Tensor]:
-        """Features of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1], all timesteps concatenated."""
+    def forward(self, visible: Tensor, thermal: Tensor, noise: Tensor | None = None) -> list[Tensor]:
+        """Features of ``visible`` (B, 3, H, W) and ``thermal`` (B, 1, H, W) in [0, 1], all timesteps concatenated.
+
+        ``noise`` (B, 4, H, W), standard normal, makes them features of the noisy image (eq. 3) for comparison.
+        """
         image = torch.cat([visible, thermal], dim=1) * 2.0 - 1.0
-        passes = [
-            self.denoiser.features(scale * image, torch.full((1,), timestep, device=image.device))
-            for timestep, scale in zip(self.timesteps, self.scales, strict=True)
-        ]
+        passes = []
+        for timestep, scale in zip(self.timesteps, self.scales, strict=True):
+            mean = scale * image
+            state = mean if noise is None else mean + (1.0 - scale**2) ** 0.5 * noise
+            steps = torch.full((image.shape[0],), timestep, device=image.device)
+            passes.append(self.denoiser.features(state, steps))
         return [torch.cat(scale, dim=1) if len(scale) > 1 else scale[0] for scale in zip(*passes, strict=True)]
 
 

@@ -1,8 +1,9 @@
 """The fusion network: diffusion features and the two images in, one three-channel image out.
 
-The features decide, scale by scale and pixel by pixel, how much of each source's detail goes into the fused image; the
-details themselves come from the sources' Laplacian pyramids. So nothing is blurred by what the network has not
-learned, and what is left to learn are smooth maps. A thin layer at full resolution corrects the result.
+The network decides, and the picture is made of the sources' own edges: per pixel, which source's gradients go into the
+fused image and how strong, and which brightness the image is held at. The image that has those gradients follows from
+a screened Poisson equation (``ldfusion_models.poisson``). So nothing is blurred by what the network has not learned,
+there are no seams, and what is left to learn are smooth maps. With all weights at zero it is a good analytic fusion.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.modulation import SemanticModulation
+from ldfusion_models.poisson import PoissonPyramid
 
 # ITU-R BT.601, as in MATLAB's rgb2gray and the metrics of the field.
 LUMA = (0.299, 0.587, 0.114)
+
+# The analytic fusion that the network starts from. How steeply the stronger source wins: the exponent of the ratio of
+# edge powers. Gradients are raised a little, for the sources lose contrast to each other. The largest gain of a source.
+_SHARPNESS = 6.0
+_GAIN = 1.25
+_LARGEST_GAIN = 2.0
+# Differences below this, in hundredths per pixel, are noise.
+_FAINT = 0.2
 
 
 @dataclass(frozen=True)
@@ -26,19 +36,17 @@ class FusionConfig:
         timesteps: where the denoiser is asked for features; one pass each.
         feature_widths: channels of the denoiser's features, finest first.
         widths: channels of the fusion at the same scales.
-        full_width: channels of the thin layers at full resolution.
         text_dim: length of the text embedding.
     """
 
     timesteps: tuple[int, ...] = (50,)
     feature_widths: tuple[int, ...] = (32, 64, 96)
     widths: tuple[int, ...] = (32, 48, 64)
-    full_width: int = 16
     text_dim: int = 64
 
 
 class FusionNetwork(nn.Module):
-    """From coarse to fine: gather features, let the text modulate them, weigh both pyramids, correct the sum."""
+    """From coarse to fine: gather features, let the text modulate them; decide; put the image together."""
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
@@ -51,21 +59,16 @@ class FusionNetwork(nn.Module):
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
         self.modulation = nn.ModuleList(SemanticModulation(config.text_dim, width) for width in widths)
-        # A weight for each source and level of the pyramids. The finest features weigh two levels, full size and half;
-        # the coarsest weigh what is left below the last level, and offset it.
-        outputs = [4, *(2 for _ in widths[1:-1]), 3]
-        self.weigh = nn.ModuleList(nn.Conv2d(width, out, 1) for width, out in zip(widths, outputs, strict=True))
-        inputs = [4, *(2 for _ in widths[1:])]
-        self.activity = nn.ModuleList(
-            nn.Conv2d(a, width, 3, padding=1) for a, width in zip(inputs, widths, strict=True)
-        )
+        self.activity = nn.ModuleList(nn.Conv2d(2, width, 3, padding=1) for width in widths)
         self.images = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)
-        self.refine = nn.Conv2d(widths[0], config.full_width // 2 * 4, 3, padding=1)
-        self.full = nn.Conv2d(config.full_width // 2 + 4, config.full_width, 3, padding=1)
-        self.head = nn.Conv2d(config.full_width, 3, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        # How bright the whole picture is decides how much can be added before it saturates.
+        self.tone = nn.Linear(widths[-1], widths[0])
+        nn.init.zeros_(self.tone.weight)
+        self.decide = nn.Conv2d(widths[0], 5, 1)
+        nn.init.zeros_(self.decide.weight)
+        assert self.decide.bias is not None
+        nn.init.zeros_(self.decide.bias)
+        self.solver = PoissonPyramid()
 
     def forward(self, visible: Tensor, thermal: Tensor, features: list[Tensor], text: Tensor) -> Tensor:
         """Fuse.
@@ -79,28 +82,69 @@ class FusionNetwork(nn.Module):
         Returns:
             (B, 3, H, W) RGB, about [0, 1], not clipped, so that training sees a gradient everywhere.
         """
-        images = torch.cat([visible, thermal], dim=1)
-        luma = luminance(visible)
-        levels = pyramids(torch.cat([luma, thermal], dim=1), len(self.weigh))
-        activities = activity(levels)
-        maps: list[Tensor] = []
+        sources = torch.cat([luminance(visible), thermal], dim=1)
+        right, below = forward_differences(sources)
+        activities = activity(right, below, len(self.lateral))
+        images = self.images(torch.cat([visible, thermal], dim=1))
+        decision: Tensor = self.decide(self._gather(features, activities, images, text))
+        maps = enlarged(decided(decision, activities[0]))
+        return visible + self._lift(sources, right, below, maps)
+
+    def _gather(self, features: list[Tensor], activities: list[Tensor], images: Tensor, text: Tensor) -> Tensor:
+        """Modulated features (B, widths[0], H / 2, W / 2)."""
         coarser: Tensor | None = None
+        tone: Tensor | None = None
         for scale in reversed(range(len(self.lateral))):
             x = self.lateral[scale](features[scale]) + self.activity[scale](activities[scale])
             if coarser is not None:
                 x = x + F.interpolate(self.descend[scale](coarser), scale_factor=2.0, mode='nearest')
             if scale == 0:
-                x = x + self.images(images)
+                x = x + images
             x = F.relu(x)
             x = x + F.relu(self.mix[scale](x))
             coarser = self.modulation[scale](x, text)
-            maps.append(self.weigh[scale](coarser))
+            if tone is None:
+                tone = self.tone(coarser.mean(dim=(2, 3)))
         assert coarser is not None
-        lift = weigh_pyramids(levels, maps) - luma
-        fine = F.pixel_shuffle(F.relu(self.refine(coarser)), 2)
-        full = F.relu(self.full(torch.cat([fine, images], dim=1)))
-        correction: Tensor = self.head(full)
-        return visible + lift + correction
+        assert tone is not None
+        return coarser + tone[:, :, None, None]
+
+    def _lift(self, sources: Tensor, right: Tensor, below: Tensor, maps: Tensor) -> Tensor:
+        """What is added to the visible luminance (B, 1, H, W)."""
+        of_visible, of_thermal, contrasts, offset = maps.chunk(4, dim=1)
+        luma, thermal = sources.chunk(2, dim=1)
+        # Held at the brighter source, or at the sum of both sources' contrasts.
+        brighter = F.relu(thermal - luma)
+        total = thermal - sources.mean(dim=(1, 2, 3), keepdim=True)
+        held = brighter + contrasts * (total - brighter) + offset
+        # Gradients that the visible image with what is held lacks.
+        held_right, held_below = forward_differences(held)
+        missing_right, missing_below = (
+            (of_visible - 1.0) * gradient[:, :1] + of_thermal * gradient[:, 1:] - of_held
+            for gradient, of_held in ((right, held_right), (below, held_below))
+        )
+        correction: Tensor = self.solver(-divergence(missing_right, missing_below))
+        return held + correction
+
+
+def decided(decision: Tensor, activities: Tensor) -> Tensor:
+    """The network's decision and the sources' edge strengths as the maps that make the picture.
+
+    Args:
+        decision: (B, 5, h, w): for the visible source, both gains, part of the summed contrasts, offset; zeros for the
+            analytic fusion.
+        activities: (B, 2, h, w) logarithms of both sources' edge power.
+
+    Returns:
+        (B, 4, h, w): factor of the visible and of the thermal gradients, part of the summed contrasts, offset.
+    """
+    preference, gains, contrasts, offset = (decision[:, a:b] for a, b in ((0, 1), (1, 3), (3, 4), (4, 5)))
+    visible_wins = torch.sigmoid(preference + _SHARPNESS * (activities[:, :1] - activities[:, 1:]))
+    # At zero the sigmoid is a half; the bias makes that _GAIN.
+    bias = torch.tensor(_GAIN / (_LARGEST_GAIN - _GAIN)).log().item()
+    gains = _LARGEST_GAIN * torch.sigmoid(gains + bias)
+    factors = torch.cat([visible_wins, 1.0 - visible_wins], dim=1) * gains
+    return torch.cat([factors, torch.sigmoid(contrasts), offset], dim=1)
 
 
 def luminance(rgb: Tensor) -> Tensor:
@@ -109,49 +153,39 @@ def luminance(rgb: Tensor) -> Tensor:
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
-def pyramids(sources: Tensor, count: int) -> list[Tensor]:
-    """Laplacian pyramids of ``sources`` (B, 2, H, W): ``count`` levels of detail, finest first, then what is left."""
-    levels = []
-    for _ in range(count):
-        smaller = F.avg_pool2d(sources, 2)
-        levels.append(sources - enlarged(smaller))
-        sources = smaller
-    return [*levels, sources]
+def forward_differences(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences (B, C, H, W) of ``image`` to its right and lower neighbours; zero at the last column and row."""
+    right = F.pad(image[..., 1:] - image[..., :-1], (0, 1, 0, 0))
+    below = F.pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
+    return right, below
 
 
-def activity(levels: list[Tensor]) -> list[Tensor]:
-    """What classic pyramid fusion compares: how strong both sources' details are, as logarithms.
+def divergence(right: Tensor, below: Tensor) -> Tensor:
+    """Divergence (B, 1, H, W) of a gradient; the negative adjoint of ``forward_differences``."""
+    return right - F.pad(right[..., :-1], (1, 0, 0, 0)) + below - F.pad(below[..., :-1, :], (0, 0, 1, 0))
+
+
+def activity(right: Tensor, below: Tensor, scales: int) -> list[Tensor]:
+    """How strong both sources' edges are around each pixel: logarithms of their power.
 
     Returns:
-        Per scale of the features, finest first: the two finest levels at half size (B, 4, H / 2, W / 2), then one level
-        each (B, 2, h, w), and last what is left of both sources itself.
+        ``scales`` tensors (B, 2, H / s, W / s) for s = 2, 4, ...
     """
-    finest, *finer, rest = levels
-    strengths = [F.avg_pool2d(finest.abs(), 2), *(level.abs() for level in finer)]
-    logarithms = [(strength + 0.01).log() for strength in strengths]
-    return [torch.cat(logarithms[:2], dim=1), *logarithms[2:], rest]
-
-
-def weigh_pyramids(levels: list[Tensor], maps: list[Tensor]) -> Tensor:
-    """Fused luminance (B, 1, H, W): a weighted sum of both Laplacian pyramids.
-
-    Args:
-        levels: from ``pyramids``.
-        maps: coarsest first; logits of both weights (B, 2, h, w) of each level that size, but for the first also an
-            offset (B, 3, h, w), and the last for two levels, its own size and twice it (B, 4, H / 2, W / 2).
-    """
-    *details, rest = levels
-    fused = weighed(maps[0][:, :2], rest) + maps[0][:, 2:]
-    for logits, level in zip((*maps[1:], enlarged(maps[-1][:, 2:])), reversed(details), strict=True):
-        fused = enlarged(fused) + weighed(logits[:, :2], level)
-    return fused
-
-
-def weighed(logits: Tensor, sources: Tensor) -> Tensor:
-    """Sum (B, 1, H, W) of both ``sources`` (B, 2, H, W), each times a weight between 0 and 2."""
-    return (2.0 * torch.sigmoid(logits) * sources).sum(dim=1, keepdim=True)
+    # Hundredths, so that squares neither vanish nor overflow in 16 bits.
+    strength = (right.abs() + below.abs()) * 100.0
+    powers = [_smooth(F.avg_pool2d(strength, 2) ** 2)]
+    for _ in range(scales - 1):
+        powers.append(F.avg_pool2d(powers[-1], 2))
+    return [(power + _FAINT**2).log() for power in powers]
 
 
 def enlarged(image: Tensor) -> Tensor:
     """Twice the size, bilinear."""
     return F.interpolate(image, scale_factor=2.0, mode='bilinear', align_corners=False)
+
+
+def _smooth(image: Tensor) -> Tensor:
+    """Two means over 5x5 pixels, nearly a Gaussian with a standard deviation of two."""
+    for _ in range(2):
+        image = F.avg_pool2d(image, 5, stride=1, padding=2, count_include_pad=False)
+    return image

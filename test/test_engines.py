@@ -1,5 +1,6 @@
 """Engines and pipeline with the shipped weights: equal results, honest errors, no PyTorch where none is needed."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -204,8 +205,7 @@ def test_files_that_are_no_graph_are_named(exported: Path, tmp_path: Path) -> No
 
 
 def copy_of_shipped(folder: Path) -> Path:
-    for path in SHIPPED.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
     return folder
 
 

@@ -89,6 +89,7 @@ def test_chroma_error_ignores_a_lift_of_all_channels() -> None:
         lambda fused, visible, thermal: losses.correlation_of_differences(fused[:, :1], visible[:, :1], thermal),
         lambda fused, visible, thermal: losses.structural_similarity(fused, visible).mean(),
         lambda fused, visible, thermal: losses.visual_information(visible[:, :1], fused[:, :1], scales=1).mean(),
+        lambda fused, visible, thermal: losses.edge_loss(fused[:, :1], visible[:, :1], thermal),
         lambda fused, visible, thermal: losses.silog(fused[:, :1], thermal + 1.0, 0.85),
         lambda fused, visible, thermal: losses.log_gradient(fused[:, :1], thermal + 1.0),
     ],
@@ -107,3 +108,31 @@ def test_visual_information_equals_the_metric() -> None:
     own = float(losses.visual_information(reference / 255, image / 255, scales=4))
     expected = metrics.visual_information_fidelity(reference[0, 0].double().numpy(), image[0, 0].double().numpy())
     assert own == pytest.approx(expected, rel=1e-2)
+
+
+def test_edge_loss_is_near_one_minus_the_metric() -> None:
+    metrics = pytest.importorskip('ldfusion_training.metrics')
+    generator = torch.Generator().manual_seed(3)
+    smooth = torch.nn.functional.avg_pool2d(torch.rand(2, 1, 90, 90, generator=generator), 7, 1, 3)
+    visible, thermal = ((smooth - 0.3) * 500).clamp(0, 255).round().split(1)
+    for fused in (visible, torch.maximum(visible, thermal), 0.5 * (visible + thermal).round()):
+        own = 1 - float(losses.edge_loss(fused / 255, visible / 255, thermal / 255))
+        images = (image[0, 0].double().numpy() for image in (visible, thermal, fused))
+        # Angles of opposite sign near the vertical differ: the metric takes them for opposite edges.
+        assert own == pytest.approx(metrics.edge_preservation(*images), abs=0.05)
+
+
+def test_contrast_loss_asks_for_more_where_contrast_is_weak_and_not_where_it_is_noise_or_strong() -> None:
+    noise, weak, strong = losses.wanted_contrast(torch.tensor([0.002, 0.04, 0.3])) / torch.tensor([0.002, 0.04, 0.3])
+    assert float(weak) > 1.25
+    assert 1.0 <= float(noise) < 1.03
+    assert 1.0 <= float(strong) < 1.03
+
+
+def test_contrast_loss_is_zero_for_an_image_with_enough_contrast_and_grows_as_it_fades() -> None:
+    visible, thermal = random_images(1, 48), random_images(1, 48, seed=1)
+    enough = 0.5 + 2.0 * (visible - 0.5)
+    assert float(losses.contrast_loss(enough, visible, visible)) < 1e-3
+    faded = [float(losses.contrast_loss(0.5 + part * (visible - 0.5), visible, thermal)) for part in (1.0, 0.7, 0.3)]
+    assert faded == sorted(faded)
+    assert faded[-1] > faded[0] + 0.1

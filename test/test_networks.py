@@ -7,7 +7,7 @@ torch = pytest.importorskip('torch')
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from ldfusion_models.depth import DepthConfig, DepthNetwork, DepthOutput, combine, convex_upsample  # noqa: E402
 from ldfusion_models.frame_graph import FrameConfig, FrameGraph  # noqa: E402
-from ldfusion_models.fusion import pyramids, weigh_pyramids  # noqa: E402
+from ldfusion_models.fusion import FusionConfig, FusionNetwork, decided, luminance  # noqa: E402
 from ldfusion_models.modulation import SemanticModulation  # noqa: E402
 
 GIGA = 1e9
@@ -49,20 +49,33 @@ def test_modulation_is_the_papers_formula_and_the_identity_without_text() -> Non
     torch.testing.assert_close(modulation(features, text), expected)
 
 
+def zero_features(height: int, width: int) -> list[torch.Tensor]:
+    return [torch.zeros(1, channels, height // s, width // s) for channels, s in ((32, 2), (64, 4), (96, 8))]
+
+
 @torch.no_grad()
-def test_pyramids_add_up_to_what_the_weights_ask_for() -> None:
-    luma, thermal = torch.rand(1, 1, 32, 48), torch.rand(1, 1, 32, 48)
-    levels = pyramids(torch.cat([luma, thermal], dim=1), 3)
-    shapes = [(3, 4, 6), (2, 8, 12), (4, 16, 24)]
-    equal = [torch.zeros(1, *shape) for shape in shapes]
-    torch.testing.assert_close(weigh_pyramids(levels, equal), luma + thermal)
-    # Sigmoid(+-50) is 1 or 0: twice the visible image at every level, nothing of the thermal one, and an offset.
-    one_sided = [
-        torch.tensor([50.0, -50.0, 0.25, 0.0][: shape[0]]).reshape(1, -1, 1, 1).repeat(1, 1, *shape[1:])
-        for shape in shapes
-    ]
-    one_sided[-1] = one_sided[-1][:, [0, 1, 0, 1]]
-    torch.testing.assert_close(weigh_pyramids(levels, one_sided), 2 * luma + 0.25)
+def test_fusion_shows_what_only_one_source_sees_and_keeps_the_colours() -> None:
+    visible, thermal = torch.full((1, 3, 64, 96), 0.4), torch.full((1, 1, 64, 96), 0.3)
+    visible[:, 0] += 0.1
+    visible[:, :, 16:48:4, 8:40] = 0.6
+    thermal[:, :, 24:40, 60:80] = 0.8
+    fused = FusionNetwork(FusionConfig()).eval()(visible, thermal, zero_features(64, 96), torch.zeros(1, 64))
+    assert float(luminance(fused)[0, 0, 28:36, 64:76].mean() - luminance(fused)[0, 0, 28:36, 48:54].mean()) > 0.3
+    stripes, between = (luminance(fused)[0, 0, rows, 12:36].mean() for rows in (slice(20, 44, 4), slice(22, 44, 4)))
+    assert float((stripes - between).abs()) > 0.1
+    torch.testing.assert_close(fused - luminance(fused), visible - luminance(visible), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_fusion_follows_its_decision() -> None:
+    activities = torch.tensor([1.0, 1.5]).reshape(1, 2, 1, 1).expand(1, 2, 4, 6)
+    undecided = decided(torch.zeros(1, 5, 4, 6), activities)
+    assert float(undecided[0, 0].max()) < float(undecided[0, 1].min())  # the stronger source's gradients win
+    wanted = torch.zeros(1, 5, 4, 6)
+    wanted[:, 0], wanted[:, 1], wanted[:, 4] = 20.0, 20.0, 0.25
+    visible, thermal, contrasts, offset = decided(wanted, activities)[0]
+    for plane, value in ((visible, 2.0), (thermal, 0.0), (contrasts, 0.5), (offset, 0.25)):
+        torch.testing.assert_close(plane, torch.full_like(plane, value), rtol=0, atol=1e-4)
 
 
 @torch.no_grad()

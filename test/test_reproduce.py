@@ -129,7 +129,7 @@ class TestRuns:
         pair = open_pairs(data / 'tno')[0].read()
         visible = torch.from_numpy(pair.visible).permute(2, 0, 1)[None] / 255
         thermal = torch.from_numpy(pair.thermal)[None, None] / 255
-        expected = stage.eval().fuse(visible, thermal)[0].clamp(0, 1).permute(1, 2, 0).detach().numpy() * 255
+        expected = stage.eval().networks(visible, thermal)[0].clamp(0, 1).permute(1, 2, 0).detach().numpy() * 255
         np.testing.assert_allclose(method_of_run('run', checkpoint).fused('a', pair), expected, atol=0.51)
 
     def test_no_run_at_all_is_bad_input(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

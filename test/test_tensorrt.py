@@ -21,8 +21,8 @@ from ldfusion_models.static_graph import static_graph  # noqa: E402
 # Those of docs/operators.md of onnx-tensorrt for TensorRT 10.0 (opset 9 to 20) that are supported without a
 # restriction, or with one that `test_restricted_operators_keep_to_the_rules` checks.
 OPERATORS = """
-    Abs Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv Cos CumSum
-    DepthToSpace DequantizeLinear Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater HardSwish
+    Abs Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos
+    CumSum DepthToSpace DequantizeLinear Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater HardSwish
     Identity LeakyRelu Less Log MatMul Max Min Mod Mul Neg Not Or Pad Pow QuantizeLinear Reciprocal ReduceMax
     ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile
     Transpose Unsqueeze Where

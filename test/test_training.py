@@ -115,7 +115,7 @@ def test_command_trains_diffusion_then_fusion_from_recipes(pairs: Path, tmp_path
     assert stored['settings']['fusion']['widths'] == (8, 8, 8)
     config = from_mapping(fusion.CONFIG, settings, 'test')
     stage = fusion.create(config)
-    frozen = stage.extractor.denoiser.state_dict()
+    frozen = stage.networks.denoiser.state_dict()
     for name, tensor in read_checkpoint(tmp_path / 'd' / CHECKPOINT)['average'].items():
         torch.testing.assert_close(frozen[name.removeprefix('denoiser.')], tensor, rtol=0, atol=0)
 

@@ -88,6 +88,28 @@ def signed_gradient(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     return (sobel(fused) - stronger).abs().mean(dim=(0, 3, 4)).sum()
 
 
+def edge_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    """1 - Qabf (Xydeas and Petrovic 2000) on luminance (B, 1, H, W) in [0, 1]: the sources' edges are lost or turned.
+
+    Like the metric, but smooth: faint edges are compared with a small constant added, and the angle between two
+    edges is taken up to the sign of both, without the metric's jump at vertical gradients.
+    """
+    kept = weight = fused.new_zeros(fused.shape[0])
+    of_fused = 255.0 * sobel(fused)
+    strength_f = _length(of_fused)
+    for source in (visible, thermal):
+        of_source = 255.0 * sobel(source)
+        strength = _length(of_source)
+        ratio = torch.minimum(strength, strength_f) / torch.maximum(strength, strength_f)
+        along = (of_source * of_fused).sum(dim=2).abs()
+        across = (of_source[:, :, 0] * of_fused[:, :, 1] - of_source[:, :, 1] * of_fused[:, :, 0]).abs()
+        turn = 1.0 - torch.atan2(across, along + 1.0) * (2.0 / torch.pi)
+        quality = 0.9994 * torch.sigmoid(15.0 * (ratio - 0.5)) * 0.9879 * torch.sigmoid(22.0 * (turn - 0.8))
+        kept = kept + (quality * strength).sum(dim=(1, 2, 3))
+        weight = weight + strength.sum(dim=(1, 2, 3))
+    return (1.0 - kept / weight).mean()
+
+
 def information_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     """1 - mean visual information fidelity of both sources in the fused image, luminance (B, 1, H, W) in [0, 1].
 
@@ -134,6 +156,24 @@ def correlation_of_differences(fused: Tensor, visible: Tensor, thermal: Tensor) 
     return 1.0 - total.mean() / 2.0
 
 
+def contrast_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    """How far local contrast falls short of ``wanted_contrast``, luminance (B, 1, H, W) in [0, 1].
+
+    Contrast is the standard deviation over 9x9 pixels, and over as many of the image at a quarter of its size.
+    """
+    shortfalls = []
+    for scale in (1, 4):
+        deviations = [_deviation(F.avg_pool2d(image, scale), 9) for image in (fused, visible, thermal)]
+        wanted = wanted_contrast(torch.maximum(deviations[1], deviations[2]))
+        shortfalls.append(F.relu(wanted - deviations[0]).mean())
+    return shortfalls[0] + shortfalls[1]
+
+
+def wanted_contrast(strongest: Tensor) -> Tensor:
+    """Contrast of the stronger source, raised where it is weak (up to 0.1), but not where it is noise (0.01)."""
+    return strongest * (1.0 + 0.5 * (-strongest / 0.1).exp() * strongest**2 / (strongest**2 + 0.01**2))
+
+
 def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     """1 - mean SSIM of the fused image with both sources, luminance (B, 1, H, W) in [0, 1]."""
     similar = structural_similarity(fused, visible) + structural_similarity(fused, thermal)
@@ -162,6 +202,18 @@ def chroma(rgb: Tensor) -> Tensor:
 def chroma_error(fused: Tensor, visible: Tensor) -> Tensor:
     """Mean absolute difference of the colour differences: the fused image keeps the visible image's colours."""
     return F.l1_loss(chroma(fused), chroma(visible))
+
+
+def _length(gradient: Tensor) -> Tensor:
+    """Length (B, C, H, W) of gradients (B, C, 2, H, W), smooth at zero."""
+    return ((gradient**2).sum(dim=2) + 1.0).sqrt()
+
+
+def _deviation(image: Tensor, side: int) -> Tensor:
+    """Standard deviation over windows of ``side`` pixels that lie inside the image; smooth at zero."""
+    mean = F.avg_pool2d(image, side, 1)
+    variance = F.avg_pool2d(image**2, side, 1) - mean**2
+    return (variance.clamp(min=0.0) + 1e-6).sqrt()
 
 
 def _gaussian(size: int, deviation: float, like: Tensor) -> Tensor:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.diffusion import Diffusion, DiffusionConfig
+from ldfusion_models.errors import InputError
 from ldfusion_training.losses import noise_prediction
 from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
@@ -17,7 +19,14 @@ from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
 @dataclass(frozen=True)
 class DiffusionStageConfig:
-    """Settings of the stage."""
+    """Settings of the stage.
+
+    Attributes:
+        objective: ``noise`` (eq. 8), or ``image`` for an autoencoder of the same architecture, which gives back what it
+            sees, without noise (an ablation).
+    """
+
+    objective: str = 'noise'
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: PairDataConfig = field(default_factory=PairDataConfig)
@@ -34,6 +43,9 @@ class DiffusionStage(Stage):
     def __init__(self, config: DiffusionStageConfig) -> None:
         super().__init__()
         self.settings = dataclasses.asdict(config)
+        if config.objective not in ('noise', 'image'):
+            raise InputError(f'objective is {config.objective!r}; noise or image')
+        self.objective = config.objective
         self.diffusion = Diffusion(config.diffusion)
         self.denoiser = Denoiser(config.denoiser)
         self.parts = {'denoiser': self.denoiser}
@@ -47,8 +59,11 @@ class DiffusionStage(Stage):
         return {**pair, 'noise': generator.standard_normal(shape, np.float32), 'timestep': np.asarray(timestep)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The mean square error of the predicted noise."""
+        """The mean square error of the predicted noise, or of the image that the autoencoder gives back."""
         image = torch.cat([batch['visible'], batch['thermal']], dim=1) * 2.0 - 1.0
+        if self.objective == 'image':
+            timestep = torch.zeros_like(batch['timestep'])
+            return {'loss': F.mse_loss(self.denoiser(image, timestep).float(), image)}
         noisy = self.diffusion.add_noise(image, batch['noise'], batch['timestep'])
         return {'loss': noise_prediction(self.denoiser(noisy, batch['timestep']).float(), batch['noise'])}
 

@@ -1,4 +1,7 @@
-"""Stage ``fusion``: the fusion network learns from both source images; the denoiser that feeds it stays frozen."""
+"""Stage ``fusion``: the fusion network learns from both source images; the denoiser that feeds it stays frozen.
+
+Settings for ablations: an autoencoder's features or fresh ones instead of a denoiser's, several timesteps, noise.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.diffusion import Diffusion, DiffusionConfig
@@ -33,6 +37,8 @@ class FusionLossConfig:
         gradient: eq. 9.
         signed_gradient: eq. 9 with the edges' directions.
         complement: 1 - SCD / 2 on luminance: what each source adds must look like that source.
+        edges: 1 - Qabf on luminance.
+        contrast: local contrast is weaker than it should be, see ``losses.wanted_contrast``.
         structure: 1 - mean SSIM with both sources on luminance.
         information: 1 - mean VIF of both sources on luminance.
         chroma: colour differences of the visible image are kept.
@@ -45,6 +51,8 @@ class FusionLossConfig:
     gradient: float = 1.0
     signed_gradient: float = 0.0
     complement: float = 0.0
+    edges: float = 0.0
+    contrast: float = 0.0
     structure: float = 0.0
     information: float = 0.0
     chroma: float = 0.0
@@ -53,9 +61,17 @@ class FusionLossConfig:
 
 @dataclass(frozen=True)
 class FusionStageConfig:
-    """Settings of the stage; ``denoiser_checkpoint`` is what stage ``diffusion`` wrote."""
+    """Settings of the stage.
+
+    Attributes:
+        denoiser_checkpoint: what stage ``diffusion`` wrote, or released weights; empty for fresh weights.
+        train_denoiser: let the denoiser learn too (an ablation: the same network without or after its own task).
+        noisy_features: features of the noisy image instead of the noise-free mean (an ablation).
+    """
 
     denoiser_checkpoint: str = 'runs/diffusion/checkpoint.pt'
+    train_denoiser: bool = False
+    noisy_features: bool = False
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: PairDataConfig = field(default_factory=PairDataConfig)
     loss: FusionLossConfig = field(default_factory=FusionLossConfig)
@@ -68,6 +84,31 @@ class FusionStageConfig:
 CONFIG = FusionStageConfig
 
 
+class FusionNetworks(nn.Module):
+    """Denoiser and fusion as this stage joins them; what a run is evaluated with, too."""
+
+    def __init__(self, config: FusionStageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.denoiser = Denoiser(config.denoiser)
+        self.extractor = FeatureExtractor(self.denoiser, Diffusion(config.diffusion), config.fusion.timesteps)
+        self.fusion = FusionNetwork(config.fusion)
+
+    def forward(self, visible: Tensor, thermal: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Fused (B, 3, H, W), not clipped, without text.
+
+        Args:
+            visible: (B, 3, H, W) in [0, 1].
+            thermal: (B, 1, H, W) in [0, 1].
+            noise: (B, 4, H, W) standard normal, for noisy features.
+        """
+        with torch.set_grad_enabled(self.config.train_denoiser and torch.is_grad_enabled()):
+            features = self.extractor(visible, thermal, noise)
+        text = torch.zeros(visible.shape[0], self.config.fusion.text_dim, device=visible.device)
+        fused: Tensor = self.fusion(visible, thermal, features, text)
+        return fused
+
+
 class FusionStage(Stage):
     """Losses between the fused image and its two sources."""
 
@@ -75,14 +116,18 @@ class FusionStage(Stage):
         super().__init__()
         self.settings = dataclasses.asdict(config)
         self.config = config
-        denoiser = Denoiser(config.denoiser)
-        load_denoiser(denoiser, Path(config.denoiser_checkpoint))
-        denoiser.requires_grad_(False)
-        self.extractor = FeatureExtractor(denoiser, Diffusion(config.diffusion), config.fusion.timesteps)
-        self.fusion = FusionNetwork(config.fusion)
+        networks = FusionNetworks(config)
+        if config.denoiser_checkpoint:
+            load_denoiser(networks.denoiser, Path(config.denoiser_checkpoint))
+        networks.denoiser.requires_grad_(config.train_denoiser)
         # Language comes later (stage modulation): without text these do nothing.
-        self.fusion.modulation.requires_grad_(False)
-        self.parts = {'fusion': self.fusion}
+        networks.fusion.modulation.requires_grad_(False)
+        self.networks = networks
+        self.fusion = networks.fusion
+        self.parts: dict[str, nn.Module] = {'fusion': networks.fusion}
+        if config.train_denoiser:
+            self.denoiser = networks.denoiser
+            self.parts['denoiser'] = networks.denoiser
         self._pairs = PairSampler(config.data)
 
     def sample(self, generator: np.random.Generator) -> Sample:
@@ -91,20 +136,15 @@ class FusionStage(Stage):
         visible, thermal = pair['visible'], pair['thermal'][0]
         luma = np.tensordot(np.asarray(LUMA, np.float32), visible, axes=1)
         lift = fused_luminance(luma, thermal, self.config.target) - luma
-        return {**pair, 'target': np.clip(visible + lift, 0.0, 1.0)}
-
-    def fuse(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        """Fused (B, 3, H, W), not clipped."""
-        with torch.no_grad():
-            features = self.extractor(visible, thermal)
-        text = torch.zeros(visible.shape[0], self.config.fusion.text_dim, device=visible.device)
-        fused: Tensor = self.fusion(visible, thermal, features, text)
-        return fused
+        drawn = {**pair, 'target': np.clip(visible + lift, 0.0, 1.0)}
+        if self.config.noisy_features:
+            drawn['noise'] = generator.standard_normal((4, *thermal.shape), np.float32)
+        return drawn
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms."""
         visible, thermal, target = batch['visible'], batch['thermal'], batch['target']
-        fused = self.fuse(visible, thermal).float()
+        fused = self.networks(visible, thermal, batch.get('noise')).float()
         # Local variances as differences of squares don't survive half precision.
         with torch.autocast(fused.device.type, enabled=False):
             return self._losses(fused, visible, thermal, target)
@@ -119,6 +159,8 @@ class FusionStage(Stage):
             'gradient': lambda: losses.multi_channel_gradient(fused, visible, thermal),
             'signed_gradient': lambda: losses.signed_gradient(fused, visible, thermal),
             'complement': lambda: losses.correlation_of_differences(grey, luma, thermal),
+            'edges': lambda: losses.edge_loss(grey, luma, thermal),
+            'contrast': lambda: losses.contrast_loss(grey, luma, thermal),
             'structure': lambda: losses.structure_loss(grey, luma, thermal),
             'information': lambda: losses.information_loss(grey, luma, thermal),
             'chroma': lambda: losses.chroma_error(fused, visible),
@@ -136,7 +178,7 @@ class FusionStage(Stage):
         columns = []
         for _ in range(8):
             sample = {name: torch.from_numpy(array)[None] for name, array in self.sample(generator).items()}
-            fused = self.fuse(sample['visible'], sample['thermal']).clamp(0, 1)
+            fused = self.networks(sample['visible'], sample['thermal'], sample.get('noise')).clamp(0, 1)
             column = torch.cat(
                 [sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), sample['target'], fused], dim=2
             )
@@ -150,10 +192,10 @@ def create(config: FusionStageConfig) -> Stage:
     return FusionStage(config)
 
 
-def load_denoiser(denoiser: Denoiser, checkpoint: Path) -> None:
-    """Load what stage ``diffusion`` wrote; raises InputError if it is not there or of another configuration."""
-    average = read_checkpoint(checkpoint)['average']
+def load_denoiser(denoiser: Denoiser, weights: Path) -> None:
+    """Load what stage ``diffusion`` wrote, or released weights; InputError if missing or of another configuration."""
+    average = load_file(weights) if weights.suffix == '.safetensors' else read_checkpoint(weights)['average']
     try:
         denoiser.load_state_dict({name.removeprefix('denoiser.'): tensor for name, tensor in average.items()})
     except RuntimeError as error:
-        raise InputError(f'{checkpoint}: does not hold a denoiser of this configuration ({error})') from error
+        raise InputError(f'{weights}: does not hold a denoiser of this configuration ({error})') from error
