@@ -22,8 +22,8 @@ from ldfusion_models.static_graph import static_graph  # noqa: E402
 # restriction, or with one that `test_restricted_operators_keep_to_the_rules` checks.
 OPERATORS = """
     Abs Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos
-    CumSum DepthToSpace DequantizeLinear Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater HardSwish
-    Identity LeakyRelu Less Log MatMul Max Min Mod Mul Neg Not Or Pad Pow QuantizeLinear Reciprocal ReduceMax
+    CumSum DepthToSpace DequantizeLinear Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater
+    HardSwish Identity LeakyRelu Less Log MatMul Max Min Mod Mul Neg Not Or Pad Pow QuantizeLinear Reciprocal ReduceMax
     ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile
     Transpose Unsqueeze Where
 """
