@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from ldfusion_models.camera import Intrinsics, Lens
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_image, write_image
 from ldfusion_models.pipeline import Pipeline
 from ldfusion_models.registration import Registrar, Registration, as_matrix, thermal_pixels
 from ldfusion_models.registration_file import read_registration, write_registration
+from ldfusion_training.cli import main
 
 VISIBLE = Intrinsics(160, 120, 140.0, 142.0, 78.0, 61.0)
 THERMAL = Intrinsics(80, 64, 60.0, 61.0, 40.5, 30.5)
@@ -331,3 +333,36 @@ def test_what_is_missing_is_named() -> None:
     assert complete.missing() == []
     other = Lens(replace(VISIBLE, fx=1.0))
     assert complete.completed(visible=other).visible == Lens(VISIBLE), 'the file wins'
+
+
+def test_files_are_fused_as_registered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the file, a thermal image that was moved gives what the one in its place gives, where both are seen."""
+    generator = np.random.default_rng(5)
+    visible, thermal = (
+        np.asarray(cv2.GaussianBlur(generator.integers(0, 256, (96, 128, 3)).astype(np.uint8), (0, 0), 4), np.uint8)
+        for _ in range(2)
+    )
+    moved_thermal = np.roll(thermal[..., 0], -12, axis=1)
+    for name, image in (('visible', visible), ('aligned', thermal[..., 0].copy()), ('moved', moved_thermal)):
+        write_image(tmp_path / f'{name}.png', image)
+    homography = ((1.0, 0.0, -12.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    file = tmp_path / 'registration.yaml'
+    write_registration(file, Registration('homography', False, None, None, (128, 96), (128, 96), homography))
+
+    def fuse(thermal: str, output: str, *options: str) -> int:
+        arguments = ['--visible', tmp_path / 'visible.png', '--thermal', tmp_path / f'{thermal}.png', *options]
+        return main(['fuse', *map(str, arguments), '--engine', 'onnxruntime', '--output', str(tmp_path / output)])
+
+    assert fuse('aligned', 'expected') == 0
+    assert fuse('moved', 'found', '--registration', str(file)) == 0
+    expected, found = (
+        read_image(tmp_path / name / 'fused' / 'visible.png').astype(int) for name in ('expected', 'found')
+    )
+    assert np.array_equal(found[:, :12], visible[:, :12])
+    assert np.abs(found - expected)[:, 40:].max() <= 3
+    write_registration(file, Registration('cameras', True, geometry='depth'))
+    assert fuse('moved', 'refused', '--registration', str(file)) == 2
+    assert f'{file}: registration by cameras lacks visible camera' in capsys.readouterr().err
+    camera = Intrinsics(128, 96, 100.0, 100.0, 63.5, 47.5)
+    write_registration(file, rig(moved(-0.1), Lens(camera), Lens(camera), geometry='depth'))
+    assert fuse('moved', 'by_depth', '--registration', str(file)) == 0

@@ -9,10 +9,13 @@ from ldfusion_models.engines import ENGINES, create_engine
 from ldfusion_models.errors import naming
 from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image, write_image
 from ldfusion_models.pipeline import MINIMUM_SIZE, Pipeline
-from ldfusion_models.thermal import GainConfig, GainControl
+from ldfusion_models.registration import Registrar
+from ldfusion_models.registration_file import read_registration
+from ldfusion_models.thermal import GAIN_MODES, GainConfig, GainControl
 from ldfusion_models.upsampling import ENLARGEMENTS
 from ldfusion_training.cloud_sheet import cloud_sheet
 from ldfusion_training.commands import Subparsers, positive_number
+from ldfusion_training.pair_fusion import fuse_pair
 from ldfusion_training.run_summary import RunSummary
 
 
@@ -25,9 +28,18 @@ def add_parser(subparsers: Subparsers) -> None:
         '65.5 m) and OUTPUT/summary.json. Folders are paired by file name.',
     )
     parser.add_argument('--visible', type=Path, required=True, help='image or folder')
-    parser.add_argument('--thermal', type=Path, required=True, help='image or folder, 8 or 16 bits, aligned to visible')
+    parser.add_argument('--thermal', type=Path, required=True, help='image or folder, 8 or 16 bits')
     parser.add_argument('--output', type=Path, required=True, help='folder')
     parser.add_argument('--engine', choices=('auto', *ENGINES), default='auto')
+    parser.add_argument(
+        '--registration',
+        type=Path,
+        metavar='YAML',
+        help='how thermal is mapped into visible, as ldfusion calibrate writes it; without, they are taken as aligned',
+    )
+    parser.add_argument(
+        '--thermal-gain', choices=GAIN_MODES, default=GAIN_MODES[0], help='of 16-bit thermal images (%(default)s)'
+    )
     parser.add_argument(
         '--inference-size',
         type=_inference_size,
@@ -53,14 +65,15 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fuse every pair."""
     pairs = match_pairs(arguments.visible, arguments.thermal)
+    registrar = _registrar(arguments.registration)
     # Files are no video: each thermal image gets its own gain.
-    gain = GainControl(GainConfig(smoothing=0.0))
+    gain = GainControl(GainConfig(smoothing=0.0, mode=arguments.thermal_gain))
     pipeline = Pipeline(create_engine(arguments.engine), gain, arguments.inference_size, arguments.enlargement)
     summary = RunSummary()
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         visible, thermal = read_image(visible_path), read_image(thermal_path)
         with naming(visible_path), summary.timed(visible.shape[1], visible.shape[0]):
-            result = pipeline(visible, thermal, focal=arguments.fx)
+            result = fuse_pair(pipeline, registrar, visible, thermal, arguments.fx)
         name = f'{visible_path.stem}.png'
         write_image(arguments.output / 'fused' / name, result.fused)
         write_image(arguments.output / 'depth' / name, depth_to_millimetres(result.depth))
@@ -79,6 +92,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f'{len(pairs)} fused images and depth maps in {arguments.output}')
     return 0
+
+
+def _registrar(file: Path | None) -> Registrar | None:
+    if file is None:
+        return None
+    with naming(file):
+        return Registrar(read_registration(file))
 
 
 def _inference_size(text: str) -> int:
