@@ -26,6 +26,7 @@ LARGEST_PICTURE = 150_000
 # Where a command that is not run here is run, or why it can't be.
 NOT_RUN_HERE = {
     'ldfusion fuse': 'needs images: test_cli.py',
+    'ldfusion calibrate': 'test_calibrate.py',
     'ldfusion depth': 'needs images: test_cli.py',
     'ldfusion demo': 'test_demo.py',
     'ldfusion simulate': 'takes long: test_simulation_files.py',

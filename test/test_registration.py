@@ -16,7 +16,13 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image, write_image
 from ldfusion_models.pipeline import Pipeline
 from ldfusion_models.registration import Registrar, Registration, as_matrix, thermal_pixels
-from ldfusion_models.registration_file import read_registration, write_registration
+from ldfusion_models.registration_file import (
+    FORMAT,
+    VERSION,
+    read_registration,
+    registration_from,
+    write_registration,
+)
 from ldfusion_training.cli import main
 
 VISIBLE = Intrinsics(160, 120, 140.0, 142.0, 78.0, 61.0)
@@ -315,8 +321,6 @@ def test_files_that_cannot_be_are_refused_in_words(change: dict[str, object], wo
     )
 )
 def test_random_content_is_refused_in_words(content: object) -> None:
-    from ldfusion_models.registration_file import FORMAT, VERSION, registration_from
-
     values = {**content, 'format': FORMAT, 'version': VERSION} if isinstance(content, dict) else content
     try:
         registration_from(values)
@@ -366,3 +370,10 @@ def test_files_are_fused_as_registered(tmp_path: Path, capsys: pytest.CaptureFix
     camera = Intrinsics(128, 96, 100.0, 100.0, 63.5, 47.5)
     write_registration(file, rig(moved(-0.1), Lens(camera), Lens(camera), geometry='depth'))
     assert fuse('moved', 'by_depth', '--registration', str(file)) == 0
+
+
+def test_the_documented_file_is_one() -> None:
+    page = (Path(__file__).parent.parent / 'docs' / 'registration.md').read_text()
+    registration = registration_from(yaml.safe_load(page.split('```yaml')[1].split('```')[0]))
+    assert registration.missing() == []
+    assert Registrar(registration)(np.zeros((480, 640), np.uint8), np.zeros((256, 320), np.uint8)).coverage is not None
