@@ -76,13 +76,16 @@ def decode_raw(
 
 
 def decode_compressed(data: Any) -> npt.NDArray[Any]:
-    """Decode JPEG or PNG bytes to (H, W, 3) RGB uint8, or (H, W) uint8 or uint16.
+    """Decode JPEG, PNG or TIFF bytes to (H, W, 3) RGB uint8, or (H, W) uint8 or uint16.
 
     Raises:
-        InputError: not an image.
+        InputError: not an image, or larger than OpenCV allows.
     """
     stored = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
+    try:
+        image = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
+    except cv2.error:  # a header that promises more pixels than allowed, or none
+        image = None
     if image is None:
         raise InputError(f'compressed image of {stored.size} bytes cannot be decoded')
     if image.ndim == 2:

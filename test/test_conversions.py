@@ -2,6 +2,8 @@
 
 import array
 import struct
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -138,6 +140,44 @@ def test_compressed_counts_keep_16_bits() -> None:
 def test_damaged_compressed_images_are_refused(data: bytes) -> None:
     with pytest.raises(InputError, match=f'of {len(data)} bytes cannot be decoded'):
         image_from_compressed(CompressedImage(data=array.array('B', data)))
+
+
+@pytest.mark.parametrize('ending', ['.png', '.jpg', '.tiff'])
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(changes=st.lists(st.tuples(st.integers(0, 63), st.integers(0, 255)), max_size=5), kept=st.integers(0, 3000))
+def test_any_damage_to_a_compressed_image_gives_an_image_or_an_input_error(
+    ending: str, changes: list[tuple[int, int]], kept: int
+) -> None:
+    data = bytearray(cv2.imencode(ending, np.arange(600, dtype=np.uint8).reshape(10, 20, 3))[1].tobytes())
+    for place, value in changes:
+        data[place % len(data)] = value
+    try:
+        image = image_from_compressed(CompressedImage(data=array.array('B', bytes(data[:kept]))))
+    except InputError:
+        return
+    assert image.size > 0
+
+
+def test_an_image_that_promises_too_many_pixels_takes_no_memory() -> None:
+    """A PNG of 30000x30000 in its header and next to nothing behind it."""
+    script = """
+import struct, zlib
+import ldfusion_ros
+from ldfusion_models.encodings import decode_compressed
+from ldfusion_models.errors import InputError
+
+def chunk(kind, data):
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+header = chunk(b'IHDR', struct.pack('>IIBBBBB', 30000, 30000, 8, 2, 0, 0, 0))
+body = chunk(b'IDAT', zlib.compress(bytes(10**7))) + chunk(b'IEND', b'')
+try:
+    decode_compressed(b'\\x89PNG\\r\\n\\x1a\\n' + header + body)
+except InputError:
+    print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])
+"""
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < 500_000
 
 
 @pytest.mark.parametrize(

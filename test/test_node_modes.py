@@ -129,7 +129,8 @@ def test_one_camera_goes_on_alone_and_the_other_comes_back(robot: Robot, pipelin
         robot.wait(alone, f'{kept} only')
         assert len(robot.images) > before
         assert robot.images[-1].header.frame_id == f'{kept}_optical'
-        assert (robot.told()['level'], f'degraded: {kept} only' in robot.told()['message']) == ('1', True)
+        assert robot.told()['level'] != '0'
+        assert f'degraded: {kept} only' in robot.told()['message']
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         expected = pipeline(image, grey, focal=CAMERA.fx).fused
         assert np.abs(image_from_message(robot.images[-1]).astype(int) - expected).max() <= 1
