@@ -15,11 +15,12 @@ from ldfusion_models.camera import Intrinsics, Lens
 from ldfusion_models.files import list_images, read_image, write_image
 from ldfusion_models.registration import Registration, as_matrix, thermal_pixels
 from ldfusion_models.registration_file import read_registration, write_registration
-from ldfusion_training.bags import BagWriter
+from ldfusion_training.bags import BagWriter, Transform
 from ldfusion_training.cli import main
 
 REAL = Path(__file__).parent.parent.parent / 'shared' / 'data' / 'roadscene' / 'val'
 WIDTH, HEIGHT, THERMAL_WIDTH, THERMAL_HEIGHT = 320, 240, 240, 192
+TURN = np.array([[0.0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 0.5], [0, 0, 0, 1]])
 Grey = npt.NDArray[np.uint8]
 
 
@@ -130,17 +131,25 @@ def test_a_registration_is_refined_from_where_it_is(tmp_path: Path) -> None:
     assert fine < 0.4 < coarse
 
 
-def test_a_residual_shift_of_cameras_is_found_in_a_recording(tmp_path: Path) -> None:
-    """Two cameras of one lens whose thermal one is mounted a little off: 6 pixels to the right, 4 up."""
+@pytest.mark.parametrize('from_bag', [False, True])
+def test_a_residual_shift_of_cameras_is_found_in_a_recording(from_bag: bool, tmp_path: Path) -> None:
+    """Two cameras of one lens whose thermal one is mounted a little off: 6 pixels to the right, 4 up.
+
+    What is known of them stands in the file, or in the recording's camera_info and transforms.
+    """
     recording, known, output = tmp_path / 'bag', tmp_path / 'known.yaml', tmp_path / 'found.yaml'
+    camera = Intrinsics(WIDTH, HEIGHT, 300.0, 300.0, 159.5, 119.5)
     with BagWriter(recording) as bag:
+        bag.write_camera_info('/visible/camera_info', 0, 'visible', camera)
+        bag.write_camera_info('/thermal/camera_info', 0, 'thermal', camera.scaled(640, 480))
+        if from_bag:
+            bag.write_transforms(0, [Transform('rig', 'visible', TURN), Transform('rig', 'thermal', TURN)], static=True)
         for number, (visible, thermal) in enumerate(shapes(6, -4)):
             bag.write_image('/visible/image_raw', number * 10**9, 'visible', np.repeat(visible[..., None], 3, axis=2))
             bag.write_image('/thermal/image_raw', number * 10**9 + 10**6, 'thermal', thermal.astype(np.uint16) * 40)
-    camera = Intrinsics(WIDTH, HEIGHT, 300.0, 300.0, 159.5, 119.5)
-    registration = Registration(
-        'cameras', True, Lens(camera), Lens(camera.scaled(640, 480)), thermal_T_visible=as_matrix(np.eye(4))
-    )
+    registration = Registration('cameras', True, thermal_T_visible=None if from_bag else as_matrix(np.eye(4)))
+    if not from_bag:
+        registration = replace(registration, visible=Lens(camera), thermal=Lens(camera.scaled(640, 480)))
     write_registration(known, registration)
     assert main(['calibrate', str(recording), '--registration', str(known), '--output', str(output)]) == 0
     found = read_registration(output)
@@ -176,4 +185,4 @@ def test_a_recording_without_pairs_is_named(tmp_path: Path, capsys: pytest.Captu
         for number, topic in enumerate(('/visible/image_raw', '/thermal/image_raw')):
             bag.write_image(topic, number * 10**9, 'camera', np.zeros((48, 64), np.uint8))
     assert main(['calibrate', str(tmp_path / 'bag'), '--output', str(tmp_path / 'found.yaml')]) == 2
-    assert 'no pairs of /visible/image_raw and /thermal/image_raw' in capsys.readouterr().err
+    assert 'no pair within 25 ms among 1 visible and 1 thermal images' in capsys.readouterr().err
