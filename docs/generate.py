@@ -30,6 +30,8 @@ MEANINGS: Mapping[str, str] = {
     'thermal/image_raw': 'mono8, or counts as mono16 or 16UC1; CompressedImage as above with `thermal_transport`',
     'thermal/camera_info': 'intrinsics, for registration',
     '~/text_embedding': 'what the fusion is to favour, latched; its label names the encoder',
+    '~/caption': 'what guidance is based on: both captions, or the prompt; latched',
+    '~/prompt': 'what matters, in English, until an empty one comes: then captions again',
     '~/fused/image': 'the fused image, rgb8, with stamp and frame of the visible image',
     '~/fused/camera_info': 'intrinsics of it',
     '~/fused/image/compressed': 'the same as JPEG, made only if somebody listens',
@@ -121,10 +123,11 @@ def running_nodes() -> Iterator[list[Any]]:
     from rclpy.executors import SingleThreadedExecutor
 
     from ldfusion_ros.fusion_node import FusionNode
+    from ldfusion_ros.guidance_node import GuidanceNode
 
     context = rclpy.Context()
     rclpy.init(context=context)
-    nodes = [FusionNode(context=context)]
+    nodes: list[Any] = [FusionNode(context=context), GuidanceNode(context=context)]
     executor = SingleThreadedExecutor(context=context)
     for node in nodes:
         executor.add_node(node)

@@ -1,4 +1,4 @@
-"""Starts fusion_node, and if wanted RViz and the replay of a recording.
+"""Starts fusion_node, and if wanted guidance_node, RViz and the replay of a recording.
 
 ros2 launch ldfusion_ros ldfusion.launch.py visible_topic:=/camera/color/image_raw thermal_topic:=/flir/image_raw
 ros2 launch ldfusion_ros ldfusion.launch.py bag:=recording rviz:=true
@@ -24,6 +24,8 @@ ARGUMENTS = {
     'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
     'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
     'namespace': ('', 'Namespace of the nodes.'),
+    'guidance': ('false', 'Start guidance_node too: captions and prompts that modulate the fusion.'),
+    'prompt': ('', 'What matters, for guidance_node; empty: captions of what the cameras see.'),
     'autostart': ('true', 'Configure and activate by itself; false leaves it to a lifecycle manager.'),
     'rviz': ('false', 'Show the outputs in RViz.'),
     'rviz_frame': ('visible_optical_frame', 'Frame in which RViz shows the points: that of the visible images.'),
@@ -47,6 +49,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Nodes for the values that the arguments have."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     nodes = [fusion_node(values)]
+    if is_true(values['guidance']):
+        nodes.append(guidance_node(values))
     if is_true(values['rviz']):
         nodes.append(rviz(values))
     if values['bag']:
@@ -58,24 +62,47 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 def fusion_node(values: dict[str, str]) -> Node:
     """The node that fuses; a managed node that starts by itself, so that every distribution's launch can run it."""
-    overrides = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
-    for name in ('engine', 'visible_transport', 'thermal_transport'):
-        if values[name]:
-            overrides[name] = values[name]
+    overrides: dict[str, bool | str] = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
+    overrides |= given(values, 'engine', 'visible_transport', 'thermal_transport')
     return Node(
         package='ldfusion_ros',
         executable='fusion_node',
         name='fusion_node',
         namespace=values['namespace'],
         parameters=[values['params_file'], overrides],
-        remappings=[
-            ('visible/image_raw', values['visible_topic']),
-            ('thermal/image_raw', values['thermal_topic']),
-            ('visible/camera_info', values['visible_info_topic']),
-            ('thermal/camera_info', values['thermal_info_topic']),
-        ],
+        remappings=[*camera_remappings(values), ('~/text_embedding', 'guidance_node/text_embedding')],
         output='screen',
     )
+
+
+def guidance_node(values: dict[str, str]) -> Node:
+    """The node that describes the scene; it may as well run on another machine of the same ROS domain."""
+    overrides: dict[str, bool | str] = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
+    overrides |= given(values, 'prompt', 'visible_transport', 'thermal_transport')
+    return Node(
+        package='ldfusion_ros',
+        executable='guidance_node',
+        name='guidance_node',
+        namespace=values['namespace'],
+        parameters=[values['params_file'], overrides],
+        remappings=camera_remappings(values),
+        output='screen',
+    )
+
+
+def given(values: dict[str, str], *names: str) -> dict[str, str]:
+    """Parameters that an argument gives; an empty one leaves them to the file."""
+    return {name: values[name] for name in names if values[name]}
+
+
+def camera_remappings(values: dict[str, str]) -> list[tuple[str, str]]:
+    """The cameras' topics."""
+    return [
+        ('visible/image_raw', values['visible_topic']),
+        ('thermal/image_raw', values['thermal_topic']),
+        ('visible/camera_info', values['visible_info_topic']),
+        ('thermal/camera_info', values['thermal_info_topic']),
+    ]
 
 
 def rviz(values: dict[str, str]) -> Node:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Float32MultiArray, Header
+from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from ldfusion_models.camera import Intrinsics
 from ldfusion_models.camera_info import intrinsics_from_message
@@ -19,6 +19,8 @@ from ldfusion_models.encodings import decode_compressed, decode_raw
 from ldfusion_models.engines import GraphInfo
 from ldfusion_models.errors import InputError
 from ldfusion_models.pipeline import AnyImage
+
+LABEL_SHOWN = 100
 
 
 def image_from_message(message: Image) -> AnyImage:
@@ -122,6 +124,14 @@ def camera_info_from_intrinsics(camera: Intrinsics, header: Header) -> CameraInf
     return info
 
 
+def message_from_embedding(embedding: npt.NDArray[np.float32], encoder: str) -> Float32MultiArray:
+    """A text embedding (D,) as a message whose dimension is labelled with the encoder's name."""
+    message = Float32MultiArray()
+    message.layout.dim = [MultiArrayDimension(label=encoder, size=len(embedding), stride=len(embedding))]
+    message.data = array.array('f', embedding.tobytes())
+    return message
+
+
 def embedding_from_message(message: Float32MultiArray, graph: GraphInfo) -> npt.NDArray[np.float32]:
     """The text embedding (D,) of a message whose first dimension is labelled with the encoder's name.
 
@@ -129,12 +139,12 @@ def embedding_from_message(message: Float32MultiArray, graph: GraphInfo) -> npt.
         InputError: another encoder or length than the weights were trained for, or values that are not finite.
     """
     encoder = message.layout.dim[0].label if message.layout.dim else ''
-    embedding = np.array(message.data, np.float32)
-    if encoder != graph.text_encoder or len(embedding) != graph.text_dim:
+    if encoder != graph.text_encoder or len(message.data) != graph.text_dim:
         raise InputError(
-            f'text embedding of encoder {encoder!r} and length {len(embedding)}; '
+            f'text embedding of encoder {encoder[:LABEL_SHOWN]!r} and length {len(message.data)}; '
             f'these weights need {graph.text_encoder!r} and {graph.text_dim}'
         )
+    embedding = np.array(message.data, np.float32)
     if not np.isfinite(embedding).all():
         raise InputError(f'text embedding of encoder {encoder!r} holds values that are not finite')
     return embedding

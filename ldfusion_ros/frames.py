@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.pairing import Synchroniser
+from ldfusion_models.pairing import PairingConfig, Synchroniser
 from ldfusion_models.pipeline import AnyImage, as_rgb8
 from ldfusion_models.thermal import GainControl
 from ldfusion_ros.conversions import image_from_compressed, image_from_message
@@ -63,10 +64,19 @@ class Job:
         return max(received.arrived_s for received in (self.visible, self.thermal) if received)
 
 
+class StreamSettings(Protocol):
+    """What a node's parameters say of its streams."""
+
+    @property
+    def degraded_after(self) -> float: ...
+
+    def pairing(self) -> PairingConfig: ...
+
+
 class Streams:
     """Turns the messages of two cameras into jobs: pairs, or single images while the other camera is lost."""
 
-    def __init__(self, parameters: FusionParameters) -> None:
+    def __init__(self, parameters: StreamSettings) -> None:
         self._synchroniser: Synchroniser[Received] = Synchroniser(parameters.pairing())
         self._degraded_after = parameters.degraded_after
         now = time.monotonic()
@@ -95,7 +105,7 @@ class Streams:
             self._paired_s = received.arrived_s
         return [Job(pair.visible, pair.thermal) for pair in pairs]
 
-    def adjust(self, parameters: FusionParameters) -> None:
+    def adjust(self, parameters: StreamSettings) -> None:
         """Take over changed parameters; the images that wait stay."""
         self._synchroniser.config = parameters.pairing()
         self._degraded_after = parameters.degraded_after
@@ -168,6 +178,16 @@ class Decoder:
         counts = as_grey(_decode(job.leading, 'thermal'))
         grey = self._gain(counts.astype(np.uint16, copy=False)) if counts.dtype == np.uint16 else counts
         return InputImages(grey, grey, counts)
+
+
+def decoded(job: Job) -> tuple[AnyImage | None, AnyImage | None]:
+    """The visible and the thermal image of a job as they came; None for a camera that is lost.
+
+    Raises:
+        BadFrameError: a message that can't be used.
+    """
+    visible = _decode(job.visible, 'visible') if job.visible else None
+    return visible, as_grey(_decode(job.thermal, 'thermal')) if job.thermal else None
 
 
 def heat_of(

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,14 @@ CAMERAS = ('visible', 'thermal')
 FAILURES_BEFORE_RESTART = 3
 
 
+@dataclass(frozen=True)
+class Text:
+    """A text embedding (D,) and when it came, in seconds of the monotonic clock."""
+
+    embedding: npt.NDArray[np.float32]
+    arrived_s: float
+
+
 class FusionNode(ManagedNode):
     """Receives in the executor's thread, fuses and publishes in the worker's; the latest pair wins."""
 
@@ -61,7 +69,7 @@ class FusionNode(ManagedNode):
         self._worker: LatestWorker[Job] | None = None
         self._registering: Registering | None = None
         self._drift: DriftWatch | None = None
-        self._text: npt.NDArray[np.float32] | None = None
+        self._text: Text | None = None
         self._problem = ''
         self._failures = 0
         self._last_frame: tuple[InputImages, OutputFrame] | None = None
@@ -158,10 +166,26 @@ class FusionNode(ManagedNode):
     def _on_text(self, message: Float32MultiArray) -> None:
         assert self._pipeline is not None
         try:
-            self._text = embedding_from_message(message, self._pipeline.engine.info)
+            embedding = embedding_from_message(message, self._pipeline.engine.info)
         except InputError as error:
             self._statistics.drop('text_embedding')
-            self._announcer.once(str(error), f'refused: {error}')
+            self._announcer.once('text_embedding', f'refused: {error}')
+            return
+        self._announcer.over('text_embedding')
+        # One assignment: the worker takes it between two frames.
+        self._text = Text(embedding, time.monotonic()) if embedding.any() else None
+
+    def _text_age(self) -> float | None:
+        """Seconds since the last text embedding; None without one."""
+        text = self._text
+        return time.monotonic() - text.arrived_s if text else None
+
+    def _embedding(self) -> npt.NDArray[np.float32] | None:
+        """The text embedding for the next frame; None if there is none, or too old a one."""
+        text, timeout = self._text, self.parameters.text_timeout
+        if text is None or 0 < timeout < time.monotonic() - text.arrived_s:
+            return None
+        return text.embedding
 
     def _on_save_snapshot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
@@ -243,7 +267,7 @@ class FusionNode(ManagedNode):
             view = self._registering(job, images, settings, self._last_frame[1].depth if self._last_frame else None)
         focal = view.camera.fx if view.camera else None
         with self._statistics.timed('engine'):
-            result = self._pipeline(view.visible, view.thermal, self._text, focal, view.coverage)
+            result = self._pipeline(view.visible, view.thermal, self._embedding(), focal, view.coverage)
         if self._drift and job.mode == 'normal':
             self._drift.offer(view)
         height, width = result.depth.shape
@@ -304,6 +328,7 @@ class FusionNode(ManagedNode):
             has_calibration=self._has_calibration(),
             registration_problem=self._registering.problem if self._registering else '',
             shift=self._drift.shift if self._drift else None,
+            text_age=self._text_age(),
         )
 
     def _quality_problems(self) -> list[str]:
@@ -328,7 +353,7 @@ class FusionNode(ManagedNode):
             facts['registration drift [px]'] = (
                 f'{shift.x:.1f} right, {shift.y:.1f} down' if shift.is_certain else 'unknown'
             )
-        facts['text'] = 'none' if self._text is None else 'applied'
+        facts['text'] = 'applied' if self._embedding() is not None else 'expired' if self._text else 'none'
         if (offset := self._streams.offset()) is not None:
             facts['time offset [ms]'] = f'{1e3 * offset:.1f}'
         if self._last_frame and self._last_frame[0].counts is not None:

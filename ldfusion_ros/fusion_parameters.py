@@ -134,6 +134,12 @@ class FusionParameters:
     depth_rate: float = parameter(0.0, 'Depth images per second at most; 0 is one per pair.', limits=(0.0, 1000.0))
     points_rate: float = parameter(0.0, 'Clouds per second at most; 0 is one per pair.', limits=(0.0, 1000.0))
 
+    text_timeout: float = parameter(
+        10.0,
+        'Seconds after which a text embedding that nobody repeats (guidance_node does) is dropped; 0 is never.',
+        limits=(0.0, 3600.0),
+    )
+
     snapshot_folder: str = parameter('~/.ros/ldfusion_snapshots', 'Folder for what the service ~/save_snapshot saves.')
 
     stale_after: float = parameter(2.0, 'Seconds without a pair after which diagnostics warn.', limits=(0.1, 3600.0))

@@ -28,6 +28,7 @@ class Condition:
         quality_problems: why a topic stays empty, here or at who subscribes to this node.
         registration_problem: why images are taken as aligned against the parameters.
         shift: how far the thermal image is off, if anybody has looked.
+        text_age: seconds since the last text embedding; None without one.
     """
 
     problem: str
@@ -42,6 +43,7 @@ class Condition:
     quality_problems: Sequence[str]
     registration_problem: str
     shift: Shift | None
+    text_age: float | None
 
 
 def assess(condition: Condition, report: Report, parameters: FusionParameters) -> Findings:
@@ -74,6 +76,8 @@ def assess(condition: Condition, report: Report, parameters: FusionParameters) -
             f'thermal image is off by {shift.length:.0f} pixels: it belongs {shift.x:.0f} to the right and '
             f'{shift.y:.0f} down; ldfusion calibrate estimates it anew'
         )
+    if condition.text_age is not None and 0 < parameters.text_timeout < condition.text_age:
+        findings.warn(f'text embedding is {condition.text_age:.1f} s old, so fusing without; is guidance_node alive?')
     _assess_drops(findings, report, parameters)
     latency = report.latencies.get('latency', (0.0, 0.0))[1] / 1e3
     if latency > min(parameters.latency_warning, parameters.latency_error):

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ldfusion_ros.fusion_parameters import FusionParameters
+from ldfusion_ros.guidance_parameters import GuidanceParameters
 from ldfusion_ros.parameters import Meaning, meanings
 
-TABLES: Mapping[str, type[Any]] = {'fusion_node': FusionParameters}
+TABLES: Mapping[str, type[Any]] = {'fusion_node': FusionParameters, 'guidance_node': GuidanceParameters}
 
 HEAD = """\
 # Parameters of the nodes of ldfusion_ros, with their defaults. Written by python -m ldfusion_ros.parameter_file.

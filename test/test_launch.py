@@ -47,7 +47,7 @@ def test_the_launch_file_starts_executables_that_are_installed() -> None:
         if keyword.arg == 'executable' and isinstance(keyword.value, ast.Constant)
     }
     setup = (ROOT / 'setup.cfg').read_text()
-    assert started - {'rviz2'} == {'fusion_node', 'replay', 'live_view'}
+    assert started - {'rviz2'} == {'fusion_node', 'guidance_node', 'replay', 'live_view'}
     assert all(f'    {name} = ldfusion_ros.{name}:main' in setup for name in started - {'rviz2'})
 
 

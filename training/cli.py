@@ -14,6 +14,7 @@ from ldfusion_models.errors import InputError
 COMMANDS = (
     'fuse',
     'depth',
+    'caption',
     'demo',
     'simulate',
     'make_bag',

@@ -1,11 +1,19 @@
 """Single pairs of a rig: registered, then fused."""
 
+import numpy as np
+import numpy.typing as npt
+
 from ldfusion_models.pipeline import AnyImage, FusionResult, Pipeline
 from ldfusion_models.registration import Registrar
 
 
 def fuse_pair(
-    pipeline: Pipeline, registrar: Registrar | None, visible: AnyImage, thermal: AnyImage, focal: float | None
+    pipeline: Pipeline,
+    registrar: Registrar | None,
+    visible: AnyImage,
+    thermal: AnyImage,
+    focal: float | None,
+    text: npt.NDArray[np.float32] | None = None,
 ) -> FusionResult:
     """Fuse a pair after it was registered; both results are in the pixels of the registered visible image.
 
@@ -17,17 +25,18 @@ def fuse_pair(
         visible: (H, W, 3) RGB or (H, W) grey.
         thermal: (h, w) or (h, w, 3).
         focal: horizontal focal length of the visible image in pixels; None takes the registration's.
+        text: (D,) embedding, or None for none.
 
     Raises:
         InputError: images that the networks can't take.
     """
     if registrar is None:
-        return pipeline(visible, thermal, focal=focal)
+        return pipeline(visible, thermal, text, focal)
     depth = None
     while True:
         pair = registrar(visible, thermal, depth)
         known = focal or (pair.camera.fx if pair.camera else None)
-        result = pipeline(pair.visible, pair.thermal, focal=known, coverage=pair.coverage)
+        result = pipeline(pair.visible, pair.thermal, text, known, coverage=pair.coverage)
         if registrar.registration.geometry != 'depth' or depth is not None:
             return result
         depth = result.depth

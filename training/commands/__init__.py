@@ -20,3 +20,10 @@ def positive_number(text: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError(f'{text!r} is no number above 0')
     return number
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 1, for ``add_argument(type=...)``."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 1')
+    return int(text)

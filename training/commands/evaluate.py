@@ -10,6 +10,7 @@ from ldfusion_models.files import match_pairs, write_image
 from ldfusion_training.commands import Subparsers, positive_number
 from ldfusion_training.commands.evaluate_bag import add_bag, add_compare
 from ldfusion_training.commands.evaluate_language import add_captions, add_text
+from ldfusion_training.commands.evaluate_prompts import add_guidance, add_prompts
 from ldfusion_training.tables import write_json, write_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def add_parser(subparsers: Subparsers) -> None:
     add_text(kinds)
     add_bag(kinds)
     add_compare(kinds)
+    add_prompts(kinds)
+    add_guidance(kinds)
 
 
 def _add_fusion(kinds: Subparsers) -> None:

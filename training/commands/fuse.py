@@ -8,6 +8,7 @@ from tqdm import tqdm
 from ldfusion_models.engines import ENGINES, create_engine
 from ldfusion_models.errors import naming
 from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image, write_image
+from ldfusion_models.guidance import embedding_for
 from ldfusion_models.pipeline import MINIMUM_SIZE, Pipeline
 from ldfusion_models.registration import Registrar
 from ldfusion_models.registration_file import read_registration
@@ -59,6 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help='also write OUTPUT/cloud/NAME.png: the point cloud from above and the side',
     )
     parser.add_argument('--fx', type=positive_number, metavar='PX', help='focal length of the visible images')
+    parser.add_argument('--prompt', metavar='TEXT', help='what matters, in English, such as "people behind the smoke"')
     parser.set_defaults(run=run)
 
 
@@ -69,11 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
     # Files are no video: each thermal image gets its own gain.
     gain = GainControl(GainConfig(smoothing=0.0, mode=arguments.thermal_gain))
     pipeline = Pipeline(create_engine(arguments.engine), gain, arguments.inference_size, arguments.enlargement)
+    text = None if arguments.prompt is None else embedding_for(arguments.prompt, pipeline.engine.info)
     summary = RunSummary()
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         visible, thermal = read_image(visible_path), read_image(thermal_path)
         with naming(visible_path), summary.timed(visible.shape[1], visible.shape[0]):
-            result = fuse_pair(pipeline, registrar, visible, thermal, arguments.fx)
+            result = fuse_pair(pipeline, registrar, visible, thermal, arguments.fx, text)
         name = f'{visible_path.stem}.png'
         write_image(arguments.output / 'fused' / name, result.fused)
         write_image(arguments.output / 'depth' / name, depth_to_millimetres(result.depth))
@@ -89,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=engine.device,
         weights=engine.info.weights_id,
         focal_length_px=arguments.fx,
+        prompt=arguments.prompt,
     )
     print(f'{len(pairs)} fused images and depth maps in {arguments.output}')
     return 0

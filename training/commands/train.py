@@ -16,7 +16,7 @@ RECIPES = Path(__file__).parents[1] / 'configs'
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser."""
     parser = subparsers.add_parser('train', help='train one stage of the networks')
-    parser.add_argument('stage', metavar='STAGE', help='diffusion, fusion, depth, clip or captioner')
+    parser.add_argument('stage', metavar='STAGE', help='diffusion, fusion, depth, clip, captioner or modulation')
     parser.add_argument('--config', type=Path, help='recipe (YAML); default: the one of the shipped weights')
     parser.add_argument(
         '--set', action='append', default=[], metavar='NAME=VALUE', help='override, e.g. trainer.steps=10'

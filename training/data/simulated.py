@@ -100,6 +100,10 @@ class SimulatedFrame:
         """Instance number (H, W) of what each pixel of the visible camera shows, 0 = nothing; raises InputError."""
         return np.asarray(read_image(self._file('instance', '.png')), np.uint16)
 
+    def read_classes(self) -> npt.NDArray[np.uint8]:
+        """Class (H, W) of what each pixel of the visible camera shows, index into ``CLASSES``; raises InputError."""
+        return np.asarray(read_image(self._file('class', '.png')), np.uint8)
+
     def _file(self, folder: str, suffix: str) -> Path:
         return self.scene / folder / (self.name.rsplit('/', 1)[1] + suffix)
 

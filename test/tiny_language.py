@@ -1,0 +1,62 @@
+"""Small real parts of language for tests: an untrained CLIP in open_clip's format, and weights that expect it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import yaml
+
+from ldfusion_models.manifest import SHIPPED
+
+torch = pytest.importorskip('torch')
+open_clip = pytest.importorskip('open_clip')
+
+MODEL = {
+    'embed_dim': 64,
+    'vision_cfg': {'image_size': 32, 'layers': 1, 'width': 32, 'head_width': 16, 'patch_size': 16},
+    'text_cfg': {'context_length': 77, 'vocab_size': 49408, 'width': 32, 'heads': 2, 'layers': 1},
+}
+
+
+def write_encoder(folder: Path) -> Path:
+    """An untrained CLIP with embeddings of length 64; returns ``folder``."""
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**MODEL)
+    folder.mkdir(parents=True)
+    torch.save(model.state_dict(), folder / 'open_clip_pytorch_model.bin')
+    (folder / 'open_clip_config.json').write_text(json.dumps({'model_cfg': MODEL, 'preprocess_cfg': {}}))
+    return folder
+
+
+def write_weights(folder: Path, encoder: str) -> Path:
+    """The shipped weights, as if modulation had been trained with ``encoder``, and with an effect one can see."""
+    from safetensors.torch import load_file, save_file
+
+    from ldfusion_models.files import sha256_of
+
+    shutil.copytree(SHIPPED, folder)
+    weights = load_file(folder / 'fusion.safetensors')
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in weights.items():
+        if name.startswith('modulation.') and name.endswith('parameters_of_text.weight'):
+            weights[name] = torch.randn(tensor.shape, generator=generator).to(tensor)
+    save_file(weights, folder / 'fusion.safetensors')
+    manifest = yaml.safe_load((folder / 'manifest.yaml').read_text())
+    manifest['text_encoder'] = encoder
+    manifest['parts']['fusion']['sha256'] = sha256_of(folder / 'fusion.safetensors')
+    (folder / 'manifest.yaml').write_text(yaml.safe_dump(manifest))
+    return folder
+
+
+class BrightnessCaptioner:
+    """Says how bright an image is, so that a test knows which image was described; nothing of a black one."""
+
+    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> str:
+        assert depth.shape == image.shape[:2]
+        level = round(float(image.mean()))
+        if level == 13:
+            raise RuntimeError('an unlucky image')
+        return f'grey of {level}.' if level else ''
