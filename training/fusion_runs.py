@@ -1,5 +1,6 @@
 """Fusion networks as their training runs left them: for rows of an ablation, before anything is released."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,17 @@ from ldfusion_training.trainer import read_checkpoint
 PREFIX = 'fusion.'
 
 
-def method_of_run(name: str, checkpoint: Path) -> Method:
-    """The fusion network of a checkpoint of stage ``fusion``, with the denoiser it was trained on and without text.
+@dataclass(frozen=True)
+class RunCost:
+    """What one frame costs, without depth: parameters, and GFLOP (2 per multiply-add) at ``size`` (W, H)."""
+
+    parameters: int
+    gflop: float
+    size: tuple[int, int]
+
+
+def networks_of_run(checkpoint: Path) -> FusionNetworks:
+    """Denoiser and fusion as a run of stage ``fusion`` left them.
 
     Raises:
         InputError: the checkpoint, or that of its denoiser, is missing or of another stage.
@@ -34,6 +44,30 @@ def method_of_run(name: str, checkpoint: Path) -> Method:
         raise InputError(f'{checkpoint}: does not hold a fusion network of this version ({error})') from error
     if unknown or not any(name.startswith(PREFIX) for name in content['average']):
         raise InputError(f'{checkpoint}: does not hold a fusion network of this version')
+    return networks
+
+
+def cost_of_run(checkpoint: Path, size: tuple[int, int] = (640, 480)) -> RunCost:
+    """Counted by PyTorch while one frame runs; raises as ``networks_of_run``."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    networks = networks_of_run(checkpoint)
+    width, height = size
+    visible = torch.zeros(1, 3, height, width)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        networks(visible, visible[:, :1])
+    parameters = sum(parameter.numel() for parameter in networks.parameters())
+    return RunCost(parameters, counter.get_total_flops() / 1e9, size)
+
+
+def method_of_run(name: str, checkpoint: Path) -> Method:
+    """The fusion network of a checkpoint of stage ``fusion``, with the denoiser it was trained on and without text.
+
+    Raises:
+        InputError: the checkpoint, or that of its denoiser, is missing or of another stage.
+    """
+    networks = networks_of_run(checkpoint)
+    config = networks.config
     stride = config.denoiser.stride
     generator = torch.Generator()
 

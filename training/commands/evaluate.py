@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ldfusion_training.tables import write_json, write_text
 
 if TYPE_CHECKING:
     from ldfusion_training.depth_evaluation import DepthMethod
+    from ldfusion_training.fusion_evaluation import Method
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -46,6 +48,14 @@ def _add_fusion(kinds: Subparsers) -> None:
     parser.add_argument('--thermal', type=Path, required=True, help='folder of thermal images')
     parser.add_argument('--fused', type=Path, nargs='+', default=[], metavar='FOLDER', help='results, grey or colour')
     parser.add_argument('--peers', type=Path, metavar='FOLDER', help='each of its folders is one more result')
+    parser.add_argument(
+        '--runs',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='FOLDER',
+        help='runs of stage fusion, and their cost',
+    )
     parser.add_argument('--baselines', action='store_true', help='also visible, infrared, average, maximum, pyramid')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write means and the values of each image')
     parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the tables of means and of each image')
@@ -65,10 +75,13 @@ def run_fusion(arguments: argparse.Namespace) -> int:
     folders = [*folders_in(arguments.peers), *arguments.fused]
     methods = evaluation.baseline_methods() if arguments.baselines else []
     methods += [evaluation.folder_method(folder, pairs) for folder in folders]
+    methods += _methods_of_runs(arguments.runs)
     if not methods:
-        raise InputError('nothing to measure; give --fused, --peers or --baselines')
+        raise InputError('nothing to measure; give --fused, --peers, --runs or --baselines')
     scores = evaluation.score_methods(pairs, methods)
     print(evaluation.report(scores))
+    if arguments.runs:
+        print('\n' + _costs_of_runs(arguments.runs))
     if arguments.json:
         write_json(arguments.json, evaluation.as_json(scores))
     if arguments.markdown:
@@ -76,6 +89,25 @@ def run_fusion(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         write_image(arguments.sheet, evaluation.sheet(pairs, methods))
     return 0
+
+
+def _methods_of_runs(runs: Sequence[Path]) -> 'list[Method]':
+    if not runs:
+        return []
+    from ldfusion_training.fusion_runs import method_of_run
+    from ldfusion_training.trainer import CHECKPOINT
+
+    return [method_of_run(run.resolve().name, run / CHECKPOINT) for run in runs]
+
+
+def _costs_of_runs(runs: Sequence[Path]) -> str:
+    from ldfusion_training.fusion_runs import cost_of_run
+    from ldfusion_training.tables import markdown_table
+    from ldfusion_training.trainer import CHECKPOINT
+
+    costs = {run.resolve().name: cost_of_run(run / CHECKPOINT) for run in runs}
+    rows = [[name, f'{cost.parameters / 1e6:.2f} M', f'{cost.gflop:.1f}'] for name, cost in costs.items()]
+    return markdown_table(['run', 'parameters', 'GFLOP at 640x480'], rows)
 
 
 def _add_depth(kinds: Subparsers) -> None:

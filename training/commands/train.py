@@ -89,7 +89,7 @@ def _train_with_logs(stage: Any, config: Any, output: Path, resume: bool) -> Non
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The settings in a YAML file.
+    """The settings in a YAML file; those of ``base``, another recipe beside it, hold where it says nothing.
 
     Raises:
         InputError: missing, or not names and values.
@@ -102,7 +102,17 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise InputError(f'{path}: not YAML ({error})') from error
     if not isinstance(content, dict):
         raise InputError(f'{path}: a recipe holds names and values')
-    return content
+    base = content.pop('base', None)
+    return content if base is None else _joined(read_recipe(path.parent / str(base)), content)
+
+
+def _joined(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        name: _joined(base[name], value)
+        for name, value in changes.items()
+        if isinstance(value, dict) and isinstance(base.get(name), dict)
+    }
+    return {**base, **changes, **inner}
 
 
 def override(recipe: dict[str, Any], settings: list[str]) -> dict[str, Any]:
