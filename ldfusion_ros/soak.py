@@ -63,7 +63,7 @@ class Observed:
     """What a listener sees of the node."""
 
     latencies: list[float] = field(default_factory=list)
-    arrived_s: list[float] = field(default_factory=list)
+    last_stamp_s: float = 0.0
     values: dict[str, str] = field(default_factory=dict)
     memory: list[Memory] = field(default_factory=list)
     outages: list[float | None] = field(default_factory=list)
@@ -136,8 +136,12 @@ class Soak:
 
     def spin_until_fused(self, frames: int, seconds: float) -> bool:
         """Listen until so many more frames have come; returns whether they have within ``seconds``."""
-        wanted = len(self.observed.arrived_s) + frames
-        return self.spin(seconds, lambda: len(self.observed.arrived_s) >= wanted)
+        wanted = len(self.observed.latencies) + frames
+        return self.spin(seconds, lambda: len(self.observed.latencies) >= wanted)
+
+    def spin_until_stamped_after(self, stamp_s: float, seconds: float) -> bool:
+        """Listen until a frame of a later stamp has come; returns whether it has within ``seconds``."""
+        return self.spin(seconds, lambda: self.observed.last_stamp_s > stamp_s)
 
     def remember_memory(self) -> None:
         """Note what the node uses now."""
@@ -160,8 +164,8 @@ class Soak:
 
     def _on_fused(self, data: bytes) -> None:
         seconds, nanoseconds = struct.unpack_from('<iI', data, 4)
-        self.observed.arrived_s.append(time.monotonic())
-        self.observed.latencies.append(time.time() - seconds - 1e-9 * nanoseconds)
+        self.observed.last_stamp_s = seconds + 1e-9 * nanoseconds
+        self.observed.latencies.append(time.time() - self.observed.last_stamp_s)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -183,7 +187,6 @@ def run_steadily(soak: Soak, arguments: argparse.Namespace, stopped: threading.E
     soak.spin(arguments.warm_up)
     observed = soak.observed
     observed.latencies.clear()
-    observed.arrived_s.clear()
     start = time.monotonic()
     restart_s = start + arguments.restart_every
     with tqdm(total=round(arguments.seconds), desc='soak', unit='s', disable=None) as bar:
@@ -195,10 +198,10 @@ def run_steadily(soak: Soak, arguments: argparse.Namespace, stopped: threading.E
                 restart_s += arguments.restart_every
                 soak.unplug()
                 soak.spin(PAUSE_SECONDS)
-                began_s = time.monotonic()
+                began_s = time.time()
                 soak.plug_in(rate)
-                is_back = soak.spin_until_fused(1, START_SECONDS)
-                observed.outages.append(round(time.monotonic() - began_s, 1) if is_back else None)
+                is_back = soak.spin_until_stamped_after(began_s, START_SECONDS)
+                observed.outages.append(round(time.time() - began_s, 1) if is_back else None)
     return steady_report(observed, rate, time.monotonic() - start, arguments.overload)
 
 
