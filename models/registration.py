@@ -24,6 +24,8 @@ CONTINUATION = (0.08, 0.02, 0.005)
 CONTINUATION_STEP = 8
 # With depth as geometry, the parallax is worked out for every so many pixels each way.
 DEPTH_STEP = 4
+# OpenCV's maps hold 16 bits.
+LARGEST_MAP = 16000.0
 # Rows of a rotation read from text are orthonormal to about this.
 ROTATION_TOLERANCE = 1e-3
 
@@ -173,9 +175,10 @@ class Registrar:
 
     def _prepare(self, sizes: tuple[int, int, int, int]) -> None:
         width, height, thermal_width, thermal_height = sizes
-        self._pixels = thermal_pixels(self.registration, *sizes)
-        self._maps = _fixed_point(self._pixels)
-        self._coverage = _coverage(self._pixels, thermal_width, thermal_height)
+        pixels = thermal_pixels(self.registration, *sizes)
+        self._coverage = _coverage(pixels, thermal_width, thermal_height)
+        self._pixels = _within_16_bits(pixels)
+        self._maps = _fixed_point(pixels)
         self._coarse_sizes = (-(-width // DEPTH_STEP), -(-height // DEPTH_STEP), thermal_width, thermal_height)
         self._coarse_pixels = thermal_pixels(self.registration, *self._coarse_sizes)
         self._sizes = sizes
@@ -191,10 +194,11 @@ class Registrar:
         moved = thermal_pixels(self.registration, *self._coarse_sizes, np.asarray(coarse, np.float32))
         parallax = np.nan_to_num(moved - self._coarse_pixels)
         pixels = self._pixels + cv2.resize(parallax, (width, height), interpolation=cv2.INTER_LINEAR)
+        np.clip(pixels, -LARGEST_MAP, LARGEST_MAP, out=pixels)
         coverage = _coverage(self._coarse_pixels + parallax, thermal_width, thermal_height)
         if coverage is not None:
             coverage = np.asarray(cv2.resize(coverage, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        return (np.asarray(pixels, np.float32), None), coverage
+        return (pixels, None), coverage
 
 
 class _Undistorter:
@@ -307,9 +311,13 @@ def _resized(pixels: npt.NDArray[np.float64], size: tuple[int, int], other: tupl
 
 def _fixed_point(pixels: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Maps for cv2.remap in the form that it is fastest with."""
-    inside_16_bits = np.clip(np.nan_to_num(pixels, nan=-16000.0), -16000, 16000).astype(np.float32)
-    first, second = cv2.convertMaps(inside_16_bits, np.empty(0, np.float32), cv2.CV_16SC2)
+    first, second = cv2.convertMaps(_within_16_bits(pixels), np.empty(0, np.float32), cv2.CV_16SC2)
     return np.asarray(first), np.asarray(second)
+
+
+def _within_16_bits(pixels: npt.NDArray[Any]) -> Pixels:
+    """What OpenCV's maps can hold; NaN becomes a pixel far outside."""
+    return np.asarray(np.clip(np.nan_to_num(pixels, nan=-LARGEST_MAP), -LARGEST_MAP, LARGEST_MAP), np.float32)
 
 
 def _coverage(pixels: Pixels, thermal_width: int, thermal_height: int) -> npt.NDArray[np.float32] | None:

@@ -1,5 +1,6 @@
 """Registration in the live node: what a robot's cameras, calibrations and transforms make of the outputs."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from test_alignment import two_views
 
 from ldfusion_models.camera_info import lens_from_message
 from ldfusion_ros.conversions import camera_info_from_intrinsics, image_from_message
-from ldfusion_ros.transforms import matrix_from
+from ldfusion_ros.transforms import Transforms, matrix_from
 
 THERMAL = Intrinsics(80, 64, 110.0, 110.0, 39.5, 31.5)
 DISTORTION = (-0.2, 0.05, 0.001, 0.0, 0.0)
@@ -88,6 +89,42 @@ def test_cameras_from_camera_info_and_extrinsics_from_the_file(tmp_path: Path) -
             assert np.array_equal(np.isnan(heat), nearer.coverage == 0)
 
 
+def test_a_camera_alone_is_undistorted_too(tmp_path: Path) -> None:
+    """Visible and thermal lost in turn: the other one's image is undistorted, with the camera of its own lens."""
+    file = tmp_path / 'registration.yaml'
+    lens = Lens(CAMERA, 'plumb_bob', DISTORTION, rectified=replace(CAMERA, fx=120.0, fy=120.0))
+    other = Lens(replace(CAMERA, fx=110.0), 'plumb_bob', DISTORTION)
+    registration = Registration('cameras', True, lens, other, thermal_T_visible=BESIDE, geometry='depth')
+    write_registration(file, registration)
+    registrar = Registrar(registration)
+    pipeline = Pipeline.load('onnxruntime', threads=2)
+    visible, thermal = scene()
+    with Robot({'registration_file': str(file), 'degraded_after': 0.5}) as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.fuse_good_pair()
+        # By depth: the second pair is registered with what the first one saw.
+        assert image_from_message(robot.fuse_good_pair()).shape == visible.shape
+        for lost, kept, image in (('thermal', 'visible', visible), ('visible', 'thermal', thermal)):
+            robot.unplug(lost)
+
+            def alone(kept: str = kept, image: Array = image) -> bool:
+                robot.stamp_ns += 50_000_000
+                robot.send(kept, image, robot.stamp_ns)
+                time.sleep(0.05)
+                return robot.told().get('mode') == f'{kept} only'
+
+            robot.wait(alone, f'{kept} only')
+            undistorted, camera = registrar.alone(kept, image)
+            assert camera is not None
+            grey = undistorted if image.ndim == 2 else cv2.cvtColor(undistorted, cv2.COLOR_RGB2GRAY)
+            expected = pipeline(undistorted, grey, focal=camera.fx).fused
+            assert np.abs(image_from_message(robot.images[-1]).astype(int) - expected).max() <= 1
+            assert robot.infos[-1].k[0] == camera.fx
+            robot.plug_in(lost)
+            robot.wait(robot.is_ready, 'camera back')
+            robot.wait(lambda: robot.fuse_good_pair() and robot.told()['mode'] == 'normal', 'normal mode')
+
+
 def test_without_tf_the_node_goes_on_and_says_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / 'registration.yaml'
     write_registration(file, Registration('cameras', True, visible=Lens(CAMERA), thermal=Lens(THERMAL)))
@@ -149,6 +186,29 @@ def test_lenses_of_messages() -> None:
         info.distortion_model, info.d = model, coefficients
         with pytest.raises(InputError, match='distortion'):
             lens_from_message(info)
+
+
+def test_extrinsics_come_from_tf() -> None:
+    tf2_ros = pytest.importorskip('tf2_ros', reason='comes with a ROS distribution')
+    from geometry_msgs.msg import TransformStamped
+
+    with Robot(listener=False, cameras=False) as robot:
+        transforms = Transforms(robot.node)
+        stamped = TransformStamped(header=header(0, 'visible_optical'), child_frame_id='thermal_optical')
+        stamped.transform.translation.x, stamped.transform.rotation.w = 0.1, 1.0
+        sender = tf2_ros.StaticTransformBroadcaster(robot.other)
+        sender.sendTransform(stamped)
+
+        def found() -> bool:
+            try:
+                return transforms.lookup('thermal_optical', 'visible_optical') == BESIDE
+            except InputError:
+                return False
+
+        robot.wait(found, 'the transform')
+        with pytest.raises(InputError, match='no transform from visible_optical to elsewhere'):
+            transforms.lookup('elsewhere', 'visible_optical')
+        transforms.release()
 
 
 def test_transforms_turn_as_opencv_turns() -> None:

@@ -328,6 +328,50 @@ def test_random_content_is_refused_in_words(content: object) -> None:
         assert str(error)
 
 
+def wild(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high) | st.sampled_from([low, 0.0, high])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.tuples(*[st.integers(1, 40)] * 4),
+    st.sampled_from([*LENSES]),
+    st.lists(wild(-50, 50), min_size=8, max_size=8),
+    st.tuples(*[wild(-4, 4)] * 6),
+    st.sampled_from([1e-3, 1.0, 1e6]),
+    st.sampled_from(['depth', 'plane']),
+)
+def test_any_calibration_gives_an_image_and_weights(
+    sizes: tuple[int, ...],
+    model: str,
+    coefficients: list[float],
+    pose: tuple[float, ...],
+    focal: float,
+    geometry: str,
+) -> None:
+    """Nonsense in camera_info or TF must not end a node."""
+    width, height, thermal_width, thermal_height = sizes
+    lens = Lens(
+        Intrinsics(thermal_width, thermal_height, focal, focal, 3.0, 1e5),
+        model,
+        tuple(coefficients[: len(LENSES[model])]),
+    )
+    registration = rig(
+        moved(*pose[:3], turn=pose[3:]), Lens(VISIBLE, model, lens.coefficients), lens, geometry=geometry
+    )
+    depth = np.full((height, width), np.nan, np.float32)
+    depth[::2] = 1e-6
+    with np.errstate(all='ignore'):
+        pair = Registrar(registration)(
+            np.zeros((height, width, 3), np.uint8), np.ones((thermal_height, thermal_width), np.uint16), depth
+        )
+    assert (pair.visible.shape, pair.thermal.shape) == ((height, width, 3), (height, width))
+    assert (pair.thermal == 1).all()
+    if pair.coverage is not None:
+        assert (pair.coverage >= 0).all()
+        assert (pair.coverage <= 1).all()
+
+
 def test_what_is_missing_is_named() -> None:
     registration = Registration('cameras', undistort=True)
     assert registration.missing() == ['visible camera', 'thermal camera', 'thermal_T_visible']
