@@ -21,6 +21,12 @@ from ldfusion_training.bags import BagWriter
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from rclpy.node import Node
+from tiny_language import BrightnessCaptioner, write_encoder
+
+from ldfusion_models.guidance import Branch, PairCaptioner
+from ldfusion_models.pipeline import DepthEstimator
+from ldfusion_models.text import load_text_encoder
+from ldfusion_ros.guidance_node import GuidanceNode, Language
 
 FILE = Path(__file__).parent.parent / 'config' / 'sros2_policy.xml'
 LISTS = {'topics': ('topic', {'publish', 'subscribe'}), 'services': ('service', {'request', 'reply'})}
@@ -107,7 +113,14 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope='module')
+def language(tmp_path_factory: pytest.TempPathFactory) -> Language:
+    branches = (Branch(DepthEstimator.load(modality), BrightnessCaptioner()) for modality in ('visible', 'infrared'))
+    encoder = load_text_encoder(str(write_encoder(tmp_path_factory.mktemp('clip') / 'tiny')))
+    return Language(encoder, PairCaptioner(*branches))
+
+
+def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, language: Language, tmp_path: Path) -> None:
     seen: dict[str, Permissions] = {}
 
     def look(robot: Robot, node: str, is_complete: Callable[[Permissions], bool]) -> None:
@@ -126,6 +139,12 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, tmp_path: 
             look(robot, 'record', lambda found: len(found['subscribe']) == 6)
         with program(robot, 'replay', bag, '--clock', '--loop'):
             look(robot, 'replay', lambda found: '/clock' in found['publish'])
+    with Robot(name='beside') as robot:
+        node = GuidanceNode('guidance_node', lambda _: language, context=robot.context, use_global_arguments=False)
+        robot.executor.add_node(node)
+        look(robot, 'guidance_node', lambda found: '/guidance_node/prompt' in found['subscribe'])
+        robot.executor.remove_node(node)
+        node.destroy_node()
     transports = {f'{camera}_transport': 'compressed' for camera in ('visible', 'thermal')}
     with Robot(transports, name='fusion_node', cameras=False) as robot:
         look(robot, 'fusion_node', lambda found: '/thermal/image_raw/compressed' in found['subscribe'])
@@ -134,16 +153,21 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, tmp_path: 
     seen['replay']['publish'] |= {'/tf', '/tf_static'}
     # A registration whose extrinsics come from TF listens to it where tf2_ros is installed.
     seen['fusion_node']['subscribe'] |= {'/tf', '/tf_static'}
+    # The launch file remaps fusion_node's topic to guidance_node's.
+    seen['fusion_node']['subscribe'] |= {'/guidance_node/text_embedding'}
+    # It has the same time and transports as fusion_node.
+    common = ('/clock', '/visible/image_raw/compressed', '/thermal/image_raw/compressed')
+    seen['guidance_node']['subscribe'] |= set(common)
     for node, found in seen.items():
         assert permissions(node) == found
 
 
 def test_the_operator_may_ask_what_the_nodes_answer() -> None:
     allowed = permissions('operator')
-    for node in ('fusion_node',):
+    for node in ('fusion_node', 'guidance_node'):
         offered = permissions(node)
         for right, by in (('request', 'reply'), ('subscribe', 'publish')):
             refused = {name for name in offered[by] if not any(fnmatchcase(name, rule) for rule in allowed[right])}
             assert refused == set()
     assert allowed['reply'] == set()
-    assert allowed['publish'] == {'/rosout', '/parameter_events'}
+    assert allowed['publish'] == {'/rosout', '/parameter_events', '/guidance_node/prompt'}
