@@ -174,6 +174,14 @@ def wanted_contrast(strongest: Tensor) -> Tensor:
     return strongest * (1.0 + 0.5 * (-strongest / 0.1).exp() * strongest**2 / (strongest**2 + 0.01**2))
 
 
+def darkening_loss(fused: Tensor, visible: Tensor, allowed: float = 0.1) -> Tensor:
+    """How much darker the fused image is than the visible one, over what is allowed; luminance (B, 1, H, W) in [0, 1].
+
+    Of means over 16x16 pixels. A cold sky is black to the thermal camera; by day it should still look like day.
+    """
+    return F.relu(F.avg_pool2d(visible, 16) - F.avg_pool2d(fused, 16) - allowed).mean()
+
+
 def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     """1 - mean SSIM of the fused image with both sources, luminance (B, 1, H, W) in [0, 1]."""
     similar = structural_similarity(fused, visible) + structural_similarity(fused, thermal)

@@ -39,6 +39,7 @@ class FusionLossConfig:
         complement: 1 - SCD / 2 on luminance: what each source adds must look like that source.
         edges: 1 - Qabf on luminance.
         contrast: local contrast is weaker than it should be, see ``losses.wanted_contrast``.
+        darkening: large parts are darker than in the visible image.
         structure: 1 - mean SSIM with both sources on luminance.
         information: 1 - mean VIF of both sources on luminance.
         chroma: colour differences of the visible image are kept.
@@ -53,6 +54,7 @@ class FusionLossConfig:
     complement: float = 0.0
     edges: float = 0.0
     contrast: float = 0.0
+    darkening: float = 0.0
     structure: float = 0.0
     information: float = 0.0
     chroma: float = 0.0
@@ -161,6 +163,7 @@ class FusionStage(Stage):
             'complement': lambda: losses.correlation_of_differences(grey, luma, thermal),
             'edges': lambda: losses.edge_loss(grey, luma, thermal),
             'contrast': lambda: losses.contrast_loss(grey, luma, thermal),
+            'darkening': lambda: losses.darkening_loss(grey, luma),
             'structure': lambda: losses.structure_loss(grey, luma, thermal),
             'information': lambda: losses.information_loss(grey, luma, thermal),
             'chroma': lambda: losses.chroma_error(fused, visible),
