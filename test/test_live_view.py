@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,10 @@ def test_a_client_gets_the_bytes_of_the_recording_with_their_definitions(drive: 
     viewer = start('live_view', '--port', 0)
     assert viewer.stdout is not None
     address = address_in(viewer.stdout.readline())
-    # Waits for a subscriber of every image topic: there is none until the client asks the viewer for them.
-    replay = start('replay', drive, '--wait-for-subscribers', '--loop')
+    log = drive / 'published.jsonl'
+    replay = start('replay', drive, '--wait-for-subscribers', '--loop', '--publish-log', log)
+    time.sleep(3)
+    assert log.read_text() == '', 'the viewer must not subscribe to what nobody looks at'
     client, got = look(address, {TOPICS[0]: 3, TOPICS[1]: 3, TOPICS[2]: 1, CAPTION: 1})
     # Who comes later gets the latched text, too, though it was sent long ago.
     _, later = look(address, {CAPTION: 1})
