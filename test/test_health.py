@@ -25,6 +25,7 @@ GOOD = Condition(
     quality_problems=(),
     registration_problem='',
     shift=None,
+    text_age=None,
 )
 QUIET = Report(rates={}, counts={}, new_counts={'visible in': 100}, drops={}, new_drops={}, latencies={})
 LIMITS = FusionParameters(
@@ -72,6 +73,11 @@ CASES = {
     ),
     'calibration': ({'has_calibration': False}, WARN, 'no visible camera_info: depth is not metric, no points'),
     'registration': ({'registration_problem': 'no TF'}, WARN, 'not registered: no TF'),
+    'text': (
+        {'text_age': 100.0},
+        WARN,
+        'text embedding is 100.0 s old, so fusing without; is guidance_node alive?',
+    ),
     'quality': ({'quality_problems': ['/a: publisher b is best effort']}, WARN, '/a: publisher b is best effort'),
 }
 

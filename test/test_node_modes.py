@@ -214,6 +214,43 @@ def test_parameters_are_refused_with_a_reason(robot: Robot) -> None:
     robot.fuse_good_pair()
 
 
+def test_the_diagnostics_tell_what_happened(pipeline: Pipeline) -> None:
+    with Robot(name='teller') as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_info()
+        visible, thermal = scene()
+        for number in range(1, 5):
+            robot.stamp_ns += 100_000_000
+            robot.send('visible', visible, robot.stamp_ns)
+            robot.send('thermal', thermal.astype(np.uint16) * 100 + 20000, robot.stamp_ns + 7_000_000)
+            # The first pair waits for the next image, which might be nearer.
+            robot.wait(lambda number=number: number == 1 or len(robot.images) == number, 'fused image')
+        robot.send('visible', visible, robot.stamp_ns)
+        robot.wait(lambda: robot.dropped('visible_duplicate') == 1, 'drop')
+        told = robot.told()
+        expected = {
+            'state': 'active',
+            'mode': 'normal',
+            'engine': robot.node._pipeline.engine.name,
+            'weights': pipeline.engine.info.weights_id,
+            'text': 'none',
+            'engine switch': 'none',
+            'time offset [ms]': '7.0',
+            'thermal range': '26000.0 to 42000.0 counts',
+            'count visible in': '5',
+            'count thermal in': '4',
+            'count pairs': '4',
+            'count fused out': '4',
+        }
+        assert {key: told[key] for key in expected} == expected
+        for stage in ('decode', 'register', 'engine', 'publish', 'fused', 'depth', 'latency'):
+            assert 0 <= float(told[f'{stage} p50 [ms]']) <= float(told[f'{stage} p95 [ms]'])
+        parts = sum(float(told[f'{stage} p50 [ms]']) for stage in ('decode', 'engine'))
+        assert float(told['latency p95 [ms]']) > 0.9 * parts
+        for rate in ('visible in', 'thermal in', 'pairs', 'fused out'):
+            assert float(told[f'rate {rate} [Hz]']) >= 0
+
+
 def test_nobody_listens_nothing_is_computed() -> None:
     with Robot(name='lonely', listener=False) as robot:
         robot.wait(robot.is_ready, 'node ready', 120)
