@@ -40,7 +40,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Estimate the depth of every image."""
     images = list_images(arguments.image)
-    estimator = _load(arguments.branch, arguments.model)
+    estimator = load_estimator(arguments.branch, arguments.model)
     summary = RunSummary()
     for path in tqdm(images, unit='image', disable=None):
         image = read_image(path)
@@ -54,9 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(branch: str, model: str | None) -> 'DepthEstimator | PublishedEstimator':
+def load_estimator(
+    branch: str, model: str | None, weights: Path | None = None
+) -> 'DepthEstimator | PublishedEstimator':
+    """The branch from a folder of weights (by default the package's own), or a published model; raises InputError."""
     if model is None:
-        return DepthEstimator.load(branch)
+        return DepthEstimator.load(branch, weights)
     from ldfusion_models.published_depth import PublishedDepth, PublishedEstimator
 
     return PublishedEstimator(PublishedDepth.load(model), branch)
