@@ -13,13 +13,15 @@ import yaml
 torch = pytest.importorskip('torch')
 pytest.importorskip('accelerate')
 
+from safetensors.torch import load_file  # noqa: E402
+
 from ldfusion_models.camera import Intrinsics  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import depth_to_millimetres, write_image  # noqa: E402
-from ldfusion_models.manifest import from_mapping  # noqa: E402
+from ldfusion_models.manifest import SHIPPED, from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.processes import find_executable  # noqa: E402
-from ldfusion_training.stages import diffusion, fusion  # noqa: E402
+from ldfusion_training.stages import depth, diffusion, fusion  # noqa: E402
 from ldfusion_training.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
 
 TRAINER = {'batch_size': 2, 'warmup': 1, 'checkpoint_every': 2, 'steps': 4}
@@ -152,6 +154,51 @@ def test_command_trains_two_steps_of_depth_then_resumes_to_four(
     assert all(name.startswith(f'{branch}_depth.') for name in stored['average'])
     assert main(words) == 2, 'a run that is there must not be overwritten silently'
     assert main([*words, '--resume']) == 0
+
+
+def test_training_from_released_weights_keeps_what_is_frozen(depth_folder: Path, tmp_path: Path) -> None:
+    data = {'luminance': [str(depth_folder)], 'taught': [str(depth_folder)], 'crop': [64, 64]}
+    settings = {
+        'branch': 'infrared',
+        'initial_weights': 'released',
+        'frozen_statistics': True,
+        'frozen_blocks': 5,
+        'trainer': {**TRAINER, 'steps': 2, 'weight_decay': 0.0},
+        'data': {**data, 'teacher_darkest': 0.0, 'teacher_variance': 10.0},
+    }
+    config = from_mapping(depth.CONFIG, settings, 'test')
+    stage = depth.create(config)
+    released = load_file(SHIPPED / 'infrared_depth.safetensors')
+    for _ in train(stage, config.trainer, tmp_path / 'run'):
+        pass
+    trained = stage.branch.state_dict()
+    changed = {name for name, tensor in trained.items() if not torch.equal(tensor, released[name].to(tensor.dtype))}
+    frozen = ('encoder._conv_stem', 'encoder._bn0', *(f'encoder._blocks.{index}.' for index in range(5)))
+    assert not any(name.startswith(frozen) or 'running' in name for name in changed)
+    assert {'bin_logits.weight', 'encoder._blocks.5._expand_conv.weight'} <= changed
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'initial_weights': 'absent'}, 'absent'),
+        ({'branch': 'visible', 'data': {'luminance': ['x']}}, 'luminance'),
+        ({'data': {'folders': ['x'], 'faults': 'refuse'}}, 'no such folder'),
+    ],
+)
+def test_depth_settings_that_cannot_be_are_named(settings: dict[str, object], message: str) -> None:
+    whole = {'initial_weights': 'released', **settings}
+    with pytest.raises(InputError, match=message):
+        depth.create(from_mapping(depth.CONFIG, whole, 'test'))
+
+
+def test_faulty_samples_are_refused_or_skipped(depth_folder: Path) -> None:
+    write_image(depth_folder / 'depth' / '1.png', np.zeros((96, 128), np.uint16))
+    settings = {'initial_weights': 'released', 'data': {'folders': [str(depth_folder)]}}
+    with pytest.raises(InputError, match='no known depth'):
+        depth.create(from_mapping(depth.CONFIG, settings, 'test'))
+    settings['data'] = {'folders': [str(depth_folder)], 'faults': 'skip'}
+    assert len(depth.create(from_mapping(depth.CONFIG, settings, 'test')).items) == 2
 
 
 def test_other_settings_do_not_resume_a_run(pairs: Path, tmp_path: Path) -> None:

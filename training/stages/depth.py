@@ -19,6 +19,7 @@ from ldfusion_models.camera import Intrinsics
 from ldfusion_models.depth import DepthConfig, DepthNetwork
 from ldfusion_models.errors import InputError
 from ldfusion_models.manifest import load_part, read_manifest
+from ldfusion_models.published_depth import PublishedDepth
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
 from ldfusion_training.data.pairs import Faults, Pair, open_pairs
@@ -53,7 +54,8 @@ class DepthDataConfig:
         target: settings of that image.
         taught: data sets of aligned pairs without depth; their truth is what the trained visible branch says of the
             visible image, in canonical depth, where it is certain and the image is not dark.
-        teacher: weights of the visible branch, as ``initial_weights``.
+        teacher: weights of the visible branch, as ``initial_weights``, or a published network (a local folder, or
+            OWNER/NAME), whose metres are taken as they are: these pairs have no camera.
         teacher_variance: largest variance of the teacher's log depth that is believed.
         teacher_darkest: pairs whose visible image has a lower mean (0 to 255) teach nothing.
         faults: ``refuse`` or ``skip`` samples with depth whose files are wrong.
@@ -310,16 +312,24 @@ def _grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _taught_pairs(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
     """Pairs whose thermal or fused image learns depth from the visible branch."""
-    teacher = DepthNetwork(dataclasses.replace(config.network, image_channels=3))
-    load_branch(teacher, 'visible', config.data.teacher)
-    teacher.eval()
+    teacher = _load_teacher(config)
     pairs = [source.read() for source in open_pairs(folder).pairs]
     bright = [pair for pair in pairs if pair.visible.mean() >= config.data.teacher_darkest]
     return [_taught(pair, teacher, config) for pair in bright]
 
 
+def _load_teacher(config: DepthStageConfig) -> DepthNetwork | PublishedDepth:
+    named = config.data.teacher
+    path = Path(named)
+    if named != RELEASED and path.suffix != '.pt' and not (path / 'manifest.yaml').is_file():
+        return PublishedDepth.load(named)
+    teacher = DepthNetwork(dataclasses.replace(config.network, image_channels=3))
+    load_branch(teacher, 'visible', named)
+    return teacher.eval()
+
+
 @torch.no_grad()
-def _taught(pair: Pair, teacher: DepthNetwork, config: DepthStageConfig) -> DepthItem:
+def _taught(pair: Pair, teacher: DepthNetwork | PublishedDepth, config: DepthStageConfig) -> DepthItem:
     height, width = pair.thermal.shape
     padding = (0, -width % teacher.stride, 0, -height % teacher.stride)
     planes = F.pad(torch.from_numpy(as_planes(pair.visible))[None], padding, mode='replicate')
