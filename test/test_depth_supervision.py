@@ -147,3 +147,33 @@ def test_pairs_bring_canonical_depth_if_they_are_simulated(tmp_path: Path) -> No
     real = PairDataConfig((str(tmp_path / 'real'),), crop=64, zoom=(1.0, 1.0))
     assert np.isnan(PairSampler(real, with_depth=True)(np.random.default_rng(0))['depth']).all()
     assert 'depth' not in PairSampler(real)(np.random.default_rng(0))
+
+
+def test_the_fusion_learns_from_the_depth_term(tmp_path: Path) -> None:
+    """With nothing but the depth-driven loss, gradients reach the fusion network, and a weight of 0 leaves it out."""
+    pytest.importorskip('scipy')
+    from ldfusion_models.manifest import from_mapping
+    from ldfusion_training.stages import fusion
+
+    write_plane(tmp_path / 'simulated', 6.0, 250.0)
+    settings = {
+        'denoiser_checkpoint': '',
+        'data': {'folders': [str(tmp_path / 'simulated')], 'crop': 64, 'zoom': [1.0, 1.0]},
+        'denoiser': {'widths': [8, 8, 8, 8], 'embedding': 16},
+        'fusion': {'feature_widths': [8, 8, 8], 'widths': [8, 8, 8]},
+        'loss': {'intensity': 0.0, 'gradient': 0.0, 'out_of_range': 0.0, 'depth': 2.0},
+    }
+    stage = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
+    stage.train()
+    sample = {name: torch.from_numpy(array)[None] for name, array in stage.sample(np.random.default_rng(0)).items()}
+    losses = stage(sample)
+    assert set(losses) == {'loss', 'depth'}
+    assert float(losses['loss']) == pytest.approx(2 * float(losses['depth']))
+    losses['loss'].backward()
+    trained = [parameter for parameter in stage.fusion.parameters() if parameter.grad is not None]
+    assert any(parameter.grad.abs().max() > 0 for parameter in trained)
+    assert all(parameter.grad is None for parameter in stage.judge.parameters())
+    settings['loss'] = {**settings['loss'], 'depth': 0.0, 'intensity': 1.0}
+    without = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
+    assert without.judge is None
+    assert 'depth' not in without.sample(np.random.default_rng(0))

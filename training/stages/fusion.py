@@ -21,6 +21,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.frame_graph import FeatureExtractor
 from ldfusion_models.fusion import LUMA, FusionConfig, FusionNetwork, luminance
 from ldfusion_training import losses
+from ldfusion_training.depth_supervision import DepthSupervisionConfig, create_supervision
 from ldfusion_training.fusion_target import TargetConfig, fused_luminance
 from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
@@ -44,6 +45,7 @@ class FusionLossConfig:
         information: 1 - mean VIF of both sources on luminance.
         chroma: colour differences of the visible image are kept.
         out_of_range: values outside of [0, 1], which clipping would flatten.
+        depth: the depth-driven loss, see ``ldfusion_training.depth_supervision``.
     """
 
     target: float = 0.0
@@ -59,6 +61,7 @@ class FusionLossConfig:
     information: float = 0.0
     chroma: float = 0.0
     out_of_range: float = 1.0
+    depth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class FusionStageConfig:
         denoiser_checkpoint: what stage ``diffusion`` wrote, or released weights; empty for fresh weights.
         train_denoiser: let the denoiser learn too (an ablation: the same network without or after its own task).
         noisy_features: features of the noisy image instead of the noise-free mean (an ablation).
+        depth: who judges the fused image, if ``loss.depth`` has a weight.
     """
 
     denoiser_checkpoint: str = 'runs/diffusion/checkpoint.pt'
@@ -78,6 +82,7 @@ class FusionStageConfig:
     data: PairDataConfig = field(default_factory=PairDataConfig)
     loss: FusionLossConfig = field(default_factory=FusionLossConfig)
     target: TargetConfig = field(default_factory=TargetConfig)
+    depth: DepthSupervisionConfig = field(default_factory=DepthSupervisionConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
@@ -130,10 +135,14 @@ class FusionStage(Stage):
         if config.train_denoiser:
             self.denoiser = networks.denoiser
             self.parts['denoiser'] = networks.denoiser
-        self._pairs = PairSampler(config.data)
+        self.judge = create_supervision(config.depth) if config.loss.depth > 0 else None
+        self._pairs = PairSampler(config.data, with_depth=self.judge is not None)
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """A crop of a pair and ``target`` (3, crop, crop): the target luminance in the visible image's colours."""
+        """A crop of a pair and ``target`` (3, crop, crop): the target luminance in the visible image's colours.
+
+        With the depth-driven loss also ``depth`` (1, crop, crop), canonical metres; NaN where unknown.
+        """
         pair = self._pairs(generator)
         visible, thermal = pair['visible'], pair['thermal'][0]
         luma = np.tensordot(np.asarray(LUMA, np.float32), visible, axes=1)
@@ -149,9 +158,11 @@ class FusionStage(Stage):
         fused = self.networks(visible, thermal, batch.get('noise')).float()
         # Local variances as differences of squares don't survive half precision.
         with torch.autocast(fused.device.type, enabled=False):
-            return self._losses(fused, visible, thermal, target)
+            return self._losses(fused, visible, thermal, target, batch.get('depth'))
 
-    def _losses(self, fused: Tensor, visible: Tensor, thermal: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def _losses(
+        self, fused: Tensor, visible: Tensor, thermal: Tensor, target: Tensor, depth: Tensor | None
+    ) -> dict[str, Tensor]:
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
         named: dict[str, Callable[[], Tensor]] = {
@@ -169,6 +180,9 @@ class FusionStage(Stage):
             'chroma': lambda: losses.chroma_error(fused, visible),
             'out_of_range': lambda: (fused - clipped).abs().mean(),
         }
+        judge = self.judge
+        if judge is not None and depth is not None:
+            named['depth'] = lambda: judge(clipped, judge.completed(depth, visible, thermal))
         weights = {name: weight for name, weight in dataclasses.asdict(self.config.loss).items() if weight > 0}
         terms = {name: named[name]() for name in weights}
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
