@@ -43,7 +43,8 @@ class FeatureExtractor(nn.Module):
         for timestep, scale in zip(self.timesteps, self.scales, strict=True):
             mean = scale * image
             state = mean if noise is None else mean + (1.0 - scale**2) ** 0.5 * noise
-            steps = torch.full((image.shape[0],), timestep, device=image.device)
+            # One for all images: what is computed of it is constant, and engines fold it into the convolutions' biases.
+            steps = torch.full((1,), timestep, device=image.device)
             passes.append(self.denoiser.features(state, steps))
         return [torch.cat(scale, dim=1) if len(scale) > 1 else scale[0] for scale in zip(*passes, strict=True)]
 
@@ -88,13 +89,21 @@ class FrameGraph(nn.Module):
         # TensorRT knows uint8 at the graph's border only: nothing but a cast may touch it, not even for its shape.
         colours, heat = visible.float(), thermal.float()
         height, width = colours.shape[1], colours.shape[2]
-        planes = (image.permute(0, 3, 1, 2) * (1.0 / 255.0) for image in (colours, heat))
+        planes = (_channels_first(image) * (1.0 / 255.0) for image in (colours, heat))
         rgb, grey = (_padded(image, self.denoiser.config.stride) for image in planes)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
         # Depth's stride is longer; padding to it first would cost the fusion, too.
         depth = self.depth_of_fused(_padded(fused, self.visible_depth.stride))[:, 0, :height, :width].exp()
-        levels = (fused[:, :, :height, :width] * 255.0).round().permute(0, 2, 3, 1)
-        return levels.to(torch.uint8), depth
+        levels = (fused[:, :, :height, :width] * 255.0).round()
+        return levels.flatten(2).transpose(1, 2).reshape(1, height, width, 3).to(torch.uint8), depth
+
+
+def _channels_first(image: Tensor) -> Tensor:
+    """(1, H, W, C) to (1, C, H, W)."""
+    _, height, width, channels = image.shape
+    # With the pixels along one axis: a transpose of four axes ONNX Runtime moves on into the fusion, which would then
+    # compute with channels last, and slowly.
+    return image.flatten(1, 2).transpose(1, 2).reshape(1, channels, height, width)
 
 
 def _padded(image: Tensor, stride: int) -> Tensor:
