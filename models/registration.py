@@ -17,8 +17,9 @@ from ldfusion_models.errors import InputError
 
 METHODS = ('none', 'homography', 'cameras')
 GEOMETRIES = ('plane', 'depth')
-# Where the thermal image ends, it fades out over this part of the visible image's width.
+# Where the thermal image ends, its details fade out over this part of the visible image's width, and its brightness.
 FEATHER = 0.05
+BRIGHTNESS_FEATHER = 0.2
 # Beyond its end, it goes on as bright as it was within these parts of the width; worked out for every so many pixels.
 CONTINUATION = (0.08, 0.02, 0.005)
 CONTINUATION_STEP = 8
@@ -295,8 +296,25 @@ def continued(
 def faded(
     image: npt.NDArray[np.uint8], fallback: npt.NDArray[np.uint8], coverage: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
-    """``image`` where ``coverage`` (H, W) is 1, ``fallback`` where it is 0, and in between what lies between."""
-    return np.asarray(cv2.blendLinear(image, fallback, coverage, 1 - coverage), np.uint8)
+    """``image`` (H, W, 3) where ``coverage`` (H, W) is 1, ``fallback`` where it is 0, and in between what lies between.
+
+    Details fade with the coverage, mean brightness over more of the image, so that no box shows.
+    """
+    height, width = coverage.shape
+    size = -(-width // CONTINUATION_STEP), -(-height // CONTINUATION_STEP)
+    own, other, weight = (
+        cv2.resize(plane, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for plane in (image, fallback, coverage)
+    )
+    brighter = cv2.GaussianBlur(own - other, (0, 0), CONTINUATION[0] * size[0])
+    inwards = cv2.distanceTransform((weight > 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    excess = np.minimum(_smooth_step(inwards / (BRIGHTNESS_FEATHER * size[0])) - weight, 0)
+    correction = (excess[..., None] * brighter).astype(np.int16)
+    blended = cv2.blendLinear(image, fallback, coverage, 1 - coverage)
+    smooth = cv2.resize(correction, (width, height), interpolation=cv2.INTER_LINEAR)
+    between = cv2.max(cv2.add(blended, smooth, dtype=cv2.CV_8U), cv2.min(image, fallback))
+    between = cv2.min(between, cv2.max(image, fallback))
+    return np.asarray(cv2.copyTo(fallback, np.asarray(coverage == 0, np.uint8), between), np.uint8)
 
 
 def as_matrix(values: npt.NDArray[Any]) -> Matrix:
@@ -327,7 +345,12 @@ def _coverage(pixels: Pixels, thermal_width: int, thermal_height: int) -> npt.ND
     if inside.all():
         return None
     distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    ramp = np.clip(distance / max(1.0, FEATHER * pixels.shape[1]), 0, 1)
+    return _smooth_step(distance / max(1.0, FEATHER * pixels.shape[1]))
+
+
+def _smooth_step(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """From 0 at 0 to 1 at 1, without a bend at either."""
+    ramp = np.clip(values, 0, 1)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
 
 
