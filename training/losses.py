@@ -174,7 +174,7 @@ def wanted_contrast(strongest: Tensor) -> Tensor:
     return strongest * (1.0 + 0.5 * (-strongest / 0.1).exp() * strongest**2 / (strongest**2 + 0.01**2))
 
 
-def darkening_loss(fused: Tensor, visible: Tensor, allowed: float = 0.1) -> Tensor:
+def darkening_loss(fused: Tensor, visible: Tensor, allowed: float = 0.25) -> Tensor:
     """How much darker the fused image is than the visible one, over what is allowed; luminance (B, 1, H, W) in [0, 1].
 
     Of means over 16x16 pixels. A cold sky is black to the thermal camera; by day it should still look like day.
