@@ -10,12 +10,13 @@ import yaml
 torch = pytest.importorskip('torch')
 pytest.importorskip('accelerate')
 
+from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import write_image  # noqa: E402
 from ldfusion_models.manifest import from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.commands.train import RECIPES, read_recipe  # noqa: E402
 from ldfusion_training.fusion_runs import cost_of_run  # noqa: E402
-from ldfusion_training.stages import stage_module  # noqa: E402
+from ldfusion_training.stages import fusion, stage_module  # noqa: E402
 from ldfusion_training.trainer import CHECKPOINT, read_checkpoint  # noqa: E402
 
 SMALL: dict[str, Any] = {
@@ -111,3 +112,18 @@ def test_autoencoder_gives_back_what_it_sees(data: Path, tmp_path: Path) -> None
     config = from_mapping(diffusion.CONFIG, recipe, 'test')
     losses = [report.losses['loss'] for report in train(diffusion.create(config), config.trainer, tmp_path / 'run')]
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:3])
+
+
+def test_training_goes_on_from_other_weights_and_names_those_that_do_not_fit(runs: Path, data: Path) -> None:
+    first = runs / 'plain' / CHECKPOINT
+    recipe = SMALL | {'data': {'folders': [str(data)], 'crop': 48}, 'fusion': SMALL_FUSION}
+    recipe |= {'denoiser_checkpoint': '', 'train_denoiser': True}
+    config = from_mapping(fusion.CONFIG, recipe | {'initial_weights': str(runs / 'noisy' / CHECKPOINT)}, 'test')
+    stage = fusion.create(config)
+    for name, tensor in read_checkpoint(runs / 'noisy' / CHECKPOINT)['average'].items():
+        torch.testing.assert_close(stage.state_dict()[name], tensor, rtol=0, atol=0)
+    damaged = runs / 'damaged.safetensors'
+    damaged.write_bytes(first.read_bytes()[:1000])
+    for wrong in (damaged, runs / 'autoencoder_denoiser' / CHECKPOINT):
+        with pytest.raises(InputError, match=wrong.name):
+            fusion.create(from_mapping(fusion.CONFIG, recipe | {'initial_weights': str(wrong)}, 'test'))

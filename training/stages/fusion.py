@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -70,12 +71,14 @@ class FusionStageConfig:
 
     Attributes:
         denoiser_checkpoint: what stage ``diffusion`` wrote, or released weights; empty for fresh weights.
+        initial_weights: of the fusion network: a run's checkpoint or released weights; empty for fresh ones.
         train_denoiser: let the denoiser learn too (an ablation: the same network without or after its own task).
         noisy_features: features of the noisy image instead of the noise-free mean (an ablation).
         depth: who judges the fused image, if ``loss.depth`` has a weight.
     """
 
     denoiser_checkpoint: str = 'runs/diffusion/checkpoint.pt'
+    initial_weights: str = ''
     train_denoiser: bool = False
     noisy_features: bool = False
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -126,6 +129,8 @@ class FusionStage(Stage):
         networks = FusionNetworks(config)
         if config.denoiser_checkpoint:
             load_denoiser(networks.denoiser, Path(config.denoiser_checkpoint))
+        if config.initial_weights:
+            _load(networks.fusion, 'fusion', Path(config.initial_weights))
         networks.denoiser.requires_grad_(config.train_denoiser)
         # Language comes later (stage modulation): without text these do nothing.
         networks.fusion.modulation.requires_grad_(False)
@@ -211,8 +216,20 @@ def create(config: FusionStageConfig) -> Stage:
 
 def load_denoiser(denoiser: Denoiser, weights: Path) -> None:
     """Load what stage ``diffusion`` wrote, or released weights; InputError if missing or of another configuration."""
-    average = load_file(weights) if weights.suffix == '.safetensors' else read_checkpoint(weights)['average']
+    _load(denoiser, 'denoiser', weights)
+
+
+def _load(network: nn.Module, part: str, weights: Path) -> None:
+    average = _released(weights) if weights.suffix == '.safetensors' else read_checkpoint(weights)['average']
     try:
-        denoiser.load_state_dict({name.removeprefix('denoiser.'): tensor for name, tensor in average.items()})
+        network.load_state_dict({name.removeprefix(f'{part}.'): tensor for name, tensor in average.items()})
     except RuntimeError as error:
-        raise InputError(f'{weights}: does not hold a denoiser of this configuration ({error})') from error
+        raise InputError(f'{weights}: does not hold a {part} network of this configuration ({error})') from error
+
+
+def _released(weights: Path) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f'{weights}: not readable as weights ({error})') from error
+    return tensors
