@@ -30,7 +30,8 @@ NOT_RUN_HERE = {
     'ldfusion depth': 'needs images: test_cli.py',
     'ldfusion demo': 'test_demo.py',
     'ldfusion simulate': 'takes long: test_simulation_files.py',
-    'ldfusion evaluate': 'needs images: test_evaluate_fusion.py, test_depth_metrics.py, test_flicker.py',
+    'ldfusion evaluate': 'needs images or recordings: test_evaluate_fusion.py, test_depth_metrics.py, test_flicker.py, '
+    'test_evaluate_bag.py',
     'ldfusion reproduce': 'needs data sets: test_reproduce.py',
     'ldfusion train': 'takes hours: test_training.py trains each stage for some steps; the recipes are read here',
     'ldfusion release': 'needs a training run: test_release.py',

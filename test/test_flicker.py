@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -11,7 +12,13 @@ from ldfusion_models.camera import Intrinsics
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_training.cli import main
-from ldfusion_training.flicker import measure_flicker, motion_between, warped_difference
+from ldfusion_training.flicker import (
+    estimated_motion,
+    flicker_between,
+    measure_flicker,
+    motion_between,
+    warped_difference,
+)
 
 # At 5 m, 0.5 m to the right move the image of a wall by 10 pixels to the left.
 CAMERA = Intrinsics(80, 60, 100.0, 100.0, 39.5, 29.5)
@@ -51,6 +58,29 @@ def test_a_moving_camera_is_no_flicker_and_a_change_of_light_is() -> None:
     noise = np.where(np.indices((60, 80)).sum(axis=0) % 2, 4, 0).astype(np.uint8)
     sparkling = measure_flicker([frame(0), frame(1) + noise], [motion])
     assert sparkling.difference == pytest.approx(2, abs=0.1)
+
+
+def test_motion_is_estimated_where_it_is_not_known() -> None:
+    """Optical flow of a texture that moves by three pixels; what then changes its light is flicker."""
+    texture = np.random.default_rng(3).integers(0, 256, (120, 200), np.uint8)
+    wide = cv2.normalize(cv2.GaussianBlur(texture, (0, 0), 2), None, 40, 200, cv2.NORM_MINMAX)
+    before, now = wide[:, :160], wide[:, 3:163]
+    motion = estimated_motion(before, now)
+    rows, columns = np.indices(now.shape)
+    inside = motion.seen & (columns < 150) & (columns > 10) & (rows > 10) & (rows < 110)
+    assert inside.mean() > 0.6
+    assert np.median(np.abs(motion.columns - columns - 3)[inside]) < 0.2
+    assert np.median(np.abs(motion.rows - rows)[inside]) < 0.2
+    steady, pumping = flicker_between(before, now, motion), flicker_between(before, now + np.uint8(12), motion)
+    assert steady.difference < 2.5
+    assert pumping.brightness == pytest.approx(12, abs=0.5)
+
+
+def test_nothing_in_common_has_no_flicker() -> None:
+    motion = motion_between(WALL_DEPTH, WALL_DEPTH, CAMERA, moved_right(50.0))
+    flicker = flicker_between(frame(0), frame(1), motion)
+    assert np.isnan(flicker.difference)
+    assert flicker.seen == 0
 
 
 def test_what_was_hidden_is_not_compared() -> None:

@@ -99,7 +99,7 @@ class _Evaluation:
         self._refused = 0
 
     def run(self, bag: Path, progress: Progress | None, expected: int) -> None:
-        first_engine, start = self._engine.name, time.perf_counter()
+        first_engine, start = self._engine.name, (time.perf_counter(), time.process_time())
         with ExitStack() as stack:
             log = FrameLog(self._folder / FRAMES)
             stack.callback(log.close)
@@ -134,7 +134,7 @@ class _Evaluation:
         if self._engine.name != first_engine:
             self._problems['engine'] = f'frames are of two engines: {first_engine}, then {self._engine.name}; run again'
         self._finish()
-        self._write_speed(latencies.rows[timed:], time.perf_counter() - start)
+        self._write_speed(latencies.rows[timed:], time.perf_counter() - start[0], time.process_time() - start[1])
 
     def _fused(self, done: int, everything: bool) -> Iterator[FusedFrame]:
         """All frames; those done before are fused only where something depends on them."""
@@ -228,11 +228,17 @@ class _Evaluation:
         }
         write_json(self._folder / DONE, content)
 
-    def _write_speed(self, times: list[Row], seconds: float) -> None:
+    def _write_speed(self, times: list[Row], seconds: float, processor_seconds: float) -> None:
         """How long this run took beside the time of preparation and engine, which a node needs as well."""
         if times:
             fusing = sum(row['prepare'] + row['engine'] for row in times) / 1e3
-            write_json(self._folder / SPEED, {'frames': len(times), 'seconds': seconds, 'fusing_seconds': fusing})
+            content = {
+                'frames': len(times),
+                'seconds': seconds,
+                'processor_seconds': processor_seconds,
+                'fusing_seconds': fusing,
+            }
+            write_json(self._folder / SPEED, content)
 
 
 def _begin(folder: Path, state: dict[str, Any]) -> None:
