@@ -86,7 +86,7 @@ class EngineSwitch:
     @property
     def status(self) -> str:
         """What is being loaded, and how far it is; empty if nothing is."""
-        if not self._loading:
+        if self._failure or not self._loading:
             return ''
         return f'loading {self._loading}' + (f': {self._progress}' if self._progress else '')
 

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ class Robot:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
         self.stamp_ns = 0
@@ -129,7 +131,12 @@ class Robot:
 
     def unplug(self, camera: str) -> None:
         for topic in (f'{camera}/image_raw', f'{camera}/camera_info'):
-            self.other.destroy_publisher(self.publishers.pop(topic))
+            self.do(partial(self.other.destroy_publisher, self.publishers.pop(topic)))
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Call something in the executor's thread: what the executor watches must not be destroyed under it."""
+        task = self.executor.create_task(work)
+        self.wait(task.done, 'work of the executor')
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
         """Wait until something holds, or fail with what the node said last."""
@@ -186,6 +193,12 @@ class Robot:
         self.wait(lambda: self.images and stamp_of(self.images[-1]) == stamp_ns, 'fused image of a good pair')
         return self.images[-1]
 
+    def fuse_to_depth(self) -> Image:
+        """Send a good pair and return its depth."""
+        stamp_ns = stamp_of(self.fuse_good_pair())
+        self.wait(lambda: self.depths and stamp_of(self.depths[-1]) == stamp_ns, 'depth of a good pair')
+        return self.depths[-1]
+
     def told(self) -> dict[str, str]:
         """The last diagnostics as one dictionary, with level and message."""
         values = {item.key: item.value for item in self.status.values}
@@ -202,15 +215,16 @@ class Robot:
         self.close()
 
     def close(self) -> None:
-        self.executor.shutdown()
+        self._closing.set()
         self._thread.join()
+        self.executor.shutdown()
         self.node.destroy_node()
         self.other.destroy_node()
         rclpy.shutdown(context=self.context)
 
     def _spin(self) -> None:
-        with suppress(rclpy.executors.ExternalShutdownException):
-            self.executor.spin()
+        while not self._closing.is_set():
+            self.executor.spin_once(timeout_sec=0.1)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,8 @@ class Guided:
                 self.status = status
 
     def close(self) -> None:
-        # Nothing may be taken from under an executor that spins.
-        self.robot.executor.shutdown()
-        self.node.destroy_node()
+        self.robot.do(partial(self.robot.executor.remove_node, self.node))
+        self.robot.do(self.node.destroy_node)
         self.robot.close()
 
 

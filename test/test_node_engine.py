@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def switch(robot: Robot) -> Trigger.Response:
     robot.wait(client.service_is_ready, 'service')
     future = client.call_async(Trigger.Request())
     robot.wait(future.done, 'answer')
-    robot.other.destroy_client(client)
+    robot.do(partial(robot.other.destroy_client, client))
     return future.result()
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import domains
@@ -106,7 +107,7 @@ def test_a_fault_that_goes_on_is_logged_now_and_then(robot: Robot) -> None:
     robot.fuse_good_pair()
     said = [line for line in lines if line.startswith('dropped: thermal')]
     assert 1 <= len(said) <= 1 + (time.monotonic() - start) / SECONDS_BETWEEN_WARNINGS
-    robot.other.destroy_subscription(subscription)
+    robot.do(partial(robot.other.destroy_subscription, subscription))
 
 
 @anything
@@ -155,17 +156,15 @@ def test_good_calibration_again(robot: Robot) -> None:
 
 def test_camera_info_that_changes_its_size_is_scaled_to_the_images(robot: Robot) -> None:
     """A driver changes its mode: camera_info of twice the size means the same view, and so the same depth."""
-    robot.fuse_good_pair()
-    robot.wait(lambda: robot.depths, 'depth')
-    before = depth_of(robot.depths[-1])
+    before = depth_of(robot.fuse_to_depth())
     big = camera_info_from_intrinsics(CAMERA.scaled(2 * WIDTH, 2 * HEIGHT), header(0, ''))
     robot.send_info(big)
     for _ in range(3):
-        robot.fuse_good_pair()
+        depth = depth_of(robot.fuse_to_depth())
         info = robot.infos[-1]
         assert (info.width, info.height) == (WIDTH, HEIGHT)
         assert info.k == pytest.approx(camera_info_from_intrinsics(CAMERA, Header()).k)
-    assert np.allclose(depth_of(robot.depths[-1]), before, rtol=1e-4)
+        assert np.allclose(depth, before, rtol=1e-4)
     visible, thermal = (np.repeat(np.repeat(image, 2, 0), 2, 1) for image in scene())
     count = len(robot.images)
     robot.send_pair(visible, thermal)
@@ -281,7 +280,7 @@ def save_snapshot(robot: Robot) -> Trigger.Response:
     robot.wait(client.service_is_ready, 'service')
     future = client.call_async(Trigger.Request())
     robot.wait(future.done, 'answer')
-    robot.other.destroy_client(client)
+    robot.do(partial(robot.other.destroy_client, client))
     return future.result()
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def change(robot: Robot, transition: int) -> bool:
     robot.wait(client.service_is_ready, 'lifecycle service')
     future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
     robot.wait(future.done, f'transition {transition}', 60)
-    robot.other.destroy_client(client)
+    robot.do(partial(robot.other.destroy_client, client))
     return bool(future.result().success)
 
 
@@ -164,8 +165,8 @@ def test_a_node_of_another_name_and_namespace_in_the_same_process() -> None:
         robot.wait(lambda: received, 'fused image of the second node')
         robot.fuse_good_pair()
         assert (len(robot.images), len(received)) == (2, 1)
-        robot.executor.remove_node(second)
-        second.destroy_node()
+        robot.do(partial(robot.executor.remove_node, second))
+        robot.do(second.destroy_node)
 
 
 def run_node(*arguments: str) -> subprocess.Popen[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -43,15 +44,10 @@ def fields_of(cloud: PointCloud2) -> Array:
 
 
 def test_depth_in_millimetres_within_range(robot: Robot) -> None:
-    robot.fuse_good_pair()
-    robot.wait(lambda: robot.depths, 'depth')
-    metres = depth_of(robot.depths[-1])
+    metres = depth_of(robot.fuse_to_depth())
     low, high = np.quantile(metres, (0.25, 0.75)).tolist()
-    count = len(robot.depths)
     with robot.settings(depth_encoding='16UC1', minimum_depth=low, maximum_depth=high):
-        robot.fuse_good_pair()
-        robot.wait(lambda: len(robot.depths) > count, 'depth')
-    message = robot.depths[-1]
+        message = robot.fuse_to_depth()
     assert message.encoding == '16UC1'
     kept = np.where((metres >= low) & (metres <= high), metres, np.float32(np.nan))
     assert np.array_equal(np.frombuffer(message.data, '<u2').reshape(HEIGHT, WIDTH), depth_to_millimetres(kept))
@@ -59,8 +55,7 @@ def test_depth_in_millimetres_within_range(robot: Robot) -> None:
 
 
 def test_points_of_every_third_pixel_without_edges(robot: Robot) -> None:
-    robot.fuse_good_pair()
-    whole = depth_of(robot.depths[-1])
+    whole = depth_of(robot.fuse_to_depth())
     step = float(np.median(np.abs(np.diff(whole)) / whole[:, 1:]))
     with robot.settings(points_stride=3, flying_points=step):
         robot.fuse_good_pair()
@@ -106,7 +101,7 @@ def test_a_compressed_fused_image_for_who_asks(robot: Robot) -> None:
         CompressedImage, '/fusion/fused/image/compressed', received.append, 5
     )
     robot.wait(lambda: robot.fuse_good_pair() and received, 'compressed image')
-    robot.other.destroy_subscription(subscription)
+    robot.do(partial(robot.other.destroy_subscription, subscription))
     raw = image_from_message(robot.images[-1]).astype(int)
     assert received[-1].format == 'rgb8; jpeg compressed bgr8'
     assert np.abs(image_from_compressed(received[-1]) - raw).mean() < 8
@@ -198,7 +193,7 @@ def test_text_is_applied_and_a_mismatch_refused(robot: Robot, pipeline: Pipeline
     assert np.abs(image_from_message(robot.fuse_good_pair()).astype(int) - expected).max() <= 1
     publisher.publish(text(info.text_encoder, np.zeros_like(good)))
     robot.wait(lambda: np.array_equal(image_from_message(robot.fuse_good_pair()), plain), 'no text again')
-    robot.other.destroy_publisher(publisher)
+    robot.do(partial(robot.other.destroy_publisher, publisher))
 
 
 def test_parameters_are_refused_with_a_reason(robot: Robot) -> None:

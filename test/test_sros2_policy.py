@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -143,8 +144,8 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, language: 
         node = GuidanceNode('guidance_node', lambda _: language, context=robot.context, use_global_arguments=False)
         robot.executor.add_node(node)
         look(robot, 'guidance_node', lambda found: '/guidance_node/prompt' in found['subscribe'])
-        robot.executor.remove_node(node)
-        node.destroy_node()
+        robot.do(partial(robot.executor.remove_node, node))
+        robot.do(node.destroy_node)
     transports = {f'{camera}_transport': 'compressed' for camera in ('visible', 'thermal')}
     with Robot(transports, name='fusion_node', cameras=False) as robot:
         look(robot, 'fusion_node', lambda found: '/thermal/image_raw/compressed' in found['subscribe'])
