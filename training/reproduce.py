@@ -40,11 +40,11 @@ class Note:
 
 @dataclass(frozen=True)
 class Run:
-    """A training run that stands beside a printed row; its recipe is ``configs/ablations/NAME.yaml``."""
+    """A training run and its row; its recipe is ``configs/ablations/NAME.yaml``, unless ``made_by`` says more."""
 
     name: str
     row: str
-    means: str = ''
+    made_by: str = ''
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,10 @@ def _fusion_in(run: Path) -> Path | None:
 
 def how_to_train(run: Run, folder: Path) -> str:
     """The command that makes a run."""
-    return f'ldfusion train fusion --config training/configs/ablations/{run.name}.yaml --output {folder / run.name}'
+    return (
+        run.made_by
+        or f'ldfusion train fusion --config training/configs/ablations/{run.name}.yaml --output {folder / run.name}'
+    )
 
 
 def _note(text: str, columns: Sequence[str] = (), cells: Sequence[Sequence[str]] = ()) -> Note:

@@ -82,16 +82,17 @@ def run_methods(arguments: argparse.Namespace) -> int:
 
 def run_runs(arguments: argparse.Namespace) -> int:
     """Tables III and IV: training runs side by side."""
-    from ldfusion_training.fusion_evaluation import Method
     from ldfusion_training.fusion_runs import method_of_run
     from ldfusion_training.reproduce import MANIFEST, find_runs, how_to_train, paper_table
 
     table = paper_table(arguments.table)
     there, missing = find_runs(table, arguments.runs)
-    methods = [
-        Method(row, _own_fusion('auto', file.parent)) if file.name == MANIFEST else method_of_run(row, file)
-        for row, file in there.items()
-    ]
+    methods: list[Method] = []
+    for row, file in there.items():
+        if file.name == MANIFEST:
+            methods += _methods_of_weights(row, file.parent, row in table.rows)
+        else:
+            methods.append(method_of_run(row, file))
     _show(arguments, table, _pairs(arguments), methods)
     for run in missing:
         print(f'ldfusion: {run.name} is missing; {how_to_train(run, arguments.runs)}', file=sys.stderr)
@@ -114,6 +115,37 @@ def _own_fusion(engine: str, weights: Path | None) -> 'Callable[[str, Pair], Ima
 
     pipeline = Pipeline(create_engine(engine, weights))
     return lambda _, pair: pipeline(pair.visible, pair.thermal).fused
+
+
+def _methods_of_weights(row: str, folder: Path, captioned_only: bool) -> 'list[Method]':
+    """Released weights without text, and, if they have learned text, with a caption of each pair."""
+    from ldfusion_models.manifest import read_manifest
+    from ldfusion_training.fusion_evaluation import Method
+
+    encoder = read_manifest(folder).text_encoder
+    if not encoder:
+        return [Method(row, _own_fusion('auto', folder))]
+    captioned = _captioned_fusion(folder, encoder)
+    if captioned_only:
+        return [Method(row, captioned)]
+    return [Method(row, _own_fusion('auto', folder)), Method(f'{row} with captions', captioned)]
+
+
+def _captioned_fusion(folder: Path, encoder: str) -> 'Callable[[str, Pair], Image8]':
+    from ldfusion_models.engines import create_engine
+    from ldfusion_models.guidance import PairCaptioner
+    from ldfusion_models.pipeline import Pipeline
+    from ldfusion_models.text import EMBEDDED, load_text_encoder
+
+    pipeline = Pipeline(create_engine('auto', folder))
+    captioner = PairCaptioner.load(weights=folder)
+    text = load_text_encoder(EMBEDDED if encoder.startswith(EMBEDDED) else encoder, folder)
+
+    def fused(_: str, pair: 'Pair') -> 'Image8':
+        caption = captioner(pair.visible, pair.thermal).text
+        return pipeline(pair.visible, pair.thermal, text=text.encode([caption])[0]).fused
+
+    return fused
 
 
 def _show(
