@@ -30,7 +30,6 @@ NOT_RUN_HERE = {
     'ldfusion depth': 'needs images: test_cli.py',
     'ldfusion demo': 'test_demo.py',
     'ldfusion project-scans': 'needs laser scans: test_lidar.py',
-    'ldfusion calibrate': 'needs a recording: test_calibrate.py',
     'ldfusion caption': 'needs images: test_guidance_node.py',
     'ldfusion simulate': 'takes long: test_simulation_files.py',
     'ldfusion evaluate': 'needs images or recordings: test_evaluate_fusion.py, test_depth_metrics.py, test_flicker.py, '
