@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -18,10 +19,17 @@ SMALL = ('--width', '160', '--height', '128', '--engine', 'onnxruntime', '--thre
 def soak(*arguments: object) -> dict[str, Any]:
     environment = {**os.environ, **domains.ENVIRONMENT, 'ROS_DOMAIN_ID': str(domains.own_domain())}
     command = [sys.executable, '-m', 'ldfusion_ros.soak', *SMALL, *(str(argument) for argument in arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS + 300)
-    assert done.returncode in (0, 1), done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
-    assert (done.returncode == 0) == (not report['not_kept'])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as run:
+        try:
+            output, errors = run.communicate(timeout=2 * SECONDS + 300)
+        except subprocess.TimeoutExpired:
+            # With the node and the cameras that it has started.
+            os.killpg(run.pid, signal.SIGKILL)
+            raise
+    assert run.returncode in (0, 1), errors
+    report: dict[str, Any] = json.loads(output)
+    assert (run.returncode == 0) == (not report['not_kept'])
     return report
 
 
