@@ -31,7 +31,7 @@ from ldfusion_ros.programs import prepare_process
 WARM_UP = 20
 DISTORTION = (-0.2, 0.05, 0.001, 0.0, 0.0)
 BESIDE = ((1.0, 0.0, 0.0, -0.1), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-PARTS = ('receive', 'synchronise', 'decode', 'register', 'fused', 'depth', 'points')
+PARTS = ('receive', 'synchronise', 'decode', 'register', 'gain', 'border', 'fused', 'depth', 'points')
 DISCOVERY_SECONDS = 10.0
 
 
@@ -100,25 +100,28 @@ class Bench:
         with self.statistics.timed('register'):
             pair = self._register(images.visible, images.thermal, self._depth)
             heat = heat_of(pair.thermal, self._depth.shape, self._parameters, pair.coverage)
-            self._blend(pair)
+        self._prepare(pair)
         info = camera_info_from_intrinsics(self._camera, header)
         frame = OutputFrame(header, self._images['visible'], self._depth, heat, self._camera, info)
         self._outputs.publish(frame, self._parameters)
 
-    def _blend(self, pair: Registered) -> None:
-        """What the pipeline does more where thermal doesn't see everything."""
+    def _prepare(self, pair: Registered) -> None:
+        """What the pipeline does around the engine."""
         assert pair.coverage is not None
         colour = as_rgb8(pair.visible)
-        grey = as_grey8(pair.thermal, self._gain, pair.coverage)
-        continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), pair.coverage)
-        faded(colour, colour, pair.coverage)
+        with self.statistics.timed('gain'):
+            grey = as_grey8(pair.thermal, self._gain, pair.coverage)
+        with self.statistics.timed('border'):
+            continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), pair.coverage)
+            faded(colour, colour, pair.coverage)
 
 
 def measure(width: int, height: int, frames: int, geometry: str = 'plane') -> dict[str, object]:
     """Milliseconds per frame (p50, p95) by part, and the sum of the parts; two images are received per frame.
 
-    ``register`` is a whole registration (two distorted cameras side by side, with a plane or the depth map as geometry)
-    with the gain control; a node without registration file does nothing of it but the gain control.
+    ``register`` is a registration of two distorted cameras side by side, with a plane or the depth map as geometry;
+    ``border`` is what is done where the thermal image ends. A node without registration file does neither. ``gain`` is
+    the gain control of 16-bit images.
     """
     bench = Bench(width, height, geometry)
     bench.wait_until_connected()
