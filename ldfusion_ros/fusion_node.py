@@ -192,7 +192,7 @@ class FusionNode(ManagedNode):
             if self._last_frame is None:
                 raise InputError('no frame has been fused yet')
             folder = Path(self.parameters.snapshot_folder).expanduser()
-            response.message = str(save_snapshot(folder, *self._last_frame, self.parameters))
+            response.message = str(save_snapshot(folder, *self._last_frame, self.parameters, self._facts()))
             response.success = True
         except InputError as error:
             response.message = str(error)

@@ -1,5 +1,6 @@
 """A frame on disk: what came in, what went out, and with which parameters."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,11 +14,18 @@ from ldfusion_ros.fusion_parameters import FusionParameters
 from ldfusion_ros.outputs import OutputFrame
 
 
-def save_snapshot(folder: Path, images: InputImages, frame: OutputFrame, parameters: FusionParameters) -> Path:
+def save_snapshot(
+    folder: Path,
+    images: InputImages,
+    frame: OutputFrame,
+    parameters: FusionParameters,
+    facts: Mapping[str, object],
+) -> Path:
     """Write a new folder ``STAMP`` into ``folder``, whole or not at all; returns its path.
 
     ``visible.png`` and ``thermal.png`` as they came in, ``fused.png``, ``depth.png`` in millimetres (16 bits, 0
-    unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame, camera and parameters.
+    unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame, camera, parameters, and ``facts``, which
+    say what engine and weights are in place.
 
     Raises:
         InputError: it exists already, or can't be written.
@@ -29,6 +37,7 @@ def save_snapshot(folder: Path, images: InputImages, frame: OutputFrame, paramet
         'frame_id': frame.header.frame_id,
         'camera': asdict(frame.camera) if frame.camera else None,
         'parameters': asdict(parameters),
+        'facts': {name: str(fact) for name, fact in facts.items()},
     }
     try:
         with folder_written_whole(path) as unfinished:

@@ -165,6 +165,8 @@ def test_a_snapshot_holds_the_frame(robot: Robot, tmp_path: Path) -> None:
     frame = yaml.safe_load((folder / 'frame.yaml').read_text())
     assert (frame['frame_id'], frame['camera']['fx']) == ('visible_optical', CAMERA.fx)
     assert frame['parameters']['degraded_after'] == 0.5
+    engine = robot.node._pipeline.engine
+    assert (frame['facts']['engine'], frame['facts']['weights']) == (engine.name, engine.info.weights_id)
     robot.fuse_good_pair()
 
 
