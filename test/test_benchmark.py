@@ -21,7 +21,7 @@ from ldfusion_training.machine_rates import MachineRates
 def test_numbers_are_consistent(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip(engine)
     file = tmp_path / 'result.json'
-    arguments = f'benchmark --engine {engine} --size 96x64 --runs 4 --threads 1 --json {file}'.split()
+    arguments = f'benchmark --engine {engine} --size 96x64 --runs 4 --threads 1 --layers 3 --json {file}'.split()
     assert main(arguments) == 0
     assert engine in capsys.readouterr().out
     result = json.loads(file.read_text())
@@ -34,6 +34,9 @@ def test_numbers_are_consistent(engine: str, tmp_path: Path, capsys: pytest.Capt
     assert set(stages) - {'transfers'} == {'denoiser', 'fusion', 'depth', 'images and layouts'}
     assert all(time > 0 for time in stages.values())
     assert ('transfers' in stages) == (engine != 'onnxruntime'), 'ONNX Runtime reads and writes where the arrays are'
+    first, second, third = result['layers']
+    assert first['milliseconds'] >= second['milliseconds'] >= third['milliseconds'] > 0
+    assert all('Conv' not in layer['operator'] or layer['gflop_per_s'] > 0 for layer in result['layers'])
     assert result['peak_memory_mib'] > 10
     assert result['load_s'] > 0
 
@@ -136,7 +139,10 @@ def test_agreement_measures_a_known_error(tmp_path: Path) -> None:
 def test_the_floor_is_the_slower_of_arithmetic_and_memory() -> None:
     from ldfusion_training.benchmark import roofline
 
-    layers = [Layer('fusion', 1.0, flop=2_000_000_000, bytes=1), Layer('depth', 1.0, flop=0, bytes=3_000_000_000)]
+    layers = [
+        Layer('a', 'Conv', 'fusion', 1.0, flop=2_000_000_000, bytes=1),
+        Layer('b', 'Add', 'depth', 1.0, flop=0, bytes=3_000_000_000),
+    ]
     line = roofline(layers, MachineRates(gflop_per_s=100.0, gb_per_s=10.0, method=''), latency=600.0)
     assert line['arithmetic'] == pytest.approx(20.0)
     assert line['traffic'] == pytest.approx(300.0)
@@ -145,7 +151,8 @@ def test_the_floor_is_the_slower_of_arithmetic_and_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ('options', 'named'), [('--size 20x64', '20x64'), ('--runs 0', '--runs'), ('--threads -1', '--threads')]
+    ('options', 'named'),
+    [('--size 20x64', '20x64'), ('--runs 0', '--runs'), ('--layers -1', '--layers'), ('--threads -1', '--threads')],
 )
 def test_bad_options_are_named(options: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['benchmark', *options.split()]) == 2

@@ -34,6 +34,7 @@ class BenchmarkConfig:
         runs: frames that are timed.
         warm_up: frames before them.
         peers: also time published networks, in ONNX Runtime.
+        layers: how many of the slowest layers to list, as ONNX Runtime runs them.
         pairs: visible and thermal images on which results are compared with ONNX Runtime's; None: they aren't.
     """
 
@@ -47,6 +48,7 @@ class BenchmarkConfig:
     warm_up: int = 5
     peers: bool = False
     pairs: tuple[Path, Path] | None = None
+    layers: int = 0
 
 
 def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
@@ -92,6 +94,7 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
         'frames_per_s': 1e3 / float(np.mean(times)),
         'peak_memory_mib': peak_memory_mib,
         'stages': stages_of(engine, inputs, layers),
+        'layers': slowest(layers, config.layers),
         'roofline': roofline(layers, rates, p50),
         'peers_p50': peers,
         'agreement': measure_agreement(engine, *config.pairs, config.weights) if config.pairs else None,
@@ -126,6 +129,20 @@ def stages_of(engine: Engine, inputs: dict[str, npt.NDArray[Any]], layers: list[
         return milliseconds_by_stage(layers)
     frames = [serving.stage_times(**inputs) for _ in range(FRAMES_STAGED + 1)][1:]
     return {stage: float(np.median([frame[stage] for frame in frames])) for stage in frames[0]}
+
+
+def slowest(layers: list[Layer], count: int) -> list[dict[str, Any]]:
+    """The ``count`` layers that take longest, and their rate of arithmetic: 0 but for convolutions and products."""
+    ordered = sorted(layers, key=lambda layer: -layer.milliseconds)[:count]
+    return [
+        {
+            'name': layer.name,
+            'operator': layer.operator,
+            'milliseconds': layer.milliseconds,
+            'gflop_per_s': layer.flop / layer.milliseconds / 1e6,
+        }
+        for layer in ordered
+    ]
 
 
 def roofline(layers: list[Layer], rates: MachineRates, latency: float) -> dict[str, Any]:
@@ -172,6 +189,10 @@ def summary(result: dict[str, Any]) -> str:
     stages = ', '.join(f'{stage} {time:.2f}' for stage, time in result['stages'].items())
     parameters = f'{result["parameters"] / 1e6:.2f} M parameters, ' if result['parameters'] else ''
     lines = [f'{name}, fusion alone, in ONNX Runtime: p50 {p50:.1f} ms' for name, p50 in result['peers_p50'].items()]
+    lines += [
+        '{milliseconds:7.2f} ms {gflop_per_s:5.0f} GFLOP/s  {operator} {name}'.format(**layer)
+        for layer in result['layers']
+    ]
     if result['agreement']:
         lines.append(in_words(result['agreement']))
     return '\n'.join(

@@ -24,12 +24,15 @@ class Layer:
     """One layer of the graph that ran.
 
     Attributes:
+        name, operator: as ONNX Runtime calls it.
         stage: denoiser, fusion, depth, or images and layouts.
         milliseconds: median over the frames.
         flop: operations of convolutions and matrix products, 2 per multiply-add; 0 for everything else.
         bytes: inputs, weights and outputs, each once.
     """
 
+    name: str
+    operator: str
     stage: str
     milliseconds: float
     flop: int
@@ -101,6 +104,8 @@ def _layer(events: list[dict[str, Any]]) -> Layer:
     operator = described['op_name']
     moved = sum(int(described[size]) for size in ('activation_size', 'parameter_size', 'output_size'))
     return Layer(
+        name=str(event['name']).removesuffix('_kernel_time'),
+        operator=operator,
         stage=stage_of(event['name']),
         milliseconds=float(np.median([event['dur'] for event in events])) / 1e3,
         flop=_flop(operator, _shapes(described['input_type_shape']), _shapes(described['output_type_shape'])),

@@ -23,6 +23,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument('--size', type=parse_size, default=(640, 480), metavar='WxH', help='of the images (640x480)')
     parser.add_argument('--runs', type=int, default=100, help='frames that are timed (%(default)s)')
     parser.add_argument('--peers', action='store_true', help='also time DenseFuse and SeAFusion (needs PyTorch)')
+    parser.add_argument('--layers', type=int, default=0, metavar='N', help='list the N slowest layers in ONNX Runtime')
     parser.add_argument(
         '--pairs',
         type=Path,
@@ -46,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f'--size {width}x{height}: at least {MINIMUM_SIZE} pixels each way')
     if arguments.runs < 1:
         raise InputError(f'--runs {arguments.runs}: at least 1')
+    if arguments.layers < 0:
+        raise InputError(f'--layers {arguments.layers}: at least 0')
     if arguments.threads < 0:
         raise InputError(f'--threads {arguments.threads}: at least 0')
     config = BenchmarkConfig(
@@ -57,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         height=height,
         runs=arguments.runs,
         peers=arguments.peers,
+        layers=arguments.layers,
         pairs=tuple(arguments.pairs) if arguments.pairs else None,
     )
     result = run_benchmark(config)
