@@ -239,7 +239,7 @@ def test_simulated_cameras_side_by_side_are_brought_together() -> None:
     inverse = cv2.remap(1 / frame.depth_thermal, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
     inside = ((pixels > 1) & (pixels < (158, 118))).all(axis=-1) & np.isfinite(truth.depth)
     off = np.abs(inverse * truth.depth - 1)[inside]
-    assert np.median(off) < 1e-4
+    assert np.median(off) < 1e-3, 'OpenCV 4 interpolates at a 32nd of a pixel'
     assert np.mean(off < 0.01) > 0.85
 
     def kelvin_off(registration: Registration) -> float:
