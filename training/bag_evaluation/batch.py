@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ldfusion_models.engines import Engine, create_engine
+from ldfusion_models.engines import Engine, EngineFailedError, create_engine
 from ldfusion_models.errors import InputError
 from ldfusion_training.bag_evaluation.run import evaluate_recording
 from ldfusion_training.bag_evaluation.settings import BagSettings, NodeSettings
@@ -83,7 +83,7 @@ def evaluate_task(task: Task, progress: Callable[[int, int], object] | None = No
     try:
         engine = _engine(task.settings.node, task.threads)
         evaluate_recording(task.bag, task.folder, engine, task.settings, progress)
-    except InputError as error:
+    except (InputError, EngineFailedError) as error:
         return str(error)
     return ''
 
@@ -113,8 +113,10 @@ def _in_processes(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, st
 
 
 def _in_ray(tasks: Sequence[Task], batch: Batch) -> Iterator[tuple[int, str]]:
-    import ray
-
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InputError("--ray needs Ray: pip install 'ldfusion_ros[cluster]'") from error
     try:
         ray.init(address=None if batch.ray == LOCAL else batch.ray, log_to_driver=False, include_dashboard=False)
     except (ConnectionError, ValueError, RuntimeError) as error:

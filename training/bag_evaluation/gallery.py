@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import write_image
+from ldfusion_models.files import written_whole
 from ldfusion_training.bag_evaluation.fusing import FusedFrame
 from ldfusion_training.bag_evaluation.measures import BY_NAME, DepthTruth
 from ldfusion_training.bags import SECOND
@@ -25,6 +25,8 @@ WORST_BY = ('VIF', 'Qabf', 'Nabf', 'flicker', 'AbsRel')
 # Two of the worst frames are so far apart, or they would show the same.
 APART_NS = 2 * SECOND
 WIDTH = 320
+# Of the JPEG files, in percent.
+QUALITY = 85
 KINDS = ('visible', 'thermal', 'fused', 'depth', 'measured depth')
 # One scale for all recordings and runs, so that colours can be compared.
 DEPTH_SCALE = DepthScale(0.5, 80.0)
@@ -92,7 +94,14 @@ def save_pictures(folder: Path, frame: FusedFrame, truth: DepthTruth) -> None:
         with suppress(InputError):
             pictures['measured depth'] = colour_depth(reduced_depth(truth(frame)), DEPTH_SCALE)
     for kind, picture in pictures.items():
-        write_image(folder / f'{kind}.jpg', reduced(picture))
+        _write_jpeg(folder / f'{kind}.jpg', reduced(picture))
+
+
+def _write_jpeg(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    data = cv2.imencode('.jpg', stored, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 def remove_pictures(folder: Path) -> None:
