@@ -1,5 +1,6 @@
 """Many recordings: one after the other, in several processes, or on a Ray cluster."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -113,12 +114,15 @@ def _in_processes(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, st
 
 
 def _in_ray(tasks: Sequence[Task], batch: Batch) -> Iterator[tuple[int, str]]:
+    # Ray gives its own processes 30 s to start, which a busy machine does not keep.
+    os.environ.setdefault('RAY_raylet_start_wait_time_s', '180')
     try:
         import ray
     except ModuleNotFoundError as error:
         raise InputError("--ray needs Ray: pip install 'ldfusion_ros[cluster]'") from error
     try:
-        ray.init(address=None if batch.ray == LOCAL else batch.ray, log_to_driver=False, include_dashboard=False)
+        address = None if batch.ray == LOCAL else batch.ray
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f'--ray {batch.ray}: {error}') from error
     try:
