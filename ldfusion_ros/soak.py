@@ -26,6 +26,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 from tqdm import tqdm
 
@@ -91,7 +92,9 @@ class Soak:
             ('autostart', str(not arguments.cycles).lower()),
         ]
         values = [word for name, value in settings for word in ('-p', f'{name}:={value}')]
-        self._node = _start('fusion_node', '--ros-args', '-r', f'__ns:={NAMESPACE}', '--log-level', 'warn', *values)
+        self._node = start_program(
+            'fusion_node', '--ros-args', '-r', f'__ns:={NAMESPACE}', '--log-level', 'warn', *values
+        )
         self._cameras: subprocess.Popen[bytes] | None = None
 
     def close(self) -> None:
@@ -106,11 +109,15 @@ class Soak:
         self._executor.shutdown()
         self._listener.destroy_node()
 
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        """Subscribe to one more topic."""
+        self._listener.create_subscription(kind, topic, callback, qos)
+
     def plug_in(self, rate: float) -> None:
         """Start the cameras."""
         size = ('--width', str(self._arguments.width), '--height', str(self._arguments.height))
         namespace = ('--ros-args', '-r', f'__ns:={NAMESPACE}')
-        self._cameras = _start('artificial_cameras', '--rate', str(rate), *size, *namespace)
+        self._cameras = start_program('artificial_cameras', '--rate', str(rate), *size, *namespace)
 
     def unplug(self) -> None:
         """Kill the cameras: they take leave of nobody."""
@@ -147,20 +154,20 @@ class Soak:
         """Note what the node uses now."""
         self.observed.memory.append(Memory.of(self._node.pid))
 
-    def change(self, transition: int) -> None:
-        """Ask for a transition and wait for it.
+    def change(self, transition: int, node: str = NODE) -> None:
+        """Ask a node for a transition and wait for it.
 
         Raises:
             InputError: it did not succeed.
         """
-        client: Any = self._listener.create_client(ChangeState, f'{NODE}/change_state')
+        client: Any = self._listener.create_client(ChangeState, f'{node}/change_state')
         if not client.wait_for_service(START_SECONDS):
-            raise InputError('fusion_node does not start')
+            raise InputError(f'{node} does not start')
         future: Any = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
         answered = self.spin(START_SECONDS, future.done)
         self._listener.destroy_client(client)
         if not self._stopped.is_set() and not (answered and future.result().success):
-            raise InputError(f'transition {transition} of fusion_node failed')
+            raise InputError(f'transition {transition} of {node} failed')
 
     def _on_fused(self, data: bytes) -> None:
         seconds, nanoseconds = struct.unpack_from('<iI', data, 4)
@@ -283,7 +290,8 @@ def growth_not_kept(memory: dict[str, float]) -> list[str]:
     return [f'memory grew by {memory["growth"]} MB'] if memory['growth'] > GROWTH_MB else []
 
 
-def _start(module: str, *arguments: str) -> 'subprocess.Popen[bytes]':
+def start_program(module: str, *arguments: str) -> 'subprocess.Popen[bytes]':
+    """A module of this package as a process of its own."""
     return subprocess.Popen([sys.executable, '-m', f'ldfusion_ros.{module}', *arguments], stdout=subprocess.DEVNULL)
 
 

@@ -96,3 +96,9 @@ def test_an_inactive_node_misses_nothing() -> None:
 
 def test_frames_that_nobody_wants_are_not_missed() -> None:
     assert assess(replace(GOOD, is_wanted=False, since_output=100.0), QUIET, LIMITS).level == OK
+
+
+@pytest.mark.parametrize(('age', 'warns'), [(None, False), (9.0, False), (11.0, True)])
+def test_a_text_that_nobody_repeats_is_told(age: float | None, warns: bool) -> None:
+    findings = assess(replace(GOOD, text_age=age), QUIET, LIMITS)
+    assert any('guidance_node' in words for words in findings.words) == warns

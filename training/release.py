@@ -42,9 +42,18 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
         write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: {**entry, **facts}}))
         return
     entry = {**_write(weights, part, folder), **facts}
+    if part == 'fusion':
+        manifest = _with_text_of(manifest, content.get('settings', {}))
     # Traced anew each time: the graph is that of the code which releases the weights.
     graph = _trace(manifest.frame_config(), folder)
     write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
+
+
+def _with_text_of(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
+    """The manifest for a fusion trained with these settings; only stage ``modulation`` learns from a text encoder."""
+    fusion = {**manifest.config['fusion'], **plain(settings.get('fusion', {}))}
+    config = {**manifest.config, 'fusion': fusion}
+    return dataclasses.replace(manifest, config=config, text_encoder=settings.get('encoder_name', ''))
 
 
 def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
