@@ -255,11 +255,12 @@ def score_texts(
     metrics: dict[str, list[FusionMetrics]] = {row: [] for row in rows}
     for number, (frame, text) in enumerate(zip(frames, own, strict=True)):
         (subject,) = simulated_subjects([frame], text.names)
+        sources = to_grey(subject.pair.visible), subject.pair.thermal
         images = fusion(subject.pair, [chosen[row][number] for row in rows])
         for row, image in zip(rows, images, strict=True):
             luma = to_grey(image).astype(np.float32) / np.float32(255.0)
             contrasts[row] += [value for measure in subject.contrasts.values() for value in measure(luma)]
-            metrics[row].append(evaluate_fusion(subject.pair.visible, subject.pair.thermal, image))
+            metrics[row].append(evaluate_fusion(*sources, to_grey(image)))
     return [TextRow(row, float(np.mean(contrasts[row])), mean_metrics(metrics[row])) for row in rows]
 
 
