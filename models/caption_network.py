@@ -152,9 +152,7 @@ class DecoderLayer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
         self.listening = Attention(channels, heads)
         self.looking = Attention(channels, heads)
-        self.thinking = nn.Sequential(
-            nn.Linear(channels, 4 * channels), nn.GELU(), nn.Dropout(0.1), nn.Linear(4 * channels, channels)
-        )
+        self.thinking = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
 
     def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """What this layer looks at."""
