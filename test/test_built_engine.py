@@ -109,9 +109,16 @@ def test_each_size_is_built_once_and_one_after_the_other(tmp_path: Path) -> None
     assert again.name == 'files', 'a built engine is found again'
 
 
-@pytest.mark.parametrize('failure', [EngineFailedError('no memory for tactics'), InputError('folder is read-only')])
+@pytest.mark.parametrize(
+    ('failure', 'words'),
+    [
+        (EngineFailedError('no memory for tactics'), 'no memory for tactics'),
+        (InputError('folder is read-only'), 'folder is read-only'),
+        (OSError('no space left on device'), 'OSError: no space left on device'),
+    ],
+)
 def test_a_build_that_fails_leaves_the_stand_in_and_says_why(
-    failure: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    failure: Exception, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     builder = Files(tmp_path, failure)
     engine = BuiltEngine(builder, create_engine('onnxruntime'))
@@ -119,7 +126,7 @@ def test_a_build_that_fails_leaves_the_stand_in_and_says_why(
     builder.gate.set()
     finish()
     assert_same(engine.run(*frame()), before)
-    assert (engine.name, engine.reason) == ('onnxruntime', f'no files: {failure}')
+    assert (engine.name, engine.reason) == ('onnxruntime', f'no files: {words}')
     assert 'onnxruntime goes on' in caplog.text
     engine.run(*frame(96, 64))
     assert builder.builds == [(64, 48)], 'it is not tried again'

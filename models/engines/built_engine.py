@@ -130,6 +130,8 @@ class BuiltEngine:
             self._built.add(size)
         except (EngineFailedError, InputError) as error:
             self._fail(str(error))
+        except Exception as error:  # or every frame would begin another build
+            self._fail(f'{type(error).__name__}: {error}')
         self._progress = ''
 
     def _fail(self, why: str) -> None:
