@@ -13,7 +13,7 @@ def static_graph(content: bytes, size: tuple[int, int]) -> bytes:
     be initializers. ONNX Runtime does the folding.
 
     Raises:
-        InputError: ``content`` is not a readable graph.
+        InputError: ``content`` is not a readable graph, or one for images of another size.
     """
     import onnxruntime
 
@@ -26,7 +26,10 @@ def static_graph(content: bytes, size: tuple[int, int]) -> bytes:
         folded = Path(folder) / 'folded.onnx'
         options.optimized_model_filepath = str(folded)
         try:
-            onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+            session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
             raise InputError(f'the graph cannot be folded for {size[0]}x{size[1]} ({error})') from error
+        height, width = session.get_inputs()[0].shape[1:3]
+        if (width, height) != size:
+            raise InputError(f'the graph takes images of {width}x{height} only, not {size[0]}x{size[1]}')
         return folded.read_bytes()

@@ -16,6 +16,7 @@ from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.export import METADATA_KEY, complete_graph, export_onnx  # noqa: E402
 from ldfusion_models.files import match_pairs, read_image  # noqa: E402
 from ldfusion_models.pipeline import AnyImage, Pipeline  # noqa: E402
+from ldfusion_models.static_graph import static_graph  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 
 DATA = Path(__file__).parents[2] / 'shared' / 'data'
@@ -84,6 +85,10 @@ def test_a_graph_of_one_size_gives_the_same_and_refuses_other_sizes(exported: Pa
         pipeline(*(cv2.resize(image, (64, 48)) for image in pair()))
     twice = [np.kron(image, np.ones((2, 2, 1)[: image.ndim], np.uint8)) for image in pair()]
     assert Pipeline(pipeline.engine, inference_size=128)(*twice).fused.shape == (192, 256, 3)
+    content = complete_graph(file)[0]
+    assert static_graph(content, (128, 96))
+    with pytest.raises(InputError, match='128x96 only, not 640x480'):
+        static_graph(content, (640, 480))
 
 
 @pytest.mark.parametrize('load', [lambda path: create_engine('onnxruntime', path), complete_graph], ids=['run', 'read'])

@@ -97,6 +97,7 @@ def prepare_engine(
         from ldfusion_models.engines.tensorrt_engine import Plans
 
         plans = Plans(weights, precision)
+        size = plans.info.size or size
         if plans.load(size) is None:
             plans.build(size, report)
 
