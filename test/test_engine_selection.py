@@ -1,8 +1,10 @@
 """Which engine runs, what is said when one can't, and what happens when a GPU fails."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +47,32 @@ for name in ('torch', 'tensorrt'):
     assert "'torch' cannot run here" in torch
     assert "pip install 'ldfusion_ros[torch]'" in torch
     assert 'JetPack' in tensorrt
+
+
+def test_packages_that_do_not_load_are_passed_over_with_the_reason(tmp_path: Path) -> None:
+    for package, error in (('torch', 'OSError'), ('tensorrt', 'ImportError')):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / '__init__.py').write_text(f"raise {error}('libmissing.so.9: cannot open')")
+    program = """
+from ldfusion_models.engines import create_engine
+from ldfusion_models.errors import InputError
+print(create_engine('auto').reason)
+for name in ('torch', 'tensorrt'):
+    try:
+        create_engine(name)
+    except InputError as error:
+        print(error)
+"""
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join((str(tmp_path), os.environ.get('PYTHONPATH', '')))}
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=120, check=True, env=environment
+    )
+    chosen, torch, tensorrt = done.stdout.splitlines()
+    words = 'it is installed, but does not load (libmissing.so.9: cannot open)'
+    assert chosen.startswith('best engine here')
+    assert f'no torch: {words}' in chosen
+    assert torch == f"engine 'torch' cannot run here: {words}"
+    assert words in tensorrt or 'cuda.bindings is not installed' in tensorrt
 
 
 @pytest.mark.skipif(find_spec('tensorrt') is not None, reason='TensorRT is installed')

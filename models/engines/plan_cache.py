@@ -21,7 +21,7 @@ class PlanKey:
         tensorrt: version of the library.
         gpu: name of the device.
         compute_capability: of the device, such as 8.7.
-        precision: fp32 or mixed.
+        precision: fp32, mixed or int8.
         size: width x height of the images.
     """
 

@@ -1,16 +1,22 @@
 """Which engine runs here: by name, or the best there is, with the reason."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput, GraphInfo
+from ldfusion_models.engines.built_engine import BuiltEngine
 from ldfusion_models.errors import InputError
+
+if TYPE_CHECKING:
+    from ldfusion_models.engines.tensorrt_engine import Plans
 
 Create = Callable[[Path | None, int, str], Engine]
 
@@ -39,7 +45,7 @@ def create_engine(name: str = 'auto', weights: Path | None = None, threads: int 
         name: one of ``ENGINES``, or ``auto`` for the best that is available here.
         weights: folder of weights or exported ``.onnx`` file; None for the weights that came with the package.
         threads: CPU threads; 0 lets the engine choose.
-        precision: ``fp32``, ``mixed``, or ``auto`` for what the engine does best.
+        precision: one of ``PRECISIONS``, or ``auto`` for what the engine does best with these weights.
 
     Raises:
         InputError: an engine that is unknown or can't run here, or weights that are missing or damaged.
@@ -70,9 +76,7 @@ def build_tensorrt(weights: Path | None, precision: str, size: tuple[int, int], 
     """
     if obstacle := obstacle_to('tensorrt', weights):
         raise InputError(obstacle)
-    from ldfusion_models.engines.tensorrt_engine import Plans
-
-    return Plans(weights, precision).build(size, report)
+    return _plans(weights, precision).build(size, report)
 
 
 def obstacle_to(name: str, weights: Path | None) -> str:
@@ -94,9 +98,7 @@ def prepare_engine(
         except EngineFailedError:
             return  # then auto passes over it
     elif name == 'tensorrt' and not obstacle_to(name, weights):
-        from ldfusion_models.engines.tensorrt_engine import Plans
-
-        plans = Plans(weights, precision)
+        plans = _plans(weights, precision)
         size = plans.info.size or size
         if plans.load(size) is None:
             plans.build(size, report)
@@ -188,15 +190,23 @@ def _onnxruntime(weights: Path | None, threads: int, precision: str) -> Engine:
 
 
 def _torch(weights: Path | None, threads: int, precision: str) -> Engine:
-    from ldfusion_models.engines.torch_engine import TorchEngine
+    with _loading():
+        from ldfusion_models.engines.torch_engine import TorchEngine
 
     return TorchEngine(weights, threads, precision)
 
 
 def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
-    from ldfusion_models.engines.tensorrt_engine import tensorrt_engine
+    # First what fails where there is no GPU.
+    plans = _plans(weights, precision)
+    return BuiltEngine(plans, _stand_in_for_tensorrt(weights, threads))
 
-    return tensorrt_engine(weights, precision, _stand_in_for_tensorrt(weights, threads))
+
+def _plans(weights: Path | None, precision: str) -> 'Plans':
+    with _loading():
+        from ldfusion_models.engines.tensorrt_engine import Plans
+
+    return Plans(weights, precision)
 
 
 def _stand_in_for_tensorrt(weights: Path | None, threads: int) -> Engine:
@@ -219,8 +229,11 @@ def _no_torch(weights: Path | None) -> str:
 
 
 def _no_cuda_in_torch() -> str:
-    import torch
-
+    try:
+        with _loading():
+            import torch
+    except EngineFailedError as error:
+        return str(error)
     return '' if torch.cuda.is_available() else 'PyTorch finds no CUDA device'
 
 
@@ -235,6 +248,15 @@ def _missing(package: str, remedy: str) -> str:
         found = None
     # Without an origin it is no more than a folder, such as one of type stubs.
     return '' if found and found.origin else f'the Python package {package} is not installed; {remedy}'
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Turn what imports raise, where a shared library is missing, into EngineFailedError."""
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        raise EngineFailedError(f'it is installed, but does not load ({error})') from error
 
 
 # In the order of preference.

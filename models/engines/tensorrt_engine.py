@@ -13,8 +13,8 @@ import numpy.typing as npt
 import tensorrt as trt
 
 from ldfusion_models.engines import plan_cache
-from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput, chosen_precision
-from ldfusion_models.engines.built_engine import BuiltEngine, Report, Size
+from ldfusion_models.engines.base import EngineFailedError, FrameOutput, chosen_precision
+from ldfusion_models.engines.built_engine import Report, Size
 from ldfusion_models.engines.cuda_buffers import Buffer, Gpu, Stream
 from ldfusion_models.engines.plan_cache import PlanKey
 from ldfusion_models.engines.stages import TRANSFERS, no_time, stage_of
@@ -25,21 +25,6 @@ from ldfusion_models.static_graph import static_graph
 log = logging.getLogger(__name__)
 
 
-def tensorrt_engine(weights: Path | None, precision: str, stand_in: Engine) -> BuiltEngine:
-    """The frame graph in TensorRT; ``stand_in`` serves the frames while it builds.
-
-    Args:
-        weights: folder of weights, or an exported ``.onnx`` file.
-        precision: mixed if it is ``auto``.
-        stand_in: has its own copy of the graph.
-
-    Raises:
-        InputError: weights missing, damaged, or of another version.
-        EngineFailedError: there is no GPU.
-    """
-    return BuiltEngine(Plans(weights, precision), stand_in)
-
-
 class Plans:
     """Serialized engines of one graph on this GPU, from the cache folder or newly built."""
 
@@ -47,7 +32,17 @@ class Plans:
     device = 'cuda'
 
     def __init__(self, weights: Path | None, precision: str = 'auto', folder: Path | None = None) -> None:
-        """Read the graph and ask for the GPU; raises InputError and EngineFailedError as the engine does."""
+        """Read the graph and ask for the GPU.
+
+        Args:
+            weights: folder of weights, or an exported ``.onnx`` file; None for those that came with the package.
+            precision: mixed if it is ``auto`` and the graph is not quantised.
+            folder: of the cache; None for the user's.
+
+        Raises:
+            InputError: weights missing, damaged, or of another version.
+            EngineFailedError: there is no GPU.
+        """
         self._content, self.info = complete_graph(weights)
         self.precision = chosen_precision(precision, 'mixed', 'tensorrt', self.info, ('mixed', 'fp32'))
         self._digest = hashlib.sha256(self._content).hexdigest()
