@@ -34,6 +34,15 @@ def mixed_precision(content: bytes) -> bytes:
     return result
 
 
+def replace_nodes(graph: Any, nodes: list[Any]) -> None:
+    """Give an ONNX graph other nodes, and only those of its initializers that they use."""
+    used = {name for node in nodes for name in node.input}
+    initializers = [initializer for initializer in graph.initializer if initializer.name in used]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(initializers)
+    graph.node.extend(nodes)
+
+
 class _Rounding:
     """Puts casts where float tensors cross between 16 and 32 bits; weights are rounded beforehand."""
 
@@ -60,11 +69,7 @@ class _Rounding:
                 if name not in self._factors:
                     node.input[index] = self._as(name, wants_half)
             self._nodes.append(node)
-        used = {name for node in self._nodes for name in node.input}
-        initializers = [initializer for initializer in self._graph.initializer if initializer.name in used]
-        del self._graph.initializer[:], self._graph.node[:]
-        self._graph.initializer.extend(initializers)
-        self._graph.node.extend(self._nodes)
+        replace_nodes(self._graph, self._nodes)
 
     def _is_half(self, node: Any) -> bool:
         return str(node.name).startswith(HALF_PARTS)

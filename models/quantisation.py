@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.mixed_precision import HALF_PARTS
+from ldfusion_models.mixed_precision import HALF_PARTS, replace_nodes
 
 Frame = Mapping[str, npt.NDArray[Any]]
 
@@ -82,31 +82,28 @@ def quantised(content: bytes, peaks: Mapping[str, float]) -> bytes:
                         'DequantizeLinear', [rounded, scale.name, zero.name], [copies[source]], f'{node.name}/DQ'
                     ),
                 ]
-            node.input[0] = copies[source]
-            nodes.append(_dequantised_weights(graph, node, numpy_helper.to_array(fixed[node.input[1]])))
+            weights = node.input[1]
+            if weights not in copies:
+                copies[weights] = f'{weights}/dequantised'
+                nodes.append(_dequantised_weights(graph, fixed[weights], copies[weights], f'{node.name}/weights/DQ'))
+            node.input[:2] = copies[source], copies[weights]
         nodes.append(node)
-    used = {name for node in nodes for name in node.input}
-    initializers = [initializer for initializer in graph.initializer if initializer.name in used]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(initializers)
+    replace_nodes(graph, nodes)
     result: bytes = model.SerializeToString()
     return result
 
 
-def _dequantised_weights(graph: Any, node: Any, weights: npt.NDArray[np.float32]) -> Any:
-    """Put the weights of a convolution into ``graph`` with 8 bits; returns the node that gives them back."""
+def _dequantised_weights(graph: Any, initializer: Any, output: str, name: str) -> Any:
+    """Put the weights of a convolution into ``graph`` with 8 bits; returns the node ``name`` that gives them back."""
     from onnx import helper, numpy_helper
 
-    name = node.input[1]
+    weights = numpy_helper.to_array(initializer)
     scales = np.array([_scale(np.abs(kernel).max()) for kernel in weights], np.float32)
     levels = np.clip(np.round(weights / scales[:, None, None, None]), -LEVELS, LEVELS).astype(np.int8)
-    zeros = np.zeros(len(weights), np.int8)
-    parts: list[tuple[str, npt.NDArray[Any]]] = [('levels', levels), ('scales', scales), ('zeros', zeros)]
-    graph.initializer.extend(numpy_helper.from_array(value, f'{name}/{part}') for part, value in parts)
-    node.input[1] = f'{name}/dequantised'
-    inputs = [f'{name}/{part}' for part, _ in parts]
-    return helper.make_node('DequantizeLinear', inputs, [node.input[1]], f'{node.name}/weights/DQ', axis=0)
+    parts: dict[str, npt.NDArray[Any]] = {'levels': levels, 'scales': scales, 'zeros': np.zeros(len(weights), np.int8)}
+    names = [f'{initializer.name}/{part}' for part in parts]
+    graph.initializer.extend(map(numpy_helper.from_array, parts.values(), names))
+    return helper.make_node('DequantizeLinear', names, [output], name, axis=0)
 
 
 def _wide_convolutions(model: Any) -> list[Any]:

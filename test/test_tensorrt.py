@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,31 @@ def test_quantised_weights_are_off_by_no_more_than_half_a_level() -> None:
         scales = after[f'{name}/scales'][:, None, None, None]
         assert (np.abs(after[f'{name}/levels'] * scales - before[name]) <= 0.501 * scales).all()
         assert name not in after, 'the float weights are gone'
+
+
+def test_weights_that_two_convolutions_share_are_quantised_once() -> None:
+    """As those of the denoiser, where features are taken at several timesteps."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    generator = np.random.default_rng(0)
+    weights = numpy_helper.from_array(generator.normal(size=(16, 16, 3, 3)).astype(np.float32), 'w')
+    names = 'x', 'y', 'z'
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 16, 8, 8)) for name in names]
+    nodes = [
+        helper.make_node('Conv', [source, 'w'], [target], f'/extractor/{target}', pads=[1] * 4)
+        for source, target in pairwise(names)
+    ]
+    graph = helper.make_graph(nodes, 'twice', infos[:1], infos[1:], [weights])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8).SerializeToString()
+    inputs = {'x': generator.normal(size=(1, 16, 8, 8)).astype(np.float32)}
+    eight_bits = quantised(content, calibrate(content, [inputs]))
+    results = [
+        onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider']).run(['z'], inputs)[0]
+        for model in (content, eight_bits)
+    ]
+    assert 0 < np.abs(results[1] - results[0]).std() < 0.03 * results[0].std()
+    assert sum(item.name.endswith('/levels') for item in onnx.load_from_string(eight_bits).graph.initializer) == 1
 
 
 def test_calibration_finds_the_largest_magnitudes() -> None:
