@@ -10,13 +10,17 @@ import yaml
 torch = pytest.importorskip('torch')
 pytest.importorskip('accelerate')
 
+from safetensors.torch import load_file  # noqa: E402
+
+from ldfusion_models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import write_image  # noqa: E402
-from ldfusion_models.manifest import from_mapping  # noqa: E402
+from ldfusion_models.manifest import SHIPPED, from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.commands.train import RECIPES, read_recipe  # noqa: E402
 from ldfusion_training.fusion_runs import cost_of_run  # noqa: E402
 from ldfusion_training.stages import fusion, stage_module  # noqa: E402
+from ldfusion_training.starting_weights import RELEASED, load_weights  # noqa: E402
 from ldfusion_training.trainer import CHECKPOINT, read_checkpoint  # noqa: E402
 
 SMALL: dict[str, Any] = {
@@ -60,6 +64,23 @@ def teach(folder: Path, name: str, stage: str, changes: dict[str, Any]) -> None:
     path = folder / f'{name}.yaml'
     path.write_text(yaml.safe_dump(recipe))
     assert main(['train', stage, '--config', str(path), '--output', str(folder / name)]) == 0
+
+
+@pytest.mark.parametrize('weights', [RELEASED, str(SHIPPED), str(SHIPPED / 'denoiser.safetensors')])
+def test_released_weights_go_by_their_name_their_folder_or_their_file(weights: str) -> None:
+    network = Denoiser(DenoiserConfig())
+    load_weights(network, 'denoiser', weights)
+    expected = load_file(SHIPPED / 'denoiser.safetensors')
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, expected[name].float()), name
+
+
+def test_of_a_run_with_several_parts_the_named_one_is_taken(runs: Path) -> None:
+    network = Denoiser(DenoiserConfig(widths=(8, 8, 8, 8), embedding=16))
+    load_weights(network, 'denoiser', str(runs / 'plain' / CHECKPOINT))
+    average = read_checkpoint(runs / 'plain' / CHECKPOINT)['average']
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, average[f'denoiser.{name}']), name
 
 
 @pytest.mark.parametrize('path', [*sorted(RECIPES.glob('*.yaml')), *FUSION_RECIPES], ids=lambda path: path.stem)
@@ -121,7 +142,7 @@ def test_training_goes_on_from_other_weights_and_names_those_that_do_not_fit(run
     config = from_mapping(fusion.CONFIG, recipe | {'initial_weights': str(runs / 'noisy' / CHECKPOINT)}, 'test')
     stage = fusion.create(config)
     for name, tensor in read_checkpoint(runs / 'noisy' / CHECKPOINT)['average'].items():
-        torch.testing.assert_close(stage.state_dict()[name], tensor, rtol=0, atol=0)
+        torch.testing.assert_close(stage.state_of_parts()[name], tensor, rtol=0, atol=0)
     damaged = runs / 'damaged.safetensors'
     damaged.write_bytes(first.read_bytes()[:1000])
     for wrong in (damaged, runs / 'autoencoder_denoiser' / CHECKPOINT):

@@ -170,7 +170,7 @@ def test_the_fusion_learns_from_the_depth_term(tmp_path: Path) -> None:
     assert set(losses) == {'loss', 'depth'}
     assert float(losses['loss']) == pytest.approx(2 * float(losses['depth']))
     losses['loss'].backward()
-    trained = [parameter for parameter in stage.fusion.parameters() if parameter.grad is not None]
+    trained = [parameter for parameter in stage.networks.fusion.parameters() if parameter.grad is not None]
     assert any(parameter.grad.abs().max() > 0 for parameter in trained)
     assert all(parameter.grad is None for parameter in stage.judge.parameters())
     settings['loss'] = {**settings['loss'], 'depth': 0.0, 'intensity': 1.0}

@@ -127,7 +127,7 @@ class TestRuns:
 
         checkpoint = data / 'runs' / first.name / 'checkpoint.pt'
         stage = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
-        stage.load_state_dict(read_checkpoint(checkpoint)['average'], strict=False)
+        stage.load_parts(read_checkpoint(checkpoint)['average'])
         pair = open_pairs(data / 'tno')[0].read()
         visible = torch.from_numpy(pair.visible).permute(2, 0, 1)[None] / 255
         thermal = torch.from_numpy(pair.thermal)[None, None] / 255

@@ -18,8 +18,8 @@ from ldfusion_models.fusion import luminance
 from ldfusion_models.manifest import SHIPPED, load_part, read_manifest
 from ldfusion_models.published_depth import PublishedDepth
 from ldfusion_training.losses import silog
+from ldfusion_training.starting_weights import RELEASED
 
-RELEASED = 'released'
 Network = DepthNetwork | PublishedDepth
 
 

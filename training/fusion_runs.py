@@ -11,8 +11,9 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.manifest import from_mapping, plain
 from ldfusion_training.data.pairs import Image8, Pair
 from ldfusion_training.fusion_evaluation import Method
-from ldfusion_training.stages.fusion import FusionNetworks, FusionStageConfig, load_denoiser
+from ldfusion_training.stages.fusion import FusionNetworks, FusionStageConfig
 from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.starting_weights import load_weights
 from ldfusion_training.trainer import read_checkpoint
 
 PREFIX = 'fusion.'
@@ -37,7 +38,7 @@ def networks_of_run(checkpoint: Path) -> FusionNetworks:
     config = from_mapping(FusionStageConfig, plain(content['settings']), str(checkpoint))
     networks = FusionNetworks(config).eval()
     if config.denoiser_checkpoint and not config.train_denoiser:
-        load_denoiser(networks.denoiser, Path(config.denoiser_checkpoint))
+        load_weights(networks.denoiser, 'denoiser', config.denoiser_checkpoint)
     try:
         unknown = networks.load_state_dict(content['average'], strict=False).unexpected_keys
     except RuntimeError as error:

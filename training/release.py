@@ -15,7 +15,7 @@ from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.frame_graph import FrameConfig, FrameGraph
 from ldfusion_models.manifest import LANGUAGE_PARTS, PARTS, Manifest, plain, read_manifest, write_manifest
 from ldfusion_training.stages.clip import ClipNetworkConfig
-from ldfusion_training.trainer import read_checkpoint
+from ldfusion_training.trainer import named_below, read_checkpoint
 
 
 def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) -> None:
@@ -31,9 +31,7 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
         InputError: the checkpoint does not hold the part, or the folder can't be written.
     """
     content = read_checkpoint(checkpoint)
-    average = content['average']
-    prefix = f'{part}.'
-    weights = {name[len(prefix) :]: tensor for name, tensor in average.items() if name.startswith(prefix)}
+    weights = named_below(content['average'], part)
     if not weights:
         raise InputError(f'{checkpoint}: holds no weights of {part!r}')
     manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _untrained(folder)

@@ -74,6 +74,19 @@ class Stage(nn.Module, ABC):
     parts: dict[str, nn.Module]
     settings: dict[str, Any]
 
+    def state_of_parts(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the parts, named ``PART.NAME``."""
+        return {
+            f'{part}.{name}': tensor
+            for part, network in self.parts.items()
+            for name, tensor in network.state_dict().items()
+        }
+
+    def load_parts(self, state: dict[str, Tensor]) -> None:
+        """Take over what ``state_of_parts`` gave."""
+        for part, network in self.parts.items():
+            network.load_state_dict(named_below(state, part))
+
     @abstractmethod
     def sample(self, generator: np.random.Generator) -> Sample:
         """One training sample as arrays of fixed shapes, noise included; all randomness from ``generator``."""
@@ -130,7 +143,7 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
     accelerator = Accelerator(mixed_precision=config.precision)
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay)
-    average = {name: tensor.detach().clone() for name, tensor in _trained_state(stage).items()}
+    average = {name: tensor.detach().clone() for name, tensor in stage.state_of_parts().items()}
     start = _start(stage, optimizer, average, output / CHECKPOINT, config, resume)
     samples = IndexedSamples(stage, config.seed, start * config.batch_size, config.steps * config.batch_size)
     loader: Any = torch.utils.data.DataLoader(
@@ -151,12 +164,12 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
         accelerator.backward(losses['loss'])
         accelerator.clip_grad_norm_(trained, config.gradient_clip)
         prepared.step()
-        _follow(average, _trained_state(stage), config.ema_decay, step)
+        _follow(average, stage.state_of_parts(), config.ema_decay, step)
         done = step + 1
         if accelerator.is_main_process and (done % config.checkpoint_every == 0 or done == config.steps):
             _save(stage, optimizer, average, output / CHECKPOINT, config, done)
         yield StepReport(done, {name: float(value.detach()) for name, value in losses.items()}, rate)
-    stage.load_state_dict(average, strict=False)
+    stage.load_parts(average)
     stage.eval()
 
 
@@ -175,11 +188,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def _trained_state(stage: Stage) -> dict[str, Tensor]:
-    """Parameters and buffers of the trained parts, by their names in the stage."""
-    state = stage.state_dict()
-    prefixes = tuple(f'{name}.' for name in stage.parts)
-    return {name: tensor for name, tensor in state.items() if name.startswith(prefixes)}
+def named_below(state: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Those tensors of ``state`` whose names begin with ``PART.``, without it."""
+    prefix = f'{part}.'
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 @torch.no_grad()
@@ -198,7 +210,7 @@ def _save(
 ) -> None:
     content = {
         'step': step,
-        'weights': _trained_state(stage),
+        'weights': stage.state_of_parts(),
         'average': average,
         'optimizer': optimizer.state_dict(),
         'settings': stage.settings,
@@ -222,7 +234,11 @@ def _start(
     )
     if different:
         raise InputError(f'{path}: was trained with other settings ({", ".join(different)}); name another folder')
-    stage.load_state_dict(content['weights'], strict=False)
+    try:
+        stage.load_parts(content['weights'])
+    except RuntimeError as error:
+        reason = ' '.join(str(error).split())
+        raise InputError(f'{path}: its networks are of another version; name another folder ({reason})') from error
     optimizer.load_state_dict(content['optimizer'])
     for name, tensor in content['average'].items():
         average[name].copy_(tensor)

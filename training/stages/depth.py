@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from ldfusion_models.camera import Intrinsics
 from ldfusion_models.depth import DepthConfig, DepthNetwork
 from ldfusion_models.errors import InputError
-from ldfusion_models.manifest import load_part, read_manifest
 from ldfusion_models.published_depth import PublishedDepth
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
@@ -27,10 +26,8 @@ from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.fusion_target import TargetConfig, fused_image
 from ldfusion_training.losses import log_gradient, silog
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
-from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
-
-# Names the weights that came with the package.
-RELEASED = 'released'
+from ldfusion_training.starting_weights import RELEASED, load_weights
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +98,8 @@ class DepthStageConfig:
 
     Attributes:
         branch: ``visible`` or ``infrared``.
-        initial_weights: what training starts from: ``released`` for the branch that came with the package, a folder of
-            released weights, or the checkpoint of either branch; empty for ImageNet's in the encoder.
+        initial_weights: what training starts from, as ``ldfusion_training.starting_weights`` takes it, or the
+            checkpoint of either branch; empty for ImageNet's in the encoder.
         frozen_statistics: batch normalisation keeps the statistics it starts with. Without, it learns from batches of
             mixed data sets, which no image has at run time.
         frozen_blocks: so many of the encoder's first blocks, and what is before them, stay as they are. They cost most.
@@ -150,31 +147,21 @@ class DepthStage(Stage):
         self.settings = dataclasses.asdict(config)
         self.config = config
         channels = 3 if config.branch == 'visible' else 1
-        self.network = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
+        self.branch = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
         if config.initial_weights:
-            load_branch(self.network, config.branch, config.initial_weights)
+            load_weights(self.branch, f'{config.branch}_depth', config.initial_weights)
         else:
-            self.network.encoder.load_imagenet()
+            self.branch.encoder.load_imagenet()
         if config.frozen_blocks:
-            for module in self.network.encoder.first(config.frozen_blocks):
+            for module in self.branch.encoder.first(config.frozen_blocks):
                 module.requires_grad_(False)
-        # The weights take the branch's name: ``visible_depth`` or ``infrared_depth``.
-        self.parts = {f'{config.branch}_depth': self.network}
-        self.add_module(f'{config.branch}_depth', self.network)
-        del self.network
+        self.parts = {f'{config.branch}_depth': self.branch}
         modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
         sets = [_read_folder(Path(folder), modality, config) for folder in config.data.folders]
         sets += [_luminance_of(Path(folder), config) for folder in config.data.luminance]
         sets += [_taught_pairs(Path(folder), config) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
-
-    @property
-    def branch(self) -> DepthNetwork:
-        """The network that is trained."""
-        (network,) = self.parts.values()
-        assert isinstance(network, DepthNetwork)
-        return network
 
     def train(self, mode: bool = True) -> 'DepthStage':
         """As of any module, but for statistics that are to stay."""
@@ -241,28 +228,6 @@ def create(config: DepthStageConfig) -> Stage:
     return DepthStage(config)
 
 
-def load_branch(network: DepthNetwork, branch: str, weights: str) -> None:
-    """Load released weights of a branch, or the averaged ones of either branch's checkpoint.
-
-    Args:
-        network: takes the weights.
-        branch: ``visible`` or ``infrared``; which of the released ones.
-        weights: as ``DepthStageConfig.initial_weights``.
-
-    Raises:
-        InputError: missing, or not of a depth network of this configuration.
-    """
-    path = Path(weights)
-    if weights == RELEASED or path.is_dir():
-        load_part(network, read_manifest(None if weights == RELEASED else path), f'{branch}_depth')
-        return
-    average = read_checkpoint(path)['average']
-    try:
-        network.load_state_dict({name.partition('.')[2]: tensor for name, tensor in average.items()})
-    except RuntimeError as error:
-        raise InputError(f'{path}: does not hold a depth branch of this configuration ({error})') from error
-
-
 def _read_folder(folder: Path, modality: Modality, config: DepthStageConfig) -> list[DepthItem]:
     data = config.data
     readers: list[Callable[[], DepthItem]]
@@ -324,7 +289,7 @@ def _load_teacher(config: DepthStageConfig) -> DepthNetwork | PublishedDepth:
     if named != RELEASED and path.suffix != '.pt' and not (path / 'manifest.yaml').is_file():
         return PublishedDepth.load(named)
     teacher = DepthNetwork(dataclasses.replace(config.network, image_channels=3))
-    load_branch(teacher, 'visible', named)
+    load_weights(teacher, 'visible_depth', named)
     return teacher.eval()
 
 

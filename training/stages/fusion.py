@@ -6,26 +6,23 @@ Settings for ablations: an autoencoder's features or fresh ones instead of a den
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.diffusion import Diffusion, DiffusionConfig
-from ldfusion_models.errors import InputError
 from ldfusion_models.frame_graph import FeatureExtractor
 from ldfusion_models.fusion import LUMA, FusionConfig, FusionNetwork, luminance
 from ldfusion_training import losses
 from ldfusion_training.depth_supervision import DepthSupervisionConfig, create_supervision
 from ldfusion_training.fusion_target import TargetConfig, fused_luminance
 from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
-from ldfusion_training.trainer import Sample, Stage, TrainerConfig, read_checkpoint
+from ldfusion_training.starting_weights import load_weights
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,9 @@ class FusionStageConfig:
     """Settings of the stage.
 
     Attributes:
-        denoiser_checkpoint: what stage ``diffusion`` wrote, or released weights; empty for fresh weights.
-        initial_weights: of the fusion network: a run's checkpoint or released weights; empty for fresh ones.
+        denoiser_checkpoint: what stage ``diffusion`` wrote, or released weights (see
+            ``ldfusion_training.starting_weights``); empty for fresh weights.
+        initial_weights: of the fusion network, named the same way; empty for fresh ones.
         train_denoiser: let the denoiser learn too (an ablation: the same network without or after its own task).
         noisy_features: features of the noisy image instead of the noise-free mean (an ablation).
         depth: who judges the fused image, if ``loss.depth`` has a weight.
@@ -128,17 +126,15 @@ class FusionStage(Stage):
         self.config = config
         networks = FusionNetworks(config)
         if config.denoiser_checkpoint:
-            load_denoiser(networks.denoiser, Path(config.denoiser_checkpoint))
+            load_weights(networks.denoiser, 'denoiser', config.denoiser_checkpoint)
         if config.initial_weights:
-            _load(networks.fusion, 'fusion', Path(config.initial_weights))
+            load_weights(networks.fusion, 'fusion', config.initial_weights)
         networks.denoiser.requires_grad_(config.train_denoiser)
         # Language comes later (stage modulation): without text these do nothing.
         networks.fusion.modulation.requires_grad_(False)
         self.networks = networks
-        self.fusion = networks.fusion
-        self.parts: dict[str, nn.Module] = {'fusion': networks.fusion}
+        self.parts = {'fusion': networks.fusion}
         if config.train_denoiser:
-            self.denoiser = networks.denoiser
             self.parts['denoiser'] = networks.denoiser
         self.judge = create_supervision(config.depth) if config.loss.depth > 0 else None
         self._pairs = PairSampler(config.data, with_depth=self.judge is not None)
@@ -212,24 +208,3 @@ def create(config: FusionStageConfig) -> Stage:
     """The stage with fresh fusion weights."""
     torch.manual_seed(config.trainer.seed)
     return FusionStage(config)
-
-
-def load_denoiser(denoiser: Denoiser, weights: Path) -> None:
-    """Load what stage ``diffusion`` wrote, or released weights; InputError if missing or of another configuration."""
-    _load(denoiser, 'denoiser', weights)
-
-
-def _load(network: nn.Module, part: str, weights: Path) -> None:
-    average = _released(weights) if weights.suffix == '.safetensors' else read_checkpoint(weights)['average']
-    try:
-        network.load_state_dict({name.removeprefix(f'{part}.'): tensor for name, tensor in average.items()})
-    except RuntimeError as error:
-        raise InputError(f'{weights}: does not hold a {part} network of this configuration ({error})') from error
-
-
-def _released(weights: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f'{weights}: not readable as weights ({error})') from error
-    return tensors
