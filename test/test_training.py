@@ -20,6 +20,7 @@ from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import depth_to_millimetres, write_image  # noqa: E402
 from ldfusion_models.manifest import SHIPPED, from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
+from ldfusion_training.fusion_target import TargetConfig, fused_image  # noqa: E402
 from ldfusion_training.processes import find_executable  # noqa: E402
 from ldfusion_training.stages import depth, diffusion, fusion  # noqa: E402
 from ldfusion_training.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
@@ -120,6 +121,22 @@ def test_command_trains_diffusion_then_fusion_from_recipes(pairs: Path, tmp_path
     frozen = stage.networks.denoiser.state_dict()
     for name, tensor in read_checkpoint(tmp_path / 'd' / CHECKPOINT)['average'].items():
         torch.testing.assert_close(frozen[name.removeprefix('denoiser.')], tensor, rtol=0, atol=0)
+
+
+def test_the_fusion_target_is_made_only_for_a_loss_that_wants_it(pairs: Path) -> None:
+    pytest.importorskip('scipy')
+    settings = {**diffusion_settings(pairs), 'denoiser_checkpoint': ''}
+    settings['fusion'] = {'feature_widths': [8, 8, 8], 'widths': [8, 8, 8]}
+    without = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
+    assert set(without.sample(np.random.default_rng(0))) == {'visible', 'thermal'}
+    stage = fusion.create(from_mapping(fusion.CONFIG, settings | {'loss': {'target': 1.0}}, 'test'))
+    sample = stage.sample(np.random.default_rng(0))
+    levels = {name: np.round(array.transpose(1, 2, 0) * 255).astype(np.uint8) for name, array in sample.items()}
+    expected = fused_image(levels['visible'], levels['thermal'][..., 0], TargetConfig())
+    np.testing.assert_allclose(levels['target'], expected, atol=1)
+    terms = stage({name: torch.from_numpy(array)[None] for name, array in sample.items()})
+    assert float(terms['target'].detach()) > 0
+    assert stage.picture().shape[0] == 4 * 32
 
 
 @pytest.fixture

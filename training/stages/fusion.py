@@ -140,35 +140,38 @@ class FusionStage(Stage):
         self._pairs = PairSampler(config.data, with_depth=self.judge is not None)
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """A crop of a pair and ``target`` (3, crop, crop): the target luminance in the visible image's colours.
+        """A crop of a pair.
 
-        With the depth-driven loss also ``depth`` (1, crop, crop), canonical metres; NaN where unknown.
+        With a loss that wants it also ``target`` (3, crop, crop), the target luminance in the visible image's colours;
+        with the depth-driven loss ``depth`` (1, crop, crop), canonical metres, NaN where unknown.
         """
-        pair = self._pairs(generator)
-        visible, thermal = pair['visible'], pair['thermal'][0]
+        drawn = self._pairs(generator)
+        if self.config.loss.target > 0 or self.config.loss.target_gradient > 0:
+            drawn['target'] = self._target(drawn['visible'], drawn['thermal'][0])
+        if self.config.noisy_features:
+            drawn['noise'] = generator.standard_normal((4, *drawn['thermal'].shape[1:]), np.float32)
+        return drawn
+
+    def _target(self, visible: npt.NDArray[np.float32], thermal: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         luma = np.tensordot(np.asarray(LUMA, np.float32), visible, axes=1)
         lift = fused_luminance(luma, thermal, self.config.target) - luma
-        drawn = {**pair, 'target': np.clip(visible + lift, 0.0, 1.0)}
-        if self.config.noisy_features:
-            drawn['noise'] = generator.standard_normal((4, *thermal.shape), np.float32)
-        return drawn
+        target: npt.NDArray[np.float32] = np.clip(visible + lift, 0.0, 1.0)
+        return target
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms."""
-        visible, thermal, target = batch['visible'], batch['thermal'], batch['target']
-        fused = self.networks(visible, thermal, batch.get('noise')).float()
+        fused = self.networks(batch['visible'], batch['thermal'], batch.get('noise')).float()
         # Local variances as differences of squares don't survive half precision.
         with torch.autocast(fused.device.type, enabled=False):
-            return self._losses(fused, visible, thermal, target, batch.get('depth'))
+            return self._losses(fused, batch)
 
-    def _losses(
-        self, fused: Tensor, visible: Tensor, thermal: Tensor, target: Tensor, depth: Tensor | None
-    ) -> dict[str, Tensor]:
+    def _losses(self, fused: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        visible, thermal = batch['visible'], batch['thermal']
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
         named: dict[str, Callable[[], Tensor]] = {
-            'target': lambda: F.l1_loss(fused, target),
-            'target_gradient': lambda: F.l1_loss(losses.sobel(fused), losses.sobel(target)),
+            'target': lambda: F.l1_loss(fused, batch['target']),
+            'target_gradient': lambda: F.l1_loss(losses.sobel(fused), losses.sobel(batch['target'])),
             'intensity': lambda: losses.multi_channel_intensity(fused, visible, thermal),
             'gradient': lambda: losses.multi_channel_gradient(fused, visible, thermal),
             'signed_gradient': lambda: losses.signed_gradient(fused, visible, thermal),
@@ -182,8 +185,8 @@ class FusionStage(Stage):
             'out_of_range': lambda: (fused - clipped).abs().mean(),
         }
         judge = self.judge
-        if judge is not None and depth is not None:
-            named['depth'] = lambda: judge(clipped, judge.completed(depth, visible, thermal))
+        if judge is not None:
+            named['depth'] = lambda: judge(clipped, judge.completed(batch['depth'], visible, thermal))
         weights = {name: weight for name, weight in dataclasses.asdict(self.config.loss).items() if weight > 0}
         terms = {name: named[name]() for name in weights}
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
@@ -191,15 +194,14 @@ class FusionStage(Stage):
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
-        """Eight training crops: visible, thermal, target, fused."""
+        """Eight training crops: visible, thermal, the target if there is one, fused."""
         generator = np.random.default_rng(0)
         columns = []
         for _ in range(8):
             sample = {name: torch.from_numpy(array)[None] for name, array in self.sample(generator).items()}
             fused = self.networks(sample['visible'], sample['thermal'], sample.get('noise')).clamp(0, 1)
-            column = torch.cat(
-                [sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), sample['target'], fused], dim=2
-            )
+            shown = [sample[name].expand(-1, 3, -1, -1) for name in ('visible', 'thermal', 'target') if name in sample]
+            column = torch.cat([*shown, fused], dim=2)
             columns.append((column[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
         return np.hstack(columns)
 
