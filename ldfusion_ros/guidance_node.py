@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 CAMERAS = ('visible', 'thermal')
 WORDS_SHOWN = 200
+# The niceness that gives way to everybody.
+TO_EVERYBODY = 19
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,17 @@ def load_language(settings: GuidanceParameters) -> Language:
         return Language(encoder, PairCaptioner.load(settings.captioner, weights))
     except InputError as error:
         return Language(encoder, None, str(error))
+
+
+def give_way(niceness: int) -> None:
+    """Lower the priority of the calling thread.
+
+    A thread of niceness 19 still keeps a processor to the end of its slice, milliseconds for which the many short
+    steps of the engine wait. Where the system knows idle threads, it becomes one, which steps aside at once.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+    if niceness == TO_EVERYBODY and hasattr(os, 'SCHED_IDLE'):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 class GuidanceNode(ManagedNode):
@@ -221,7 +234,7 @@ class GuidanceNode(ManagedNode):
 
     def _process(self, task: Task) -> None:
         """Say what a task asks for, in the worker's thread."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self.parameters.niceness)
+        give_way(self.parameters.niceness)
         try:
             text = task.prompt if task.job is None else self._describe(task.job)
         except BadFrameError as error:
