@@ -7,6 +7,7 @@ from pathlib import Path
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
 MEGABYTE = 1 << 20
 FAST_DDS_PROFILES = Path(__file__).parent / 'fastdds.xml'
 # Fast DDS 3, from Kilted on, knows the first and warns about the second, which Fast DDS 2 needs.
@@ -18,12 +19,14 @@ def keep_large_buffers() -> None:
     """Let the C library keep the memory of large messages for the next one.
 
     By default glibc asks the kernel for every buffer above a threshold and gives it back at once, so that each
-    image and cloud is paid for again page by page: several times the cost of sending it.
+    image and cloud is paid for again page by page: several times the cost of sending it. What is kept is kept once, and
+    not by each arena that glibc makes for threads: every activation of a node starts threads anew.
     """
     if platform.libc_ver()[0] == 'glibc':
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, 32 * MEGABYTE)
         libc.mallopt(M_TRIM_THRESHOLD, 256 * MEGABYTE)
+        libc.mallopt(M_ARENA_MAX, 1)
 
 
 def enlarge_shared_memory() -> None:

@@ -1,6 +1,7 @@
 """Large messages have room on their way."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -22,6 +23,30 @@ for line in open('/proc/self/maps'):
 print(max(sizes))
 """
 
+KEPT_BY_THREADS = """
+import threading
+from pathlib import Path
+import numpy as np
+from ldfusion_ros.memory import keep_large_buffers
+keep_large_buffers()
+COUNT, MEGABYTES = 12, 8
+alive, one_by_one = threading.Barrier(COUNT), threading.Lock()
+def own():
+    return next(int(line.split()[1]) / 1024 for line in Path('/proc/self/status').open() if line.startswith('RssAnon'))
+def work():
+    alive.wait()
+    with one_by_one:
+        np.ones(MEGABYTES << 20, np.uint8).sum()
+    alive.wait()
+before = own()
+threads = [threading.Thread(target=work) for _ in range(COUNT)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print((own() - before) / MEGABYTES)
+"""
+
 
 def largest_segment(**settings: str) -> int:
     """Bytes of the shared memory into which a node of this package writes its messages."""
@@ -39,3 +64,11 @@ def test_shared_memory_holds_the_outputs_of_several_frames() -> None:
 
 def test_a_persons_own_transport_settings_stay() -> None:
     assert largest_segment(FASTDDS_BUILTIN_TRANSPORTS='DEFAULT') < 1 << 20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='about glibc')
+def test_memory_for_large_buffers_is_kept_once_and_not_by_every_thread() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('MALLOC_')}
+    command = [sys.executable, '-c', KEPT_BY_THREADS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 3, 'buffers of 8 MB, after 12 threads had one each, one after the other'
