@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,16 @@ def test_pairs_bring_canonical_depth_if_they_are_simulated(tmp_path: Path) -> No
     real = PairDataConfig((str(tmp_path / 'real'),), crop=64, zoom=(1.0, 1.0))
     assert np.isnan(PairSampler(real, with_depth=True)(np.random.default_rng(0))['depth']).all()
     assert 'depth' not in PairSampler(real)(np.random.default_rng(0))
+
+
+def test_unreadable_images_of_simulated_pairs_are_refused_or_skipped(tmp_path: Path) -> None:
+    write_plane(tmp_path, 6.0, 250.0)
+    shutil.copytree(tmp_path / 'scene_00000', tmp_path / 'scene_00001')
+    (tmp_path / 'scene_00001/thermal/000000.png').write_bytes(b'no image')
+    config = PairDataConfig((str(tmp_path),), crop=64, faults='skip')
+    assert len(PairSampler(config).pairs) == 1
+    with pytest.raises(InputError, match='scene_00001'):
+        PairSampler(dataclasses.replace(config, faults='refuse'))
 
 
 def test_the_fusion_learns_from_the_depth_term(tmp_path: Path) -> None:

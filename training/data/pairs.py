@@ -31,6 +31,7 @@ from ldfusion_models.thermal import GainControl
 Faults = Literal['refuse', 'skip']
 Image8 = npt.NDArray[np.uint8]
 Checked = TypeVar('Checked')
+Item = TypeVar('Item')
 
 _LAYOUTS: dict[str, tuple[tuple[str, str], ...]] = {
     'plain': (('visible', 'thermal'), ('vi', 'ir')),
@@ -156,6 +157,27 @@ def check_each(
             else:
                 skipped.append(fault)
     return readable, skipped
+
+
+def read_each(sources: Iterable[Checked], read: Callable[[Checked], Item], faults: Faults) -> list[Item]:
+    """What ``read`` makes of each source; those that it can't read are left out and logged.
+
+    Raises:
+        InputError: the first failure, unless faults are skipped.
+    """
+
+    def item(source: Checked) -> Item | None:
+        try:
+            return read(source)
+        except InputError as error:
+            if faults == 'refuse':
+                raise
+            _log.warning('skipped: %s', error)
+            return None
+
+    # Decoding leaves the interpreter's lock.
+    with ThreadPoolExecutor(2) as pool:
+        return [each for each in pool.map(item, sources) if each is not None]
 
 
 def images_by_name(folder: Path) -> dict[str, Path]:

@@ -1,8 +1,6 @@
 """Images with depth and the objects in them, small and decoded once: what captions are learned from."""
 
-import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.errors import InputError
 from ldfusion_training.data.augment import View
 from ldfusion_training.data.depth import Depth
-from ldfusion_training.data.pairs import Image8
+from ldfusion_training.data.pairs import Image8, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.language.facts import CLASSES, Facts, Mention, place_of
-
-_log = logging.getLogger(__name__)
 
 # Size at which images are kept: views of the networks' input are cut from it.
 WIDTH, HEIGHT = 320, 240
@@ -46,8 +41,8 @@ class SceneObject:
     distance_m: float
     instance: int
     warm: bool
-    seen_visible: bool = True
-    seen_infrared: bool = True
+    seen_visible: bool
+    seen_infrared: bool
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,8 @@ class LabelledScene:
 
     Attributes:
         name: of the frame.
-        visible: (H, W, 3) uint8; None if the scene has no such image.
-        thermal: (H, W) uint8; None likewise.
+        visible: (H, W, 3) uint8.
+        thermal: (H, W) uint8.
         depth: (H, W) float32 metres, NaN where nothing is or unknown.
         instances: (H, W) uint16.
         objects: what the instances are.
@@ -66,8 +61,8 @@ class LabelledScene:
     """
 
     name: str
-    visible: Image8 | None
-    thermal: Image8 | None
+    visible: Image8
+    thermal: Image8
     depth: Depth
     instances: npt.NDArray[np.uint16]
     objects: tuple[SceneObject, ...]
@@ -78,9 +73,7 @@ class LabelledScene:
 
     def image(self, infrared: bool) -> Image8:
         """The thermal or the visible image as (H, W, 3)."""
-        image = self.thermal if infrared else self.visible
-        assert image is not None, f'{self.name} has no such image'
-        return np.repeat(image[..., None], 3, axis=2) if infrared else image
+        return np.repeat(self.thermal[..., None], 3, axis=2) if infrared else self.visible
 
 
 def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> list[LabelledScene]:
@@ -95,9 +88,7 @@ def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> lis
     frames = [
         frame for folder, step in zip(folders, steps, strict=True) for frame in open_simulation(Path(folder))[::step]
     ]
-    # Decoding leaves the interpreter's lock.
-    with ThreadPoolExecutor(2) as pool:
-        return [scene for scene in pool.map(_read_or_none, frames) if scene is not None]
+    return read_each(frames, _read, 'skip')
 
 
 def facts_seen(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16] | None = None) -> Facts:
@@ -132,14 +123,6 @@ def _stands_out(grey: Image8, inside: npt.NDArray[np.bool_], around: npt.NDArray
     if own.size == 0 or other.size == 0:
         return own.size > 0
     return float(abs(own.mean() - other.mean()) + 0.5 * abs(own.std() - other.std())) >= LEAST_CONTRAST
-
-
-def _read_or_none(frame: SimulatedFrame) -> LabelledScene | None:
-    try:
-        return _read(frame)
-    except InputError as error:
-        _log.warning('left out: %s', error)
-        return None
 
 
 def _read(frame: SimulatedFrame) -> LabelledScene:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import fnmatch
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,15 +20,13 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.published_depth import PublishedDepth
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
-from ldfusion_training.data.pairs import Faults, Pair, open_pairs
+from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.fusion_target import TargetConfig, fused_image
 from ldfusion_training.losses import log_gradient, silog
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
 from ldfusion_training.starting_weights import RELEASED, load_weights
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -177,8 +174,9 @@ class DepthStage(Stage):
         item = self.items[int(generator.choice(len(self.items), p=self._probability))]
         height, width = item.depth.shape
         view = random_view(generator, (width, height), self.config.data.crop, self.config.data.zoom)
-        shows_fused = item.fused is not None and generator.random() < self.config.data.fused
-        image = item.fused if shows_fused and item.fused is not None else item.image
+        image = item.image
+        if item.fused is not None and generator.random() < self.config.data.fused:
+            image = item.fused
         return self._prepare(item, view, change_light(generator, _cut(image, view), self.config.data.light))
 
     def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
@@ -237,14 +235,7 @@ def _read_folder(folder: Path, modality: Modality, config: DepthStageConfig) -> 
         sources = open_depth(folder, modality=modality, faults=data.faults).sources
         kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in data.held_out)]
         readers = [partial(_measured, source) for source in kept]
-    items = []
-    for read in readers:
-        try:
-            items.append(read())
-        except InputError as error:
-            if data.faults == 'refuse':
-                raise
-            _log.warning('skipped: %s', error)
+    items = read_each(readers, lambda read: read(), data.faults)
     if not items:
         raise InputError(f'{folder}: no sample to train on is left')
     return items

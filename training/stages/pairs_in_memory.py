@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from ldfusion_models.depth import DepthConfig
 from ldfusion_models.errors import InputError
 from ldfusion_training.data.augment import LightConfig, View, change_light, misalign, random_view
 from ldfusion_training.data.depth import Depth
-from ldfusion_training.data.pairs import Faults, Pair, check_each, open_pairs
+from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.trainer import Sample
 
@@ -93,13 +94,13 @@ def _read_pairs(folder: Path, config: PairDataConfig, with_depth: bool) -> list[
     frames = open_simulation(folder)
     if not all(frame.is_aligned for frame in frames):
         raise InputError(f'{folder}: its images are not aligned; simulate without a baseline')
-    readable, _ = check_each(frames, SimulatedFrame.read_depth, config.faults)
-    return [KnownPair(frame.read_pair(), _canonical_depth(frame) if with_depth else None) for frame in readable]
+    return read_each(frames, partial(_known, with_depth=with_depth), config.faults)
 
 
-def _canonical_depth(frame: SimulatedFrame) -> Depth:
+def _known(frame: SimulatedFrame, with_depth: bool) -> KnownPair:
+    # Frames without any known depth are faulty either way, so that both kinds of training see the same pairs.
     depth: Depth = frame.read_depth() * np.float32(CANONICAL_FOCAL / frame.visible_camera.fx)
-    return depth
+    return KnownPair(frame.read_pair(), depth if with_depth else None)
 
 
 def _depth_of(known: KnownPair, view: View) -> Depth:
