@@ -7,6 +7,7 @@ Infrared street. Two warm people on the left at 8 m and 12 m. A car ahead at 20 
 import re
 from collections.abc import Sequence
 
+from ldfusion_models.captioner import sentence
 from ldfusion_training.language.facts import CLASSES, PLACES, Facts, Mention, groups_of
 
 # Steps of about a tenth: finer than the depth branches are.
@@ -21,8 +22,7 @@ NOTHING = 'nothing near .'
 
 def caption(facts: Facts, infrared: bool) -> str:
     """The caption of what one camera sees: visible images tell light and weather, infrared ones what is warm."""
-    text = ' '.join(words_of(facts, infrared)).replace(' .', '.').replace(' ,', ',')
-    return re.sub(r'(^|\. )([a-z])', lambda found: found[1] + found[2].upper(), text)
+    return sentence(words_of(facts, infrared))
 
 
 def words_of(facts: Facts, infrared: bool) -> list[str]:
@@ -56,15 +56,15 @@ def read_caption(text: str) -> Facts:
     sentences = [part.strip().lower() for part in text.split('.') if part.strip()]
     light = weather = place = ''
     mentions: list[Mention] = []
-    for sentence in sentences:
-        found = _read_group(sentence)
+    for told in sentences:
+        found = _read_group(told)
         mentions += found
         if not found:
-            place = place or next((name for name in PLACES if name in sentence), '')
-            light = light or _read_light(sentence)
-            if not weather and not sentence.startswith('infrared'):
-                told = [name for name, phrase in WEATHER_PHRASES.items() if phrase and phrase in sentence]
-                weather = told[0] if told else 'clear' if place else ''
+            place = place or next((name for name in PLACES if name in told), '')
+            light = light or _read_light(told)
+            if not weather and not told.startswith('infrared'):
+                phrases = [name for name, phrase in WEATHER_PHRASES.items() if phrase and phrase in told]
+                weather = phrases[0] if phrases else 'clear' if place else ''
     return Facts(place, light, weather, tuple(mentions))
 
 

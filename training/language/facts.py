@@ -102,32 +102,24 @@ def changed(random: np.random.Generator, facts: Facts, aspect: str) -> Facts:
     if aspect not in ('object', 'distance', 'side') or not groups:
         return facts
     chosen = groups[int(random.integers(len(groups)))]
-    edited = _edit(random, chosen[0], aspect)
-    mentions = []
-    for each in facts.mentions:
-        if each not in chosen:
-            mentions.append(each)
-        elif aspect == 'object':
-            mentions.append(dataclasses.replace(each, name=edited.name))
-        elif aspect == 'side':
-            mentions.append(dataclasses.replace(each, side=edited.side))
-        else:
-            mentions.append(dataclasses.replace(each, distance_m=edited.distance_m))
+    change = _change(random, chosen[0], aspect)
+    mentions = [dataclasses.replace(each, **change) if each in chosen else each for each in facts.mentions]
     return dataclasses.replace(facts, mentions=tuple(mentions))
 
 
-def _edit(random: np.random.Generator, mention: Mention, aspect: str) -> Mention:
+def _change(random: np.random.Generator, mention: Mention, aspect: str) -> dict[str, Any]:
+    """What is to be replaced in a mention to change an aspect."""
     if aspect == 'object':
-        return dataclasses.replace(mention, name=_other(random, mention.name, CLASSES))
+        return {'name': _other(random, mention.name, CLASSES)}
     if aspect == 'side':
-        return dataclasses.replace(mention, side=_other(random, mention.side, SIDES) if mention.side else '')
+        return {'side': _other(random, mention.side, SIDES) if mention.side else ''}
     if mention.distance_m == 0:
-        return mention
+        return {}
     ranges = {'near': (1.5, 5.5), 'middle': (9.0, 16.0), 'far': (24.0, 48.0)}
     now = distance_class(mention.distance_m)
     # A step between neighbouring classes may be too small to matter, so near and far become each other.
     wanted = {'near': 'far', 'far': 'near', 'middle': _other(random, 'middle', tuple(ranges))}[now]
-    return dataclasses.replace(mention, distance_m=float(random.uniform(*ranges[wanted])))
+    return {'distance_m': float(random.uniform(*ranges[wanted]))}
 
 
 def _other(random: np.random.Generator, now: str, choices: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.caption_network import CaptionNetwork
-from ldfusion_models.captioner import END, PADDING, SPECIAL, START, CaptionerConfig, sentence
+from ldfusion_models.captioner import END, MODALITIES, PADDING, SPECIAL, START, CaptionerConfig, sentence
 from ldfusion_models.depth import DepthNetwork
 from ldfusion_models.manifest import load_part, read_manifest
 from ldfusion_models.pipeline import DepthEstimator
@@ -190,7 +190,7 @@ class CaptionerStage(Stage):
 
     def _all_items(self) -> list[CaptionItem]:
         scenes = read_scenes(self.config.data.folders, self.config.data.every)
-        estimators = {infrared: DepthEstimator.load(_branch(infrared), self._weights) for infrared in (False, True)}
+        estimators = {name == 'infrared': DepthEstimator.load(name, self._weights) for name in MODALITIES}
         items = []
         for number, scene in enumerate(scenes):
             for infrared, estimator in estimators.items():
@@ -245,10 +245,6 @@ def create(config: CaptionerStageConfig) -> Stage:
     """The stage with the visible depth branch's image encoder and fresh weights elsewhere."""
     torch.manual_seed(config.trainer.seed)
     return CaptionerStage(config)
-
-
-def _branch(infrared: bool) -> str:
-    return 'infrared' if infrared else 'visible'
 
 
 def _lend_encoder(network: CaptionNetwork, weights: Path | None) -> None:
