@@ -84,6 +84,14 @@ def forward_differences(image: Plane) -> tuple[Plane, Plane]:
     return right, below
 
 
+def divergence(right: Plane, below: Plane) -> Plane:
+    """Divergence (H, W) of a gradient; the negative adjoint of ``forward_differences``."""
+    result = right + below
+    result[:, 1:] -= right[:, :-1]
+    result[1:] -= below[:-1]
+    return result
+
+
 def solve_screened_poisson(intensity: Plane, right: Plane, below: Plane, weight: float) -> npt.NDArray[np.float64]:
     """The image T (H, W) with the least |differences(T) - (right, below)|^2 + weight * |T - intensity|^2.
 
@@ -91,15 +99,12 @@ def solve_screened_poisson(intensity: Plane, right: Plane, below: Plane, weight:
     """
     from scipy.fft import dctn, idctn
 
-    divergence = right + below
-    divergence[:, 1:] -= right[:, :-1]
-    divergence[1:] -= below[:-1]
     height, width = intensity.shape
     eigenvalues = (
         weight
         + (2 - 2 * np.cos(np.pi * np.arange(height) / height))[:, None]
         + (2 - 2 * np.cos(np.pi * np.arange(width) / width))[None]
     )
-    spectrum = dctn(weight * intensity - divergence, norm='ortho') / eigenvalues
+    spectrum = dctn(weight * intensity - divergence(right, below), norm='ortho') / eigenvalues
     solution: npt.NDArray[np.float64] = idctn(spectrum, norm='ortho')
     return solution

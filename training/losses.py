@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ldfusion_models.fusion import LUMA, luminance
+from ldfusion_models.fusion import luminance
 
 
 def noise_prediction(predicted: Tensor, noise: Tensor) -> Tensor:
@@ -202,9 +202,8 @@ def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
 
 def chroma(rgb: Tensor) -> Tensor:
     """BT.601 colour differences B - Y and R - Y (B, 2, H, W) of RGB (B, 3, H, W)."""
-    red, green, blue = rgb.unbind(dim=1)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    return torch.stack([0.564 * (blue - luma), 0.713 * (red - luma)], dim=1)
+    luma = luminance(rgb)
+    return torch.cat([0.564 * (rgb[:, 2:] - luma), 0.713 * (rgb[:, :1] - luma)], dim=1)
 
 
 def chroma_error(fused: Tensor, visible: Tensor) -> Tensor:

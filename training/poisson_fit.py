@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion_models.poisson import SCREENING, solve, symmetric_kernel
-from ldfusion_training.fusion_target import solve_screened_poisson
+from ldfusion_training.fusion_target import divergence, solve_screened_poisson
 
 LEVELS = 4
 SIDE = 192
@@ -48,12 +48,9 @@ def random_source(generator: np.random.Generator) -> tuple[Plane, Plane]:
     right, below = (_smooth_noise(generator, size) for _ in range(2))
     right[:, -1] = 0
     below[-1] = 0
-    divergence = right + below
-    divergence[:, 1:] -= right[:, :-1]
-    divergence[1:] -= below[:-1]
     exact = solve_screened_poisson(np.zeros_like(right), right, below, SCREENING)
     scale = np.float32(1 / exact.std())
-    return -divergence * scale, exact.astype(np.float32) * scale
+    return -divergence(right, below) * scale, exact.astype(np.float32) * scale
 
 
 def fit(samples: int = 48, iterations: int = 300) -> tuple[list[Tensor], float, float]:
