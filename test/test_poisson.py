@@ -8,7 +8,20 @@ pytest.importorskip('scipy')
 
 from ldfusion_models import fusion, poisson  # noqa: E402
 from ldfusion_training import poisson_fit  # noqa: E402
-from ldfusion_training.fusion_target import solve_screened_poisson  # noqa: E402
+
+
+def test_exact_solution_is_the_least_squares_one() -> None:
+    generator = np.random.default_rng(0)
+    intensity, right, below = generator.random((3, 6, 5)).astype(np.float32)
+    right[:, -1] = below[-1] = 0
+    weight = 0.3
+    units = torch.eye(30).reshape(30, 1, 6, 5)
+    differences = torch.cat([d.flatten(1) for d in fusion.forward_differences(units)], dim=1).T.numpy()
+    matrix = np.concatenate([differences, np.sqrt(weight) * np.eye(30)])
+    wanted = np.concatenate([right.ravel(), below.ravel(), np.sqrt(weight) * intensity.ravel()])
+    expected, *_ = np.linalg.lstsq(matrix, wanted, rcond=None)
+    solution = poisson_fit.solve_screened_poisson(intensity, right, below, weight)
+    np.testing.assert_allclose(solution.ravel(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('blur', [0.7, 3.0, 10.0])
@@ -18,7 +31,7 @@ def test_pyramid_comes_close_to_the_exact_solution_at_every_scale(blur: float) -
     right, below = (poisson_fit._smooth_noise(generator, blur) for _ in range(2))
     right[:, -1] = 0
     below[-1] = 0
-    exact = solve_screened_poisson(np.zeros_like(right), right, below, poisson.SCREENING)
+    exact = poisson_fit.solve_screened_poisson(np.zeros_like(right), right, below, poisson.SCREENING)
     gradient = (torch.from_numpy(plane)[None, None] for plane in (right, below))
     solved = poisson.PoissonPyramid()(-fusion.divergence(*gradient))[0, 0].numpy()
     inside = np.s_[poisson_fit.MARGIN : -poisson_fit.MARGIN, poisson_fit.MARGIN : -poisson_fit.MARGIN]

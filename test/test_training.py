@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -19,7 +20,9 @@ from ldfusion_models.camera import Intrinsics  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import depth_to_millimetres, write_image  # noqa: E402
 from ldfusion_models.manifest import SHIPPED, from_mapping  # noqa: E402
+from ldfusion_models.pipeline import Pipeline  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
+from ldfusion_training.data.pairs import open_pairs  # noqa: E402
 from ldfusion_training.fusion_target import TargetConfig, fused_image  # noqa: E402
 from ldfusion_training.processes import find_executable  # noqa: E402
 from ldfusion_training.stages import depth, diffusion, fusion  # noqa: E402
@@ -171,6 +174,23 @@ def test_command_trains_two_steps_of_depth_then_resumes_to_four(
     assert all(name.startswith(f'{branch}_depth.') for name in stored['average'])
     assert main(words) == 2, 'a run that is there must not be overwritten silently'
     assert main([*words, '--resume']) == 0
+
+
+@pytest.mark.parametrize('branch', ['visible', 'infrared'])
+def test_part_of_the_samples_shows_what_the_shipped_fusion_makes(branch: str, depth_folder: Path) -> None:
+    unchanged = {'brightness': 0, 'contrast': 0, 'gamma': 0, 'saturation': 0, 'noise': 0}
+    data = {'taught': [str(depth_folder)], 'teacher_darkest': 0.0, 'teacher_variance': 10.0, 'fused': 1.0}
+    data |= {'crop': [128, 96], 'zoom': [1.0, 1.0], 'light': unchanged}
+    settings = {'branch': branch, 'initial_weights': 'released', 'data': data}
+    stage = depth.create(from_mapping(depth.CONFIG, settings, 'test'))
+    shown = np.round(stage.sample(np.random.default_rng(0))['image'] * 255).astype(int)
+    fuse = Pipeline.load('onnxruntime')
+    expected = []
+    for pair in (source.read() for source in open_pairs(depth_folder).pairs):
+        fused = fuse(pair.visible, pair.thermal).fused
+        image = fused if branch == 'visible' else cv2.cvtColor(fused, cv2.COLOR_RGB2GRAY)[..., None]
+        expected += [image, image[:, ::-1]]
+    assert min(np.abs(shown - image.transpose(2, 0, 1)).max() for image in expected) <= 1
 
 
 def test_training_from_released_weights_keeps_what_is_frozen(depth_folder: Path, tmp_path: Path) -> None:

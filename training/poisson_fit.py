@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion_models.poisson import SCREENING, solve, symmetric_kernel
-from ldfusion_training.fusion_target import divergence, solve_screened_poisson
 
 LEVELS = 4
 SIDE = 192
@@ -40,6 +39,32 @@ def v_cycle(screening: float = SCREENING, levels: int = LEVELS) -> tuple[list[Te
         moved = _convolved(interpolation, smoothing)
         entries += [_entries(moved), _entries(moved), _entries(across)]
     return entries, 1 / (4 + screening * 4**levels)
+
+
+def divergence(right: Plane, below: Plane) -> Plane:
+    """Divergence (H, W) of differences to the right and to the lower neighbour."""
+    result = right + below
+    result[:, 1:] -= right[:, :-1]
+    result[1:] -= below[:-1]
+    return result
+
+
+def solve_screened_poisson(intensity: Plane, right: Plane, below: Plane, weight: float) -> npt.NDArray[np.float64]:
+    """The image T (H, W) with the least |differences(T) - (right, below)|^2 + weight * |T - intensity|^2.
+
+    Solved in the basis of the cosine transform, whose vectors are the differences' eigenvectors for free borders.
+    """
+    from scipy.fft import dctn, idctn
+
+    height, width = intensity.shape
+    eigenvalues = (
+        weight
+        + (2 - 2 * np.cos(np.pi * np.arange(height) / height))[:, None]
+        + (2 - 2 * np.cos(np.pi * np.arange(width) / width))[None]
+    )
+    spectrum = dctn(weight * intensity - divergence(right, below), norm='ortho') / eigenvalues
+    solution: npt.NDArray[np.float64] = idctn(spectrum, norm='ortho')
+    return solution
 
 
 def random_source(generator: np.random.Generator) -> tuple[Plane, Plane]:

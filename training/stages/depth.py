@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from ldfusion_models.camera import Intrinsics
 from ldfusion_models.depth import DepthConfig, DepthNetwork
 from ldfusion_models.errors import InputError
+from ldfusion_models.pipeline import Pipeline
 from ldfusion_models.published_depth import PublishedDepth
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
 from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
-from ldfusion_training.fusion_target import TargetConfig, fused_image
 from ldfusion_training.losses import log_gradient, silog
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
 from ldfusion_training.starting_weights import RELEASED, load_weights
@@ -37,15 +37,16 @@ class DepthDataConfig:
         folders: data sets, any layout of ``ldfusion_training.data.depth``.
         weights: how often each of ``folders``, ``luminance`` and ``taught`` is drawn, in this order, relative; empty
             for evenly by images.
-        held_out: patterns of sample names that are never trained on.
+        held_out: patterns of sample names that are never trained on, but measured on.
+        unusable: patterns of sample names that are neither, because something is wrong with them that no check finds.
         luminance: data sets whose visible images the infrared branch reads as luminance: measured depth for what a
             fused image looks like by day. The visible branch has none.
         crop: width and height of the training crops, multiples of the network's stride.
         zoom: output pixels per source pixel, smallest and largest.
         light: how far light and noise are changed.
-        fused: part of the samples of aligned pairs that show the target image of the fusion
-            (``ldfusion_training.fusion_target``) instead of the branch's own, so that the branch can read fused images.
-        target: settings of that image.
+        fused: part of the samples of aligned pairs that show the fused image instead of the branch's own, so that the
+            branch can read fused images.
+        fusion: weights whose fusion makes them, ``released`` or a folder of released weights.
         taught: data sets of aligned pairs without depth; their truth is what the trained visible branch says of the
             visible image, in canonical depth, where it is certain and the image is not dark.
         teacher: weights of the visible branch, as ``initial_weights``, or a published network (a local folder, or
@@ -58,12 +59,13 @@ class DepthDataConfig:
     folders: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     held_out: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
     luminance: tuple[str, ...] = ()
     crop: tuple[int, int] = (384, 256)
     zoom: tuple[float, float] = (0.7, 1.4)
     light: LightConfig = field(default_factory=LightConfig)
     fused: float = 0.3
-    target: TargetConfig = field(default_factory=TargetConfig)
+    fusion: str = RELEASED
     taught: tuple[str, ...] = ()
     teacher: str = RELEASED
     teacher_variance: float = 0.05
@@ -113,6 +115,8 @@ class DepthStageConfig:
 
 
 CONFIG = DepthStageConfig
+# Visible (H, W, 3) and thermal (H, W) to RGB (H, W, 3), all uint8; None where no fused images are shown.
+Fusion = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.uint8]] | None
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class DepthItem:
 
     Attributes:
         image: (H, W, 3 or 1) uint8.
-        fused: the fusion's target for an aligned pair in the same channels, or None.
+        fused: of an aligned pair, in the same channels, or None.
         depth: (H, W) float32 metres, NaN where unknown.
         camera: intrinsics.
         open_sky: whether NaN means that nothing is there.
@@ -154,9 +158,10 @@ class DepthStage(Stage):
                 module.requires_grad_(False)
         self.parts = {f'{config.branch}_depth': self.branch}
         modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
-        sets = [_read_folder(Path(folder), modality, config) for folder in config.data.folders]
+        fuse = _load_fusion(config.data)
+        sets = [_read_folder(Path(folder), modality, config.data, fuse) for folder in config.data.folders]
         sets += [_luminance_of(Path(folder), config) for folder in config.data.luminance]
-        sets += [_taught_pairs(Path(folder), config) for folder in config.data.taught]
+        sets += [_taught_pairs(Path(folder), config, fuse) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
 
@@ -226,14 +231,21 @@ def create(config: DepthStageConfig) -> Stage:
     return DepthStage(config)
 
 
-def _read_folder(folder: Path, modality: Modality, config: DepthStageConfig) -> list[DepthItem]:
-    data = config.data
+def _load_fusion(data: DepthDataConfig) -> Fusion:
+    if data.fused == 0:
+        return None
+    pipeline = Pipeline.load('onnxruntime', None if data.fusion == RELEASED else Path(data.fusion))
+    return lambda visible, thermal: pipeline(visible, thermal).fused
+
+
+def _read_folder(folder: Path, modality: Modality, data: DepthDataConfig, fuse: Fusion = None) -> list[DepthItem]:
     readers: list[Callable[[], DepthItem]]
     if (folder / 'dataset.yaml').is_file():
-        readers = [partial(_simulated, frame, modality, data.target) for frame in open_simulation(folder)]
+        readers = [partial(_simulated, frame, modality, fuse) for frame in open_simulation(folder)]
     else:
         sources = open_depth(folder, modality=modality, faults=data.faults).sources
-        kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in data.held_out)]
+        left_out = (*data.held_out, *data.unusable)
+        kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in left_out)]
         readers = [partial(_measured, source) for source in kept]
     items = read_each(readers, lambda read: read(), data.faults)
     if not items:
@@ -244,8 +256,8 @@ def _read_folder(folder: Path, modality: Modality, config: DepthStageConfig) -> 
 def _luminance_of(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
     if config.branch == 'visible':
         raise InputError('data.luminance: is for the infrared branch; the visible branch reads colours')
-    items = _read_folder(folder, 'visible', config)
-    return [dataclasses.replace(item, image=_grey(item.image), fused=None) for item in items]
+    items = _read_folder(folder, 'visible', config.data)
+    return [dataclasses.replace(item, image=_grey(item.image)) for item in items]
 
 
 def _measured(source: DepthSource) -> DepthItem:
@@ -253,12 +265,18 @@ def _measured(source: DepthSource) -> DepthItem:
     return DepthItem(sample.image.reshape(*sample.depth.shape, -1), None, sample.depth, sample.camera, False)
 
 
-def _simulated(frame: SimulatedFrame, modality: Modality, target: TargetConfig) -> DepthItem:
+def _simulated(frame: SimulatedFrame, modality: Modality, fuse: Fusion) -> DepthItem:
     item = dataclasses.replace(_measured(frame.depth_source(modality)), open_sky=True)
-    if not frame.is_aligned:
+    return _with_fused(item, frame.read_visible(), frame.read_thermal(), fuse) if frame.is_aligned else item
+
+
+def _with_fused(
+    item: DepthItem, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], fuse: Fusion
+) -> DepthItem:
+    if fuse is None:
         return item
-    fused = fused_image(frame.read_visible(), frame.read_thermal(), target)
-    return dataclasses.replace(item, fused=fused if modality == 'visible' else _grey(fused))
+    fused = fuse(visible, thermal)
+    return dataclasses.replace(item, fused=_grey(fused) if item.image.shape[2] == 1 else fused)
 
 
 def _grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -266,12 +284,12 @@ def _grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
 
 
-def _taught_pairs(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
+def _taught_pairs(folder: Path, config: DepthStageConfig, fuse: Fusion) -> list[DepthItem]:
     """Pairs whose thermal or fused image learns depth from the visible branch."""
     teacher = _load_teacher(config)
     pairs = [source.read() for source in open_pairs(folder).pairs]
     bright = [pair for pair in pairs if pair.visible.mean() >= config.data.teacher_darkest]
-    return [_taught(pair, teacher, config) for pair in bright]
+    return [_with_fused(_taught(pair, teacher, config), pair.visible, pair.thermal, fuse) for pair in bright]
 
 
 def _load_teacher(config: DepthStageConfig) -> DepthNetwork | PublishedDepth:
@@ -294,10 +312,8 @@ def _taught(pair: Pair, teacher: DepthNetwork | PublishedDepth, config: DepthSta
     depth[output.variance[0, 0, :height, :width].numpy() > config.data.teacher_variance] = np.nan
     focal = config.network.canonical_focal
     camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    fused = fused_image(pair.visible, pair.thermal, config.data.target)
-    if config.branch == 'visible':
-        return DepthItem(pair.visible, fused, depth, camera, False)
-    return DepthItem(pair.thermal[..., None], _grey(fused), depth, camera, False)
+    image = pair.visible if config.branch == 'visible' else pair.thermal[..., None]
+    return DepthItem(image, None, depth, camera, False)
 
 
 def _cut(image: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:
