@@ -64,6 +64,15 @@ def test_light_changes_within_its_limits_and_repeats_with_the_seed(shape: tuple[
     assert np.abs(unchanged.astype(int) - image).max() <= 1
 
 
+def test_tint_scales_each_colour_by_itself() -> None:
+    image = np.full((8, 8, 3), 100, np.uint8)
+    tinted = change_light(np.random.default_rng(5), image, LightConfig(0.0, 0.0, 0.0, 0.0, 0.0, tint=0.2))
+    colours = tinted.reshape(-1, 3)
+    assert (colours == colours[0]).all()
+    assert len(set(colours[0].tolist())) == 3
+    assert np.abs(colours[0].astype(int) - 100).max() <= 20
+
+
 @pytest.mark.parametrize('seed', range(5))
 def test_misalignment_moves_by_no_more_than_its_limits(seed: int) -> None:
     thermal = np.zeros((101, 101), np.uint8)

@@ -102,6 +102,7 @@ class LightConfig:
         gamma: exponent, from 1 / (1 + gamma) to 1 + gamma.
         saturation: factor of the difference to grey (colour images), from 1 - saturation to 1 + saturation.
         noise: largest standard deviation of Gaussian noise, as part of the full range.
+        tint: factor of each colour by itself, from 1 - tint to 1 + tint (colour images).
     """
 
     brightness: float = 0.1
@@ -109,10 +110,11 @@ class LightConfig:
     gamma: float = 0.3
     saturation: float = 0.2
     noise: float = 0.02
+    tint: float = 0.0
 
 
 def change_light(generator: np.random.Generator, image: Image8, config: LightConfig | None = None) -> Image8:
-    """Another exposure of an image (H, W) or (H, W, 3): gamma, contrast, brightness, saturation, then noise."""
+    """Another exposure of an image (H, W) or (H, W, 3): gamma, contrast, brightness, saturation, tint, then noise."""
     limits = config or LightConfig()
     values = image.astype(np.float32) / np.float32(255.0)
     exponent = (1 + limits.gamma) ** generator.uniform(-1, 1)
@@ -125,6 +127,8 @@ def change_light(generator: np.random.Generator, image: Image8, config: LightCon
     if values.ndim == 3:
         grey = values.mean(axis=2, keepdims=True)
         values = grey + (values - grey) * colourfulness
+        if limits.tint:
+            values *= 1 + generator.uniform(-limits.tint, limits.tint, 3).astype(np.float32)
     deviation = np.float32(generator.uniform(0, limits.noise))
     values = values + deviation * generator.standard_normal(values.shape, np.float32)
     changed: Image8 = np.clip(values * np.float32(255.0) + np.float32(0.5), 0, 255).astype(np.uint8)
