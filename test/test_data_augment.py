@@ -11,6 +11,7 @@ from ldfusion_training.data.augment import (
     change_light,
     misalign,
     random_view,
+    repaint,
 )
 
 CAMERA = Intrinsics(160, 120, 100.0, 100.0, 79.5, 59.5)
@@ -71,6 +72,17 @@ def test_tint_scales_each_colour_by_itself() -> None:
     assert (colours == colours[0]).all()
     assert len(set(colours[0].tolist())) == 3
     assert np.abs(colours[0].astype(int) - 100).max() <= 20
+
+
+def test_repainting_changes_things_but_not_the_sky_and_keeps_what_is_painted_on_them() -> None:
+    instances = np.repeat(np.arange(4, dtype=np.uint16), 8)[:, None].repeat(8, axis=1)
+    image = np.random.default_rng(0).integers(100, 120, (32, 8, 3), np.uint8)
+    repainted = repaint(np.random.default_rng(5), image, instances)
+    np.testing.assert_array_equal(repainted[:8], image[:8])
+    factors = [np.median(repainted[instances == thing] / image[instances == thing], axis=0) for thing in (1, 2, 3)]
+    assert len(np.unique(np.round(factors, 3))) == 9
+    for thing, factor in zip((1, 2, 3), factors, strict=True):
+        np.testing.assert_allclose(repainted[instances == thing], image[instances == thing] * factor, atol=1.5)
 
 
 @pytest.mark.parametrize('seed', range(5))

@@ -15,7 +15,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_training.data.depth import Depth
 from ldfusion_training.data.pairs import Image8
 
-Pixels = TypeVar('Pixels', np.uint8, np.float32)
+Pixels = TypeVar('Pixels', np.uint8, np.uint16, np.float32)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class View:
     def of_depth(self, depth: Depth) -> Depth:
         """This view of depth (H, W): nearest pixels, for a mean across an edge is a point in the air."""
         return self._cut(depth, cv2.INTER_NEAREST_EXACT)
+
+    def of_instances(self, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """This view of instance numbers (H, W)."""
+        return self._cut(instances, cv2.INTER_NEAREST_EXACT)
 
     def of_camera(self, camera: Intrinsics) -> Intrinsics:
         """The camera that would have taken this view: its focal length follows the scale."""
@@ -133,6 +137,22 @@ def change_light(generator: np.random.Generator, image: Image8, config: LightCon
     values = values + deviation * generator.standard_normal(values.shape, np.float32)
     changed: Image8 = np.clip(values * np.float32(255.0) + np.float32(0.5), 0, 255).astype(np.uint8)
     return changed
+
+
+def repaint(generator: np.random.Generator, image: Image8, instances: npt.NDArray[np.uint16]) -> Image8:
+    """Other paint on each thing of a simulated image, so that colours don't tell what is near.
+
+    Args:
+        generator: source of randomness.
+        image: (H, W, 3).
+        instances: (H, W), 0 where nothing is; stays as it is.
+    """
+    count = int(instances.max()) + 1
+    brightness = generator.uniform(-0.9, 0.3, (count, 1))
+    paint = np.exp(brightness + generator.uniform(-0.3, 0.3, (count, 3))).astype(np.float32)
+    paint[0] = 1.0
+    repainted: Image8 = np.clip(image * paint[instances] + np.float32(0.5), 0, 255).astype(np.uint8)
+    return repainted
 
 
 @dataclass(frozen=True)

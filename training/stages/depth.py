@@ -19,7 +19,7 @@ from ldfusion_models.depth import DepthConfig, DepthNetwork
 from ldfusion_models.errors import InputError
 from ldfusion_models.pipeline import Pipeline
 from ldfusion_models.published_depth import PublishedDepth
-from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
+from ldfusion_training.data.augment import LightConfig, View, change_light, random_view, repaint
 from ldfusion_training.data.depth import DepthSource, Modality, open_depth
 from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
@@ -47,6 +47,7 @@ class DepthDataConfig:
         fused: part of the samples of aligned pairs that show the fused image instead of the branch's own, so that the
             branch can read fused images.
         fusion: weights whose fusion makes them, ``released`` or a folder of released weights.
+        repainted: part of the simulated samples whose things get other colours (visible branch).
         taught: data sets of aligned pairs without depth; their truth is what the trained visible branch says of the
             visible image, in canonical depth, where it is certain and the image is not dark.
         teacher: weights of the visible branch, as ``initial_weights``, or a published network (a local folder, or
@@ -66,6 +67,7 @@ class DepthDataConfig:
     light: LightConfig = field(default_factory=LightConfig)
     fused: float = 0.3
     fusion: str = RELEASED
+    repainted: float = 0.0
     taught: tuple[str, ...] = ()
     teacher: str = RELEASED
     teacher_variance: float = 0.05
@@ -129,6 +131,7 @@ class DepthItem:
         depth: (H, W) float32 metres, NaN where unknown.
         camera: intrinsics.
         open_sky: whether NaN means that nothing is there.
+        instances: (H, W) numbers of the things that a simulated visible image shows, or None.
     """
 
     image: npt.NDArray[np.uint8]
@@ -136,6 +139,7 @@ class DepthItem:
     depth: npt.NDArray[np.float32]
     camera: Intrinsics
     open_sky: bool
+    instances: npt.NDArray[np.uint16] | None = None
 
 
 class DepthStage(Stage):
@@ -182,7 +186,10 @@ class DepthStage(Stage):
         image = item.image
         if item.fused is not None and generator.random() < self.config.data.fused:
             image = item.fused
-        return self._prepare(item, view, change_light(generator, _cut(image, view), self.config.data.light))
+        shown = _cut(image, view)
+        if item.instances is not None and generator.random() < self.config.data.repainted:
+            shown = repaint(generator, shown, view.of_instances(item.instances))
+        return self._prepare(item, view, change_light(generator, shown, self.config.data.light))
 
     def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
         depth = view.of_depth(item.depth)
@@ -234,7 +241,7 @@ def create(config: DepthStageConfig) -> Stage:
 def _load_fusion(data: DepthDataConfig) -> Fusion:
     if data.fused == 0:
         return None
-    pipeline = Pipeline.load('onnxruntime', None if data.fusion == RELEASED else Path(data.fusion))
+    pipeline = Pipeline.load('onnxruntime', None if data.fusion == RELEASED else Path(data.fusion), threads=1)
     return lambda visible, thermal: pipeline(visible, thermal).fused
 
 
@@ -257,7 +264,7 @@ def _luminance_of(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
     if config.branch == 'visible':
         raise InputError('data.luminance: is for the infrared branch; the visible branch reads colours')
     items = _read_folder(folder, 'visible', config.data)
-    return [dataclasses.replace(item, image=_grey(item.image)) for item in items]
+    return [dataclasses.replace(item, image=_grey(item.image), instances=None) for item in items]
 
 
 def _measured(source: DepthSource) -> DepthItem:
@@ -266,7 +273,8 @@ def _measured(source: DepthSource) -> DepthItem:
 
 
 def _simulated(frame: SimulatedFrame, modality: Modality, fuse: Fusion) -> DepthItem:
-    item = dataclasses.replace(_measured(frame.depth_source(modality)), open_sky=True)
+    instances = frame.read_instances() if modality == 'visible' else None
+    item = dataclasses.replace(_measured(frame.depth_source(modality)), open_sky=True, instances=instances)
     return _with_fused(item, frame.read_visible(), frame.read_thermal(), fuse) if frame.is_aligned else item
 
 
