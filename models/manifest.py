@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -196,7 +196,10 @@ def _typed(hint: Any, value: Any, source: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, source)  # type: ignore[arg-type]
     if isinstance(value, list):
-        return tuple(value)
+        kind = next(iter(get_args(hint)), None)
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            return tuple(value)
+        return tuple(from_mapping(kind, each, source) for each in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:

@@ -4,11 +4,14 @@ Night street in smoke. A car ahead at 20 m.
 Infrared street. Two warm people on the left at 8 m and 12 m. A car ahead at 20 m.
 """
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from ldfusion_models.captioner import sentence
-from ldfusion_training.language.facts import CLASSES, PLACES, Facts, Mention, groups_of
+from ldfusion_training.language.facts import CLASSES, LIGHTS, PLACES, Facts, Mention, groups_of
 
 # Steps of about a tenth: finer than the depth branches are.
 DISTANCES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 22, 25, 28, 32, 36, 40, 45, 50)
@@ -30,6 +33,20 @@ def words_of(facts: Facts, infrared: bool) -> list[str]:
     sentences = [_opening(facts, infrared)]
     sentences += [_group(group, infrared) for group in groups_of(facts.mentions)] or [NOTHING]
     return ' '.join(sentences).split()
+
+
+def known_opening(random: np.random.Generator, facts: Facts, infrared: bool) -> tuple[list[str], list[bool]]:
+    """The opening words for facts of which only the place is known for sure, and which of the words are known.
+
+    A light that is not known is guessed, for a caption has no gaps; after a weather that is not known nothing follows.
+    """
+    light = facts.light or LIGHTS[int(random.integers(len(LIGHTS)))]
+    words = _opening(dataclasses.replace(facts, light=light, weather=facts.weather or 'clear'), infrared).split()
+    if infrared:
+        return words, [True] * len(words)
+    if not facts.weather:
+        words = words[: 1 + len(facts.place.split())]
+    return words, [bool(facts.light), *[True] * (len(words) - 1)]
 
 
 def vocabulary() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -47,33 +47,44 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """One aligned pair with truth, ``WIDTH`` x ``HEIGHT`` pixels.
+    """One aligned pair, or a visible image alone, with what is known of it, ``WIDTH`` x ``HEIGHT`` pixels.
 
     Attributes:
         name: of the frame.
         visible: (H, W, 3) uint8.
-        thermal: (H, W) uint8.
+        thermal: (H, W) uint8; None if there is none.
         depth: (H, W) float32 metres, NaN where nothing is or unknown.
         instances: (H, W) uint16.
         objects: what the instances are.
         place, light, weather: as in ``Facts``.
-        focal: focal length in pixels at this size.
+        focal: focal length in pixels at this size; None if unknown.
+        known: ``all`` there is to tell; of the objects only the people and vehicles (``moving``); or no more than the
+            ``place``, and light and weather if they are told.
     """
 
     name: str
     visible: Image8
-    thermal: Image8
+    thermal: Image8 | None
     depth: Depth
     instances: npt.NDArray[np.uint16]
     objects: tuple[SceneObject, ...]
     place: str
     light: str
     weather: str
-    focal: float
+    focal: float | None
+    known: Literal['all', 'moving', 'place'] = 'all'
+
+    @property
+    def has_thermal(self) -> bool:
+        """Whether it is a pair."""
+        return self.thermal is not None
 
     def image(self, infrared: bool) -> Image8:
         """The thermal or the visible image as (H, W, 3)."""
-        return np.repeat(self.thermal[..., None], 3, axis=2) if infrared else self.visible
+        if not infrared:
+            return self.visible
+        assert self.thermal is not None
+        return np.repeat(self.thermal[..., None], 3, axis=2)
 
 
 def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> list[LabelledScene]:

@@ -2,9 +2,11 @@
 
 The image encoder stays as the visible depth branch has it, so its features are taken once of a few views of each
 scene, and a step costs little. Depth is the truth with errors like those of a depth network, or what the branches say.
+Of real pairs without labels only the opening words are learned, as far as they are known.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +22,12 @@ from ldfusion_models.depth import DepthNetwork
 from ldfusion_models.manifest import load_part, read_manifest
 from ldfusion_models.pipeline import DepthEstimator
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
-from ldfusion_training.language.captions import DISTANCES, vocabulary, words_of
-from ldfusion_training.language.facts import CLASSES, most_telling
+from ldfusion_training.language.captions import DISTANCES, known_opening, vocabulary, words_of
+from ldfusion_training.language.facts import CLASSES, MOVING, Facts, most_telling
+from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_scenes, read_known_places
 from ldfusion_training.language.scenes import HEIGHT, WIDTH, LabelledScene, cut, facts_seen, read_scenes
-from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
+from ldfusion_training.starting_weights import load_weights
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
 
@@ -34,6 +38,9 @@ class CaptionDataConfig:
     Attributes:
         folders: simulated data sets.
         every: one in so many frames of each folder is used, empty for all; neighbours in a drive are alike.
+        kitti: folders of visible images with KITTI's object labels (``ldfusion_training.language.real_scenes``).
+        places: folders of real pairs of which only the place is known, and perhaps light and weather.
+        kitti_part, places_part: part of the samples that come from these.
         views: of each image of each scene; the first is the whole image.
         zoom: output pixels per source pixel of the other views, smallest and largest.
         estimated: part of the samples whose depth is a branch's estimate.
@@ -45,6 +52,10 @@ class CaptionDataConfig:
 
     folders: tuple[str, ...] = ()
     every: tuple[int, ...] = ()
+    kitti: tuple[str, ...] = ()
+    places: tuple[KnownPlace, ...] = ()
+    kitti_part: float = 0.0
+    places_part: float = 0.0
     views: int = 2
     zoom: tuple[float, float] = (0.6, 1.0)
     estimated: float = 0.6
@@ -68,8 +79,14 @@ class CaptionLossConfig:
 
 @dataclass(frozen=True)
 class CaptionerStageConfig:
-    """Settings of the stage; the network's words are those of the captions."""
+    """Settings of the stage; the network's words are those of the captions.
 
+    Attributes:
+        initial_weights: of the captioner with its image encoder (see ``ldfusion_training.starting_weights``); empty for
+            the visible depth branch's encoder and fresh weights elsewhere.
+    """
+
+    initial_weights: str = ''
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: CaptionDataConfig = field(default_factory=CaptionDataConfig)
     loss: CaptionLossConfig = field(default_factory=CaptionLossConfig)
@@ -87,8 +104,10 @@ class CaptionItem:
         fine, coarse: features of the image encoder, float16.
         truth, estimate: (height, width) metres, NaN unknown, float16.
         words: numbers of the caption's words, with start and end, padded.
+        learned: whether each of them is to be learned.
         cells: (classes, h, w) uint8, whether a cell holds the class.
         modality: 0 visible, 1 infrared.
+        labelled: (classes, 1, 1), whether it is known where the class is.
     """
 
     fine: npt.NDArray[np.float16]
@@ -96,8 +115,10 @@ class CaptionItem:
     truth: npt.NDArray[np.float16]
     estimate: npt.NDArray[np.float16]
     words: npt.NDArray[np.int64]
+    learned: npt.NDArray[np.bool_]
     cells: npt.NDArray[np.uint8]
     modality: int
+    labelled: npt.NDArray[np.bool_]
 
 
 class CaptionerStage(Stage):
@@ -113,9 +134,11 @@ class CaptionerStage(Stage):
         self.parts = {'captioner': self.captioner, 'cells': self.cells}
         self._weights = Path(config.data.weights) if config.data.weights else None
         _lend_encoder(self.captioner, self._weights)
+        if config.initial_weights:
+            load_weights(self.captioner, 'captioner', config.initial_weights)
         self._numbers = {word: number for number, word in enumerate(config.network.vocabulary)}
         self.register_buffer('targets', _soft_targets(config), persistent=False)
-        self._items = self._all_items()
+        self._items, self._probability = self._all_items()
 
     def train(self, mode: bool = True) -> 'CaptionerStage':
         """The lent encoder keeps its statistics."""
@@ -124,8 +147,8 @@ class CaptionerStage(Stage):
         return self
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """One view: ``fine``, ``coarse``, ``depth`` (1, height, width), ``words``, ``cells``, ``modality``."""
-        item = self._items[int(generator.integers(len(self._items)))]
+        """One view: ``fine``, ``coarse``, ``depth`` (1, height, width), and the other fields of an item as they are."""
+        item = self._items[int(generator.choice(len(self._items), p=self._probability))]
         estimated = generator.random() < self.config.data.estimated
         depth = item.estimate.astype(np.float32) if estimated else self._with_errors(generator, item)
         return {
@@ -133,8 +156,10 @@ class CaptionerStage(Stage):
             'coarse': item.coarse.astype(np.float32),
             'depth': depth[None],
             'words': item.words,
+            'learned': item.learned,
             'cells': item.cells,
             'modality': np.asarray(item.modality),
+            'labelled': item.labelled,
         }
 
     def _with_errors(self, generator: np.random.Generator, item: CaptionItem) -> npt.NDArray[np.float32]:
@@ -154,14 +179,12 @@ class CaptionerStage(Stage):
         wanted = words[:, 1:longest]
         assert isinstance(self.targets, Tensor)
         missed = -(self.targets[wanted] * logits.log_softmax(dim=-1)).sum(dim=-1)
-        counted = wanted != PADDING
+        counted = batch['learned'][:, 1:longest]
         present = batch['cells'].float()
-        cells = F.binary_cross_entropy_with_logits(self.cells(scene).float(), present, reduction='none')
-        terms = {
-            'words': (missed * counted).sum() / counted.sum(),
-            # Rare classes would drown among empty cells.
-            'cells': (cells * (1.0 + 4.0 * present)).mean() * 10.0,
-        }
+        # Rare classes would drown among empty cells.
+        weight = (1.0 + 4.0 * present) * batch['labelled']
+        cells = F.binary_cross_entropy_with_logits(self.cells(scene).float(), present, weight=weight)
+        terms = {'words': (missed * counted).sum() / counted.sum(), 'cells': cells * 10.0}
         return {'loss': terms['words'] + self.config.loss.cells * terms['cells'], **terms}
 
     @torch.no_grad()
@@ -188,12 +211,27 @@ class CaptionerStage(Stage):
             rows.append(row)
         return np.vstack(rows)
 
-    def _all_items(self) -> list[CaptionItem]:
-        scenes = read_scenes(self.config.data.folders, self.config.data.every)
+    def _all_items(self) -> tuple[list[CaptionItem], npt.NDArray[np.float64]]:
+        """Views of all scenes, and how often each is drawn."""
+        data = self.config.data
+        kinds = [
+            (read_scenes(data.folders, data.every), 1.0 - data.kitti_part - data.places_part),
+            (read_kitti_scenes(data.kitti), data.kitti_part),
+            ([scene for known in data.places for scene in read_known_places(known)], data.places_part),
+        ]
         estimators = {name == 'infrared': DepthEstimator.load(name, self._weights) for name in MODALITIES}
+        groups = [(self._items_of(scenes, estimators), part) for scenes, part in kinds if scenes and part > 0]
+        items = [item for group, _ in groups for item in group]
+        return items, draw_probabilities([len(group) for group, _ in groups], [part for _, part in groups])
+
+    def _items_of(
+        self, scenes: Sequence[LabelledScene], estimators: Mapping[bool, DepthEstimator]
+    ) -> list[CaptionItem]:
         items = []
         for number, scene in enumerate(scenes):
             for infrared, estimator in estimators.items():
+                if infrared and not scene.has_thermal:
+                    continue
                 generator = np.random.default_rng([number, int(infrared)])
                 image = scene.image(infrared)
                 estimate = estimator(image if not infrared else image[..., 0], scene.focal)
@@ -221,6 +259,9 @@ class CaptionerStage(Stage):
         instances = cut(view, scene.instances)
         facts = facts_seen(scene, infrared, instances)
         told = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
+        words, learned = self._numbered(*_words_known(generator, scene, told, infrared))
+        # Where the truth is not known, the branch's estimate is all there is.
+        truth = scene.depth if np.isfinite(scene.depth).any() else estimate
         image = change_light(
             generator, view.of_image(scene.image(infrared)), LightConfig(saturation=0.0 if infrared else 0.2)
         )
@@ -228,17 +269,25 @@ class CaptionerStage(Stage):
         return CaptionItem(
             fine[0].half().numpy(),
             coarse[0].half().numpy(),
-            view.of_depth(scene.depth).astype(np.float16),
+            view.of_depth(truth).astype(np.float16),
             view.of_depth(estimate).astype(np.float16),
-            self._numbered(words_of(told, infrared)),
+            words,
+            learned,
             _cells(scene, infrared, instances),
             int(infrared),
+            _classes_known(scene),
         )
 
-    def _numbered(self, words: list[str]) -> npt.NDArray[np.int64]:
+    def _numbered(
+        self, words: Sequence[str], known: Sequence[bool]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Words as numbers with start, end and padding, and which of them are to be learned."""
         longest = self.config.network.longest
         numbers = [START, *[self._numbers[word] for word in words][:longest], END]
-        return np.pad(np.array(numbers, np.int64), (0, longest + 2 - len(numbers)), constant_values=PADDING)
+        padded = np.pad(np.array(numbers, np.int64), (0, longest + 2 - len(numbers)), constant_values=PADDING)
+        learned = np.zeros(padded.shape, bool)
+        learned[1 : len(numbers)] = known[: len(numbers) - 1]
+        return padded, learned
 
 
 def create(config: CaptionerStageConfig) -> Stage:
@@ -265,6 +314,24 @@ def _soft_targets(config: CaptionerStageConfig) -> Tensor:
     shares = torch.exp(-((logs[:, None] - logs) ** 2) / (2 * config.loss.neighbours**2))
     targets[places[:, None], places] = shares / shares.sum(dim=1, keepdim=True)
     return targets
+
+
+def _words_known(
+    generator: np.random.Generator, scene: LabelledScene, told: Facts, infrared: bool
+) -> tuple[list[str], list[bool]]:
+    """The words of a caption, and for each and for the end whether it is known."""
+    if scene.known == 'place' or (scene.known == 'moving' and not told.mentions):
+        words, known = known_opening(generator, told, infrared)
+        return words, [*known, False]
+    words = words_of(told, infrared)
+    # What follows the people and vehicles is not known, if only these are.
+    return words, [*[True] * len(words), scene.known == 'all']
+
+
+def _classes_known(scene: LabelledScene) -> npt.NDArray[np.bool_]:
+    """(classes, 1, 1): whether the scene says where things of the class are."""
+    names = {'all': CLASSES, 'moving': MOVING, 'place': ()}[scene.known]
+    return np.isin(CLASSES, names)[:, None, None]
 
 
 def _cells(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
