@@ -23,7 +23,6 @@ from ldfusion_models.manifest import SHIPPED, from_mapping  # noqa: E402
 from ldfusion_models.pipeline import Pipeline  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.pairs import open_pairs  # noqa: E402
-from ldfusion_training.fusion_target import TargetConfig, fused_image  # noqa: E402
 from ldfusion_training.processes import find_executable  # noqa: E402
 from ldfusion_training.stages import depth, diffusion, fusion  # noqa: E402
 from ldfusion_training.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
@@ -108,6 +107,16 @@ def test_the_denoiser_learns(pairs: Path, tmp_path: Path) -> None:
     assert np.mean(losses[-20:]) < 0.8
 
 
+def test_the_denoiser_starts_from_other_weights(pairs: Path, tmp_path: Path) -> None:
+    first = weights_after(diffusion_settings(pairs), tmp_path / 'first')
+    further = diffusion_settings(pairs) | {'initial_weights': str(tmp_path / 'first' / CHECKPOINT)}
+    stage = diffusion.create(from_mapping(diffusion.CONFIG, further, 'test'))
+    for name, tensor in stage.state_of_parts().items():
+        torch.testing.assert_close(tensor, first[name], rtol=0, atol=0)
+    with pytest.raises(InputError, match='absent'):
+        diffusion.create(from_mapping(diffusion.CONFIG, further | {'initial_weights': 'absent'}, 'test'))
+
+
 def test_command_trains_diffusion_then_fusion_from_recipes(pairs: Path, tmp_path: Path) -> None:
     recipe = tmp_path / 'diffusion.yaml'
     recipe.write_text(yaml.safe_dump(diffusion_settings(pairs)))
@@ -124,22 +133,6 @@ def test_command_trains_diffusion_then_fusion_from_recipes(pairs: Path, tmp_path
     frozen = stage.networks.denoiser.state_dict()
     for name, tensor in read_checkpoint(tmp_path / 'd' / CHECKPOINT)['average'].items():
         torch.testing.assert_close(frozen[name.removeprefix('denoiser.')], tensor, rtol=0, atol=0)
-
-
-def test_the_fusion_target_is_made_only_for_a_loss_that_wants_it(pairs: Path) -> None:
-    pytest.importorskip('scipy')
-    settings = {**diffusion_settings(pairs), 'denoiser_checkpoint': ''}
-    settings['fusion'] = {'feature_widths': [8, 8, 8], 'widths': [8, 8, 8]}
-    without = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
-    assert set(without.sample(np.random.default_rng(0))) == {'visible', 'thermal'}
-    stage = fusion.create(from_mapping(fusion.CONFIG, settings | {'loss': {'target': 1.0}}, 'test'))
-    sample = stage.sample(np.random.default_rng(0))
-    levels = {name: np.round(array.transpose(1, 2, 0) * 255).astype(np.uint8) for name, array in sample.items()}
-    expected = fused_image(levels['visible'], levels['thermal'][..., 0], TargetConfig())
-    np.testing.assert_allclose(levels['target'], expected, atol=1)
-    terms = stage({name: torch.from_numpy(array)[None] for name, array in sample.items()})
-    assert float(terms['target'].detach()) > 0
-    assert stage.picture().shape[0] == 4 * 32
 
 
 @pytest.fixture

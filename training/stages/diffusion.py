@@ -14,6 +14,7 @@ from ldfusion_models.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.errors import InputError
 from ldfusion_training.losses import noise_prediction
 from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
+from ldfusion_training.starting_weights import load_weights
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
 
@@ -24,10 +25,11 @@ class DiffusionStageConfig:
     Attributes:
         objective: ``noise`` (eq. 8), or ``image`` for an autoencoder of the same architecture, which gives back what it
             sees, without noise (an ablation).
+        initial_weights: of the denoiser, as ``ldfusion_training.starting_weights`` takes them; empty for fresh ones.
     """
 
     objective: str = 'noise'
-
+    initial_weights: str = ''
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: PairDataConfig = field(default_factory=PairDataConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
@@ -48,8 +50,11 @@ class DiffusionStage(Stage):
         self.objective = config.objective
         self.diffusion = Diffusion(config.diffusion)
         self.denoiser = Denoiser(config.denoiser)
+        if config.initial_weights:
+            load_weights(self.denoiser, 'denoiser', config.initial_weights)
         self.parts = {'denoiser': self.denoiser}
         self._pairs = PairSampler(config.data)
+        self._side = config.data.crop
 
     def sample(self, generator: np.random.Generator) -> Sample:
         """Adds ``noise`` (4, crop, crop) and ``timestep`` () to the pair's crop."""
@@ -70,7 +75,7 @@ class DiffusionStage(Stage):
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
         """Samples drawn from pure noise: visible above, thermal below."""
-        shape = (6, 4, 128, 128)
+        shape = (8, 4, self._side, self._side)
         *_, images = self.diffusion.sample(self.denoiser, shape, torch.Generator().manual_seed(0), steps=100)
         levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         visible = torch.cat(list(levels[:, :3]), dim=2)

@@ -10,16 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.frame_graph import FeatureExtractor
-from ldfusion_models.fusion import LUMA, FusionConfig, FusionNetwork, luminance
+from ldfusion_models.fusion import FusionConfig, FusionNetwork, luminance
 from ldfusion_training import losses
 from ldfusion_training.depth_supervision import DepthSupervisionConfig, create_supervision
-from ldfusion_training.fusion_target import TargetConfig, fused_luminance
 from ldfusion_training.stages.pairs_in_memory import PairDataConfig, PairSampler
 from ldfusion_training.starting_weights import load_weights
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
@@ -30,8 +28,6 @@ class FusionLossConfig:
     """Weights of the terms; the paper has intensity and gradient at 1 and none of the others.
 
     Attributes:
-        target: distance to the target image of ``ldfusion_training.fusion_target`` in the visible image's colours.
-        target_gradient: distance of the Sobel responses to the target image's.
         intensity: eq. 10.
         gradient: eq. 9.
         signed_gradient: eq. 9 with the edges' directions.
@@ -46,8 +42,6 @@ class FusionLossConfig:
         depth: the depth-driven loss, see ``ldfusion_training.depth_supervision``.
     """
 
-    target: float = 0.0
-    target_gradient: float = 0.0
     intensity: float = 1.0
     gradient: float = 1.0
     signed_gradient: float = 0.0
@@ -82,7 +76,6 @@ class FusionStageConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: PairDataConfig = field(default_factory=PairDataConfig)
     loss: FusionLossConfig = field(default_factory=FusionLossConfig)
-    target: TargetConfig = field(default_factory=TargetConfig)
     depth: DepthSupervisionConfig = field(default_factory=DepthSupervisionConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
@@ -140,23 +133,11 @@ class FusionStage(Stage):
         self._pairs = PairSampler(config.data, with_depth=self.judge is not None)
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """A crop of a pair.
-
-        With a loss that wants it also ``target`` (3, crop, crop), the target luminance in the visible image's colours;
-        with the depth-driven loss ``depth`` (1, crop, crop), canonical metres, NaN where unknown.
-        """
+        """A crop of a pair; with the depth-driven loss also ``depth`` (1, crop, crop), canonical metres, NaN unknown."""
         drawn = self._pairs(generator)
-        if self.config.loss.target > 0 or self.config.loss.target_gradient > 0:
-            drawn['target'] = self._target(drawn['visible'], drawn['thermal'][0])
         if self.config.noisy_features:
             drawn['noise'] = generator.standard_normal((4, *drawn['thermal'].shape[1:]), np.float32)
         return drawn
-
-    def _target(self, visible: npt.NDArray[np.float32], thermal: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        luma = np.tensordot(np.asarray(LUMA, np.float32), visible, axes=1)
-        lift = fused_luminance(luma, thermal, self.config.target) - luma
-        target: npt.NDArray[np.float32] = np.clip(visible + lift, 0.0, 1.0)
-        return target
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms."""
@@ -170,8 +151,6 @@ class FusionStage(Stage):
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
         named: dict[str, Callable[[], Tensor]] = {
-            'target': lambda: F.l1_loss(fused, batch['target']),
-            'target_gradient': lambda: F.l1_loss(losses.sobel(fused), losses.sobel(batch['target'])),
             'intensity': lambda: losses.multi_channel_intensity(fused, visible, thermal),
             'gradient': lambda: losses.multi_channel_gradient(fused, visible, thermal),
             'signed_gradient': lambda: losses.signed_gradient(fused, visible, thermal),
@@ -194,14 +173,13 @@ class FusionStage(Stage):
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
-        """Eight training crops: visible, thermal, the target if there is one, fused."""
+        """Eight training crops: visible, thermal, fused."""
         generator = np.random.default_rng(0)
         columns = []
         for _ in range(8):
             sample = {name: torch.from_numpy(array)[None] for name, array in self.sample(generator).items()}
             fused = self.networks(sample['visible'], sample['thermal'], sample.get('noise')).clamp(0, 1)
-            shown = [sample[name].expand(-1, 3, -1, -1) for name in ('visible', 'thermal', 'target') if name in sample]
-            column = torch.cat([*shown, fused], dim=2)
+            column = torch.cat([sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), fused], dim=2)
             columns.append((column[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
         return np.hstack(columns)
 
