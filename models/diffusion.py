@@ -63,28 +63,38 @@ class Diffusion:
     def sample(
         self, predict: NoisePredictor, shape: tuple[int, int, int, int], generator: torch.Generator, steps: int = 50
     ) -> Iterator[Tensor]:
-        """Turn noise into images: the reverse chain (eq. 5-7) on ``steps`` evenly spaced timesteps.
+        """Turn noise into images: the whole reverse chain from standard normal noise (B, C, H, W); see ``reverse``."""
+        noise = torch.randn(shape, generator=generator)
+        return self.reverse(predict, noise, self.config.timesteps - 1, generator, steps)
 
-        With ``steps`` equal to T this is ancestral sampling exactly as printed; fewer steps use the same Gaussian
+    def reverse(
+        self, predict: NoisePredictor, state: Tensor, timestep: int, generator: torch.Generator, steps: int = 50
+    ) -> Iterator[Tensor]:
+        """Turn the noisy ``state`` (B, C, H, W) at ``timestep`` into images: eq. 5-7 on ``steps`` spaced timesteps.
+
+        With every timestep kept this is ancestral sampling exactly as printed; fewer steps use the same Gaussian
         posterior between the kept timesteps (respaced DDPM), its image estimate clipped to [-1, 1].
 
         Yields:
-            The state (B, C, H, W) after each step; the last one is the image in [-1, 1].
+            The state after each step; the last one is the image in [-1, 1].
         """
-        state = torch.randn(shape, generator=generator)
-        kept = torch.linspace(0, self.config.timesteps - 1, steps).round().long().tolist()
+        kept = torch.linspace(0, timestep, steps).round().long().tolist()
         for index in reversed(range(steps)):
-            timestep = torch.full((shape[0],), kept[index], dtype=torch.long)
             alpha_bar = float(self.alpha_bar[kept[index]])
             before = float(self.alpha_bar[kept[index - 1]]) if index else 1.0
-            predicted = predict(state, timestep)
-            image = ((state - (1 - alpha_bar) ** 0.5 * predicted) / alpha_bar**0.5).clamp(-1, 1)
+            predicted = predict(state, torch.full((state.shape[0],), kept[index], dtype=torch.long))
+            image = self.image_estimate(state, predicted, kept[index]).clamp(-1, 1)
             alpha = alpha_bar / before
             mean = (before**0.5 * (1 - alpha) * image + alpha**0.5 * (1 - before) * state) / (1 - alpha_bar)
             variance = (1 - before) / (1 - alpha_bar) * (1 - alpha)
-            noise = torch.randn(shape, generator=generator) if index else torch.zeros(shape)
+            noise = torch.randn(state.shape, generator=generator) if index else torch.zeros(state.shape)
             state = mean + variance**0.5 * noise
             yield state
+
+    def image_estimate(self, noisy: Tensor, predicted_noise: Tensor, timestep: int) -> Tensor:
+        """The image (B, C, H, W) that ``noisy`` at ``timestep`` was, if that noise is in it: eq. 4 solved for I_f."""
+        alpha_bar = float(self.alpha_bar[timestep])
+        return (noisy - (1 - alpha_bar) ** 0.5 * predicted_noise) / alpha_bar**0.5
 
 
 def _per_image(schedule: Tensor, timestep: Tensor, like: Tensor) -> Tensor:

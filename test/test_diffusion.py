@@ -1,11 +1,16 @@
 """The diffusion schedule and its steps against closed forms and, where installed, diffusers."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 
 from ldfusion_models.diffusion import Diffusion, DiffusionConfig  # noqa: E402
+from ldfusion_models.files import read_image, write_image  # noqa: E402
+from ldfusion_training.cli import main  # noqa: E402
 
 
 @pytest.fixture
@@ -71,3 +76,37 @@ def test_sampling_with_a_perfect_denoiser_returns_the_data(diffusion: Diffusion,
 
     *_, last = diffusion.sample(predict, (3, 4, 8, 8), torch.Generator().manual_seed(0), steps)
     torch.testing.assert_close(last, image.expand(3, -1, -1, -1), atol=2e-3, rtol=0)
+
+
+def test_the_chain_from_a_noisy_image_leads_back_to_it(diffusion: Diffusion) -> None:
+    """From the middle of the chain, with a denoiser that knows the image."""
+    image = torch.linspace(-0.9, 0.9, 4 * 8 * 8).reshape(1, 4, 8, 8)
+    noisy = diffusion.add_noise(image, torch.randn(image.shape), torch.tensor([120]))
+
+    def predict(state: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        bar = diffusion.alpha_bar[timestep].float().reshape(-1, 1, 1, 1)
+        return (state - bar.sqrt() * image) / (1 - bar).sqrt()
+
+    states = list(diffusion.reverse(predict, noisy, 120, torch.Generator().manual_seed(0), steps=30))
+    assert len(states) == 30
+    torch.testing.assert_close(states[-1], image, atol=2e-3, rtol=0)
+    torch.testing.assert_close(diffusion.image_estimate(noisy, predict(noisy, torch.tensor([120])), 120), image)
+
+
+def test_shipped_denoiser_tells_noise_from_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('accelerate', reason='training is not installed')
+    y, x = np.mgrid[:120, :160]
+    for index in range(2):
+        plane = (127 + 90 * np.sin(x / (20 + 9 * index)) * np.cos(y / 30)).astype(np.uint8)
+        write_image(tmp_path / 'visible' / f'{index}.png', np.stack([plane, plane, plane // 2], axis=-1))
+        write_image(tmp_path / 'thermal' / f'{index}.png', 255 - plane)
+    values, sheet = tmp_path / 'values.json', tmp_path / 'sheet.png'
+    command = ['evaluate', 'diffusion', '--pairs', str(tmp_path), '--json', str(values), '--sheet', str(sheet)]
+    assert main(command) == 0
+    scores = json.loads(values.read_text())
+    for score in scores.values():
+        assert score['error'] < 0.3, 'a prediction of no noise has 1'
+        assert score['estimate_psnr'] > score['noisy_psnr'] + 3
+    assert [row.split('|')[1].strip() for row in capsys.readouterr().out.splitlines()[2:]] == list(scores)
+    assert read_image(sheet).shape[2] == 3
+    assert main([*command[:3], str(tmp_path), '--weights', str(tmp_path / 'absent')]) == 2

@@ -10,6 +10,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import match_pairs, write_image
 from ldfusion_training.commands import Subparsers, positive_number
 from ldfusion_training.commands.evaluate_bag import add_bag, add_compare
+from ldfusion_training.commands.evaluate_diffusion import add_diffusion
 from ldfusion_training.commands.evaluate_language import add_captions, add_text
 from ldfusion_training.commands.evaluate_prompts import add_guidance, add_prompts
 from ldfusion_training.tables import write_json, write_text
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its sub-commands."""
     parser = subparsers.add_parser(
-        'evaluate', help='measure fused images, depth, video, recordings, captions or text embeddings'
+        'evaluate', help='measure fused images, the denoiser, depth, video, recordings, captions or text embeddings'
     )
     kinds = parser.add_subparsers(metavar='KIND', required=True)
     _add_fusion(kinds)
+    add_diffusion(kinds)
     _add_depth(kinds)
     _add_held_out(kinds)
     _add_modalities(kinds)

@@ -133,7 +133,7 @@ class FusionStage(Stage):
         self._pairs = PairSampler(config.data, with_depth=self.judge is not None)
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """A crop of a pair; with the depth-driven loss also ``depth`` (1, crop, crop), canonical metres, NaN unknown."""
+        """A crop of a pair; with the depth-driven loss also ``depth`` (1, crop, crop), canonical metres or NaN."""
         drawn = self._pairs(generator)
         if self.config.noisy_features:
             drawn['noise'] = generator.standard_normal((4, *drawn['thermal'].shape[1:]), np.float32)
