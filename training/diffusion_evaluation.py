@@ -103,7 +103,7 @@ def diffusion_json(scores: Mapping[int, NoiseScore]) -> dict[str, Any]:
 
 @torch.inference_mode()
 def diffusion_sheet(process: DiffusionProcess, images: Sequence[Tensor]) -> Image8:
-    """Some pairs: as they are, noisy, estimated in one step, drawn back in steps; then what is drawn from noise alone."""
+    """Some pairs: as they are, noisy, estimated in one step, drawn back in steps; then what noise alone becomes."""
     rows = []
     chosen = images[:: max(1, len(images) // SHOWN)][:SHOWN]
     for number, image in enumerate(chosen):
