@@ -170,8 +170,8 @@ def contrast_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
 
 
 def wanted_contrast(strongest: Tensor) -> Tensor:
-    """Contrast of the stronger source, raised where it is weak (up to 0.1), but not where it is noise (0.01)."""
-    return strongest * (1.0 + 0.5 * (-strongest / 0.1).exp() * strongest**2 / (strongest**2 + 0.01**2))
+    """Contrast of the stronger source, raised where it is weak (up to 0.06), but not where it is noise (0.01)."""
+    return strongest * (1.0 + 0.7 * (-strongest / 0.06).exp() * strongest**2 / (strongest**2 + 0.01**2))
 
 
 def darkening_loss(fused: Tensor, visible: Tensor, allowed: float = 0.25) -> Tensor:
