@@ -14,6 +14,7 @@ from tiny_language import write_encoder  # noqa: E402
 
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.manifest import load_frame_graph, read_manifest  # noqa: E402
+from ldfusion_models.modulation import SemanticModulation  # noqa: E402
 from ldfusion_models.text import load_text_encoder  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
@@ -21,6 +22,7 @@ from ldfusion_training.pair_texts import FILE, read_texts  # noqa: E402
 from ldfusion_training.prompt_effect import contrast_of_things, contrast_within, mask_of, raised  # noqa: E402
 from ldfusion_training.prompt_evaluation import hot_spots  # noqa: E402
 from ldfusion_training.simulation.things import CLASSES  # noqa: E402
+from ldfusion_training.trainer import read_checkpoint  # noqa: E402
 
 
 def disc(size: int = 96, radius: int = 12) -> np.ndarray:
@@ -66,6 +68,29 @@ def test_hot_spots_are_upright_and_warm() -> None:
     assert np.array_equal(spots > 0, (thermal == 200) & (np.arange(120) < 80)[:, None])
 
 
+def test_a_text_can_pick_a_thing_by_what_is_around_it() -> None:
+    """Two spots with the same features; only the one with a neighbour is to be raised."""
+    torch.manual_seed(2)
+    modulation = SemanticModulation(text_dim=2, channels=4, context=8)
+    spots = torch.zeros(1, 4, 16, 16)
+    spots[:, 0, 4, 4] = spots[:, 0, 12, 12] = 1.0
+    spots[:, 1, 12, 9] = 1.0
+    wanted = spots.clone()
+    wanted[:, 0, 12, 12] = 2.0
+    text = torch.tensor([[1.0, 0.0]])
+    optimizer = torch.optim.Adam(modulation.parameters(), 0.01)
+    for _ in range(300):
+        loss = ((modulation(spots, text) - wanted) ** 2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        modulated = modulation(spots, text)
+        assert modulated[0, 0, 12, 12] > 1.7
+        assert modulated[0, 0, 4, 4] < 1.3
+        assert torch.equal(modulation(spots, torch.zeros(1, 2)), spots)
+
+
 @pytest.fixture(scope='module')
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two simulated frames with texts from their labels."""
@@ -104,7 +129,8 @@ def test_trained_modulation_is_released_with_its_encoder_and_changes_nothing_wit
     settings = {
         'text_encoder': str(tmp_path / 'clip'),
         'trainer': {'steps': 4, 'batch_size': 2, 'warmup': 1, 'checkpoint_every': 2, 'learning_rate': 0.01},
-        'data': {'folders': [str(dataset)], 'crops': 2, 'crop': 64},
+        'data': {'folders': [str(dataset)], 'crops': 2, 'crop': 64, 'relit': 0.5},
+        'context': 8,
     }
     recipe.write_text(yaml.safe_dump(settings))
     run = tmp_path / 'run'
@@ -123,6 +149,15 @@ def test_trained_modulation_is_released_with_its_encoder_and_changes_nothing_wit
         plain = shipped.fusion(visible, thermal, features, torch.zeros_like(text))
         assert torch.equal(graph.fusion(visible, thermal, features, torch.zeros_like(text)), plain)
         assert not torch.equal(graph.fusion(visible, thermal, features, text), plain)
+    assert graph.config.fusion.context == 8
+    # After a new fusion, another run goes on with the modulation of this one.
+    again = ['train', 'modulation', '--config', str(recipe), '--output', str(tmp_path / 'again')]
+    assert main([*again, '--set', f'initial_run={run / "checkpoint.pt"}', '--set', 'trainer.learning_rate=0.0']) == 0
+    kept, first = (read_checkpoint(folder / 'checkpoint.pt')['average'] for folder in (tmp_path / 'again', run))
+    assert all(torch.equal(kept[name], first[name]) for name in first)
+    other = ['--set', f'initial_run={run / "checkpoint.pt"}', '--set', 'context=4']
+    assert main([*again[:-1], str(tmp_path / 'other'), *other]) == 2
+    assert 'does not hold a modulation of these settings' in capsys.readouterr().err
 
     # What was released is measured by the commands, with the encoder it was trained with and no other.
     table = tmp_path / 'table.json'
