@@ -60,6 +60,15 @@ class Task:
     job: Job | None = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the worker made of a task, ready to be sent."""
+
+    prompt: str
+    text: str
+    embedding: Float32MultiArray
+
+
 def load_language(settings: GuidanceParameters) -> Language:
     """Load encoder and captioner; a captioner that can't be had leaves the prompts.
 
@@ -96,9 +105,11 @@ def give_way(niceness: int) -> None:
 
 
 class GuidanceNode(ManagedNode):
-    """Receives in the executor's thread, describes in the worker's, which gives way to all other work.
+    """Receives and sends in the executor's thread, describes in the worker's, which gives way to all other work.
 
-    Only the latest pair counts, nothing is queued; a prompt replaces the caption until an empty one comes.
+    Only the latest pair counts, nothing is queued; a prompt replaces the caption until an empty one comes. The worker
+    itself sends nothing: an idle thread that had to step aside in the middle of it would hold the lock of the shared
+    memory through which fusion_node gets its images.
     """
 
     def __init__(
@@ -127,6 +138,8 @@ class GuidanceNode(ManagedNode):
         self._said = ''
         self._said_s = time.monotonic()
         self._problem = ''
+        self._answer: Answer | None = None
+        self._answered = self.create_guard_condition(self._on_answer)
         parameters.declare(self, GuidanceParameters)
         self.parameters = parameters.read(self, GuidanceParameters)
         self._streams = Streams(self.parameters)
@@ -173,8 +186,8 @@ class GuidanceNode(ManagedNode):
             self._timer = None
         if self._worker:
             self._worker.stop()
-            self._worker = None
-            self._say('')
+            self._worker = self._answer = None
+            self._send(self._answer_of(Task(), ''))
 
     def tear_down(self) -> None:
         """Release the networks and take the topics back."""
@@ -233,18 +246,18 @@ class GuidanceNode(ManagedNode):
         self._announcer.now_and_then(cause, f'dropped: {error}')
 
     def _process(self, task: Task) -> None:
-        """Say what a task asks for, in the worker's thread."""
+        """Find words and numbers for what a task asks, in the worker's thread."""
         give_way(self.parameters.niceness)
         try:
             text = task.prompt if task.job is None else self._describe(task.job)
+            self._answer = self._answer_of(task, text)
         except BadFrameError as error:
             self._drop(f'{error.camera}_bad', error)
             return
         except InputError as error:
             self._drop('refused', error)
             return
-        if task.prompt == self._prompt:
-            self._say(text)
+        self._answered.trigger()
 
     def _describe(self, job: Job) -> str:
         assert self._language is not None
@@ -269,20 +282,29 @@ class GuidanceNode(ManagedNode):
         _, intrinsics = self._calibrations.of(camera, width, height, self.parameters.fallback_field_of_view)
         return intrinsics.fx if intrinsics else None
 
-    def _say(self, text: str) -> None:
-        """Publish a text, if it is not the last one, and its embedding."""
+    def _answer_of(self, task: Task, text: str) -> Answer:
         assert self._language is not None
-        assert self._captions is not None
-        assert self._embeddings is not None
         encoder = self._language.encoder
         with self._statistics.timed('embedding'):
             embedding = embedding_of(encoder, text)
         if not np.isfinite(embedding).all():
             raise InputError(f'text encoder {encoder.name} makes numbers of {text!r} that are not finite')
-        if text != self._said:
-            self._captions.publish(String(data=text))
-        self._embeddings.publish(message_from_embedding(embedding, encoder.name))
-        self._said, self._said_s = text, time.monotonic()
+        return Answer(task.prompt, text, message_from_embedding(embedding, encoder.name))
+
+    def _on_answer(self) -> None:
+        """Send what the worker has found, unless something else matters by now."""
+        answer, self._answer = self._answer, None
+        if answer and answer.prompt == self._prompt:
+            self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        """Publish a text, if it is not the last one, and its embedding."""
+        assert self._captions is not None
+        assert self._embeddings is not None
+        if answer.text != self._said:
+            self._captions.publish(String(data=answer.text))
+        self._embeddings.publish(answer.embedding)
+        self._said, self._said_s = answer.text, time.monotonic()
 
     def _on_failure(self, error: Exception) -> None:
         self._statistics.drop('failure')

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -141,6 +142,29 @@ def test_a_prompt_replaces_the_caption_until_an_empty_one_comes(guided: Guided, 
     guided.prompt('')
     guided.robot.send_pair(*flat(91))
     guided.wait(lambda: guided.captions[-1] == 'grey of 91. grey of 92.', 'caption after the prompt')
+
+
+def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold the lock of fusion_node's shared memory while it steps aside."""
+    senders, describers = set(), set()
+    embeddings = guided.node._embeddings
+    assert embeddings
+    publish, describe = embeddings.publish, guided.node._describe
+
+    def published(message: Float32MultiArray) -> None:
+        senders.add(threading.get_native_id())
+        publish(message)
+
+    def described(job: Any) -> str:
+        describers.add(threading.get_native_id())
+        return describe(job)
+
+    monkeypatch.setattr(embeddings, 'publish', published)
+    monkeypatch.setattr(guided.node, '_describe', described)
+    said = len(guided.embeddings)
+    guided.robot.send_pair(*flat(110))
+    guided.wait(lambda: len(guided.embeddings) > said and describers, 'a caption')
+    assert senders.isdisjoint(describers)
 
 
 @pytest.mark.parametrize('words', ['\x1b[2Jpeople', 'people ' * 100, 'люди за дымом', '煙の後ろの人', '?!', '12'])
