@@ -7,14 +7,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.manifest import load_part, read_manifest
+from ldfusion_models.manifest import read_manifest
 from ldfusion_training.trainer import named_below, read_checkpoint
 
 # Names the weights that came with the package.
 RELEASED = 'released'
 
 
-def load_weights(network: nn.Module, part: str, weights: str) -> None:
+def load_weights(network: nn.Module, part: str, weights: str, kept: str = '') -> None:
     """Load one part's weights.
 
     Args:
@@ -23,15 +23,18 @@ def load_weights(network: nn.Module, part: str, weights: str) -> None:
         weights: ``released`` for those that came with the package, a folder of released weights, a single file of one,
             or a run's checkpoint, of which the averaged weights are taken. A checkpoint without this part must fit as
             it is, as that of the other depth branch does.
+        kept: what of the network stays as it is: all whose names begin so; empty for nothing.
 
     Raises:
         InputError: missing, damaged, or not of such a network in this configuration.
     """
     path = Path(weights)
     if weights == RELEASED or path.is_dir():
-        load_part(network, read_manifest(None if weights == RELEASED else path), part)
-        return
+        path = read_manifest(None if weights == RELEASED else path).verified(part)
     state = _released_file(path) if path.suffix == '.safetensors' else _average(path, part)
+    if kept:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(kept)}
+        state |= {name: tensor for name, tensor in network.state_dict().items() if name.startswith(kept)}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -63,7 +63,7 @@ class FusionStageConfig:
     Attributes:
         denoiser_checkpoint: what stage ``diffusion`` wrote, or released weights (see
             ``ldfusion_training.starting_weights``); empty for fresh weights.
-        initial_weights: of the fusion network, named the same way; empty for fresh ones.
+        initial_weights: of the fusion network but its modulation, named the same way; empty for fresh ones.
         train_denoiser: let the denoiser learn too (an ablation: the same network without or after its own task).
         noisy_features: features of the noisy image instead of the noise-free mean (an ablation).
         depth: who judges the fused image, if ``loss.depth`` has a weight.
@@ -83,6 +83,8 @@ class FusionStageConfig:
 
 
 CONFIG = FusionStageConfig
+# Language comes later, in the stage of that name: without text this part does nothing.
+MODULATION = 'modulation.'
 
 
 class FusionNetworks(nn.Module):
@@ -121,9 +123,8 @@ class FusionStage(Stage):
         if config.denoiser_checkpoint:
             load_weights(networks.denoiser, 'denoiser', config.denoiser_checkpoint)
         if config.initial_weights:
-            load_weights(networks.fusion, 'fusion', config.initial_weights)
+            load_weights(networks.fusion, 'fusion', config.initial_weights, kept=MODULATION)
         networks.denoiser.requires_grad_(config.train_denoiser)
-        # Language comes later (stage modulation): without text these do nothing.
         networks.fusion.modulation.requires_grad_(False)
         self.networks = networks
         self.parts = {'fusion': networks.fusion}
