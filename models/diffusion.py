@@ -94,7 +94,8 @@ class Diffusion:
     def image_estimate(self, noisy: Tensor, predicted_noise: Tensor, timestep: int) -> Tensor:
         """The image (B, C, H, W) that ``noisy`` at ``timestep`` was, if that noise is in it: eq. 4 solved for I_f."""
         alpha_bar = float(self.alpha_bar[timestep])
-        return (noisy - (1 - alpha_bar) ** 0.5 * predicted_noise) / alpha_bar**0.5
+        image: Tensor = (noisy - (1 - alpha_bar) ** 0.5 * predicted_noise) / alpha_bar**0.5
+        return image
 
 
 def _per_image(schedule: Tensor, timestep: Tensor, like: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def diffusion_sheet(process: DiffusionProcess, images: Sequence[Tensor]) -> Imag
         rows += _rows(f'pair {number + 1}', [image, noisy, estimate, drawn])
     shape = (4, *images[0].shape[1:])
     *_, fresh = process.diffusion.sample(process.denoiser, shape, torch.Generator().manual_seed(0), STEPS)
-    rows += _rows('from noise alone', fresh.split(1))
+    rows += _rows('from noise alone', torch.split(fresh, 1))
     return contact_sheet(('pair', f'noisy, t = {NOISY}', 'estimate in one step', 'drawn back'), rows, CELL)
 
 
