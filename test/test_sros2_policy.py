@@ -143,7 +143,9 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, language: 
     with Robot(name='beside') as robot:
         node = GuidanceNode('guidance_node', lambda _: language, context=robot.context, use_global_arguments=False)
         robot.executor.add_node(node)
-        look(robot, 'guidance_node', lambda found: '/guidance_node/prompt' in found['subscribe'])
+        look(
+            robot, 'guidance_node', lambda found: {'/guidance_node/prompt', '/thermal/image_raw'} <= found['subscribe']
+        )
         robot.do(partial(robot.executor.remove_node, node))
         robot.do(node.destroy_node)
     transports = {f'{camera}_transport': 'compressed' for camera in ('visible', 'thermal')}
