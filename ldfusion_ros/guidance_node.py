@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -138,7 +139,8 @@ class GuidanceNode(ManagedNode):
         self._said = ''
         self._said_s = time.monotonic()
         self._problem = ''
-        self._answer: Answer | None = None
+        # One thread puts, another takes: what is newer replaces what was not sent yet.
+        self._answers: deque[Answer] = deque(maxlen=1)
         self._answered = self.create_guard_condition(self._on_answer)
         parameters.declare(self, GuidanceParameters)
         self.parameters = parameters.read(self, GuidanceParameters)
@@ -186,7 +188,8 @@ class GuidanceNode(ManagedNode):
             self._timer = None
         if self._worker:
             self._worker.stop()
-            self._worker = self._answer = None
+            self._worker = None
+            self._answers.clear()
             self._send(self._answer_of(Task(), ''))
 
     def tear_down(self) -> None:
@@ -250,7 +253,7 @@ class GuidanceNode(ManagedNode):
         give_way(self.parameters.niceness)
         try:
             text = task.prompt if task.job is None else self._describe(task.job)
-            self._answer = self._answer_of(task, text)
+            self._answers.append(self._answer_of(task, text))
         except BadFrameError as error:
             self._drop(f'{error.camera}_bad', error)
             return
@@ -293,7 +296,7 @@ class GuidanceNode(ManagedNode):
 
     def _on_answer(self) -> None:
         """Send what the worker has found, unless something else matters by now."""
-        answer, self._answer = self._answer, None
+        answer = self._answers.popleft() if self._answers else None
         if answer and answer.prompt == self._prompt:
             self._send(answer)
 

@@ -24,7 +24,7 @@ LUMA = (0.299, 0.587, 0.114)
 _SHARPNESS = 10.0
 _GAIN = 1.25
 _LARGEST_GAIN = 2.0
-# Of detail the size of a pixel, added once more: the solver's small kernels and 8 bits soften it.
+# So much of the detail of the size of a pixel is added once more: hardly to be seen, but spatial frequency rises.
 _CRISPNESS = 0.04
 # Differences below this, in hundredths per pixel, are noise.
 _FAINT = 0.2

@@ -157,7 +157,7 @@ def test_trained_modulation_is_released_with_its_encoder_and_changes_nothing_wit
     assert all(torch.equal(kept[name], first[name]) for name in first)
     other = ['--set', f'initial_run={run / "checkpoint.pt"}', '--set', 'context=4']
     assert main([*again[:-1], str(tmp_path / 'other'), *other]) == 2
-    assert 'does not hold a modulation of these settings' in capsys.readouterr().err
+    assert 'does not hold fusion.modulation weights of this configuration' in capsys.readouterr().err
 
     # What was released is measured by the commands, with the encoder it was trained with and no other.
     table = tmp_path / 'table.json'

@@ -14,10 +14,12 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_models.manifest import from_mapping
 from ldfusion_training.language.captions import caption, known_opening
+from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.language.facts import Facts, Mention
 from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_scenes
 from ldfusion_training.language.scenes import facts_seen
 from ldfusion_training.stages import captioner as stage_module
+from ldfusion_training.stages.captioner import CaptionDataConfig
 from ldfusion_training.trainer import train
 
 DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
@@ -151,3 +153,21 @@ def test_folders_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         KnownPlace('folder', 'beach')
     with pytest.raises(InputError, match='no setting'):
         from_mapping(stage_module.CONFIG, {'data': {'places': [{'folder': 'a', 'spot': 'street'}]}}, 'recipe')
+
+
+def test_cells_hold_what_fills_at_least_a_sixteenth_of_them() -> None:
+    classes = np.zeros((16, 24), np.uint8)
+    classes[0:2, 0:2] = 1  # 4 of 64 pixels
+    classes[8, 8:11] = 2  # 3 of 64
+    shown = shown_in_cells(classes, 3)
+    assert shown.shape == (3, 2, 3)
+    assert shown[0].all()
+    assert shown[1].sum() == 1
+    assert shown[1, 0, 0]
+    assert not shown[2].any()
+
+
+@pytest.mark.parametrize('data', [{'kitti': ['somewhere']}, {'places_part': 0.2}])
+def test_data_that_would_not_be_drawn_are_refused(data: dict[str, object]) -> None:
+    with pytest.raises(InputError, match='both or neither'):
+        from_mapping(CaptionDataConfig, data, 'test')

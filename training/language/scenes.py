@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_training.data.augment import View
 from ldfusion_training.data.depth import Depth
 from ldfusion_training.data.pairs import Image8, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
@@ -121,11 +120,6 @@ def facts_seen(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.u
 def side_of(place: float) -> str:
     """Left, ahead or right of a place between 0 and 1; borders as in the simulator's descriptions."""
     return 'left' if place < 0.38 else 'right' if place > 0.62 else 'ahead'
-
-
-def cut(view: View, numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
-    """A view of an instance image."""
-    return view.of_depth(numbers.astype(np.float32)).astype(np.uint16)
 
 
 def _stands_out(grey: Image8, inside: npt.NDArray[np.bool_], around: npt.NDArray[np.bool_]) -> bool:

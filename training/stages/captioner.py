@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from ldfusion_models.caption_network import CaptionNetwork
 from ldfusion_models.captioner import END, MODALITIES, PADDING, SPECIAL, START, CaptionerConfig, sentence
 from ldfusion_models.depth import DepthNetwork
+from ldfusion_models.errors import InputError
 from ldfusion_models.manifest import load_part, read_manifest
 from ldfusion_models.pipeline import DepthEstimator
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
 from ldfusion_training.language.captions import DISTANCES, known_opening, vocabulary, words_of
+from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.language.facts import CLASSES, MOVING, Facts, most_telling
 from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_scenes, read_known_places
-from ldfusion_training.language.scenes import HEIGHT, WIDTH, LabelledScene, cut, facts_seen, read_scenes
+from ldfusion_training.language.scenes import HEIGHT, WIDTH, LabelledScene, facts_seen, read_scenes
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
 from ldfusion_training.starting_weights import load_weights
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
@@ -62,6 +64,12 @@ class CaptionDataConfig:
     weights: str = ''
     scale_error: float = 0.08
     cell_error: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Raises InputError for data that would not be drawn, or parts without data."""
+        for name in ('kitti', 'places'):
+            if bool(getattr(self, name)) != (getattr(self, f'{name}_part') > 0):
+                raise InputError(f'data.{name} and data.{name}_part: give both or neither')
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ class CaptionItem:
         truth, estimate: (height, width) metres, NaN unknown, float16.
         words: numbers of the caption's words, with start and end, padded.
         learned: whether each of them is to be learned.
-        cells: (classes, h, w) uint8, whether a cell holds the class.
+        cells: (classes, h, w), whether a cell holds the class.
         modality: 0 visible, 1 infrared.
         labelled: (classes, 1, 1), whether it is known where the class is.
     """
@@ -116,7 +124,7 @@ class CaptionItem:
     estimate: npt.NDArray[np.float16]
     words: npt.NDArray[np.int64]
     learned: npt.NDArray[np.bool_]
-    cells: npt.NDArray[np.uint8]
+    cells: npt.NDArray[np.bool_]
     modality: int
     labelled: npt.NDArray[np.bool_]
 
@@ -220,7 +228,7 @@ class CaptionerStage(Stage):
             ([scene for known in data.places for scene in read_known_places(known)], data.places_part),
         ]
         estimators = {name == 'infrared': DepthEstimator.load(name, self._weights) for name in MODALITIES}
-        groups = [(self._items_of(scenes, estimators), part) for scenes, part in kinds if scenes and part > 0]
+        groups = [(self._items_of(scenes, estimators), part) for scenes, part in kinds if scenes]
         items = [item for group, _ in groups for item in group]
         return items, draw_probabilities([len(group) for group, _ in groups], [part for _, part in groups])
 
@@ -256,7 +264,7 @@ class CaptionerStage(Stage):
         view: View,
         estimate: npt.NDArray[np.float32],
     ) -> CaptionItem:
-        instances = cut(view, scene.instances)
+        instances = view.of_instances(scene.instances)
         facts = facts_seen(scene, infrared, instances)
         told = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
         words, learned = self._numbered(*_words_known(generator, scene, told, infrared))
@@ -334,13 +342,10 @@ def _classes_known(scene: LabelledScene) -> npt.NDArray[np.bool_]:
     return np.isin(CLASSES, names)[:, None, None]
 
 
-def _cells(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """(classes, h, w): whether at least a sixteenth of the cell of 8x8 pixels shows the class."""
-    classes = np.zeros(max(int(instances.max()), *(each.instance for each in scene.objects), 0) + 1, np.uint8)
+def _cells(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """(classes, h, w): which classes of what can be seen each cell shows."""
+    numbers = np.full(max(int(instances.max()), *(each.instance for each in scene.objects), 0) + 1, len(CLASSES))
     for each in scene.objects:
         if each.seen_infrared if infrared else each.seen_visible:
-            classes[each.instance] = CLASSES.index(each.name) + 1
-    height, width = instances.shape
-    shown = classes[instances].reshape(height // 8, 8, width // 8, 8)
-    counts = np.stack([(shown == number + 1).sum(axis=(1, 3)) for number in range(len(CLASSES))])
-    return (counts >= 4).astype(np.uint8)
+            numbers[each.instance] = CLASSES.index(each.name)
+    return shown_in_cells(numbers.astype(np.uint8)[instances], len(CLASSES))

@@ -248,7 +248,8 @@ def _load_fusion(data: DepthDataConfig) -> Fusion:
 def _read_folder(folder: Path, modality: Modality, data: DepthDataConfig, fuse: Fusion = None) -> list[DepthItem]:
     readers: list[Callable[[], DepthItem]]
     if (folder / 'dataset.yaml').is_file():
-        readers = [partial(_simulated, frame, modality, fuse) for frame in open_simulation(folder)]
+        repaints = modality == 'visible' and data.repainted > 0
+        readers = [partial(_simulated, frame, modality, repaints, fuse) for frame in open_simulation(folder)]
     else:
         sources = open_depth(folder, modality=modality, faults=data.faults).sources
         left_out = (*data.held_out, *data.unusable)
@@ -272,8 +273,8 @@ def _measured(source: DepthSource) -> DepthItem:
     return DepthItem(sample.image.reshape(*sample.depth.shape, -1), None, sample.depth, sample.camera, False)
 
 
-def _simulated(frame: SimulatedFrame, modality: Modality, fuse: Fusion) -> DepthItem:
-    instances = frame.read_instances() if modality == 'visible' else None
+def _simulated(frame: SimulatedFrame, modality: Modality, with_instances: bool, fuse: Fusion) -> DepthItem:
+    instances = frame.read_instances() if with_instances else None
     item = dataclasses.replace(_measured(frame.depth_source(modality)), open_sky=True, instances=instances)
     return _with_fused(item, frame.read_visible(), frame.read_thermal(), fuse) if frame.is_aligned else item
 

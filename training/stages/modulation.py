@@ -18,21 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ldfusion_models.errors import InputError
 from ldfusion_models.frame_graph import FrameGraph
 from ldfusion_models.fusion import FusionNetwork
 from ldfusion_models.manifest import load_frame_graph
 from ldfusion_models.modulation import Context
 from ldfusion_models.text import TextEncoder, load_text_encoder
-from ldfusion_training.data.pairs import Image8
+from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.pair_texts import PairText
 from ldfusion_training.prompt_effect import mask_of, raised
 from ldfusion_training.simulation.things import CLASSES
 from ldfusion_training.stages.crops_in_memory import Crop, CropConfig, CropMaker
-from ldfusion_training.trainer import Sample, Stage, TrainerConfig, named_below, read_checkpoint
-
-# Side in pixels of the cells of the coarsest features.
-CELL = 8
+from ldfusion_training.starting_weights import load_weights
+from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,8 @@ class ModulationStage(Stage):
         self.cells = nn.Conv2d(self.fusion.config.widths[-1], len(CLASSES), 1)
         self.parts = {'fusion': self.fusion, 'cells': self.cells}
         if config.initial_run:
-            self._go_on_with(Path(config.initial_run))
+            load_weights(self.fusion.modulation, 'fusion.modulation', config.initial_run)
+            load_weights(self.cells, 'cells', config.initial_run)
         # What the context last saw.
         self._known = torch.empty(0)
         for module in self.fusion.modules():
@@ -108,15 +106,6 @@ class ModulationStage(Stage):
         maker = CropMaker(config.data, config.trainer.seed, graph, config.effect.reach)
         self.crops = list(maker.simulated())
         self.embeddings = encoder.encode(maker.texts)
-
-    def _go_on_with(self, checkpoint: Path) -> None:
-        state = read_checkpoint(checkpoint)['average']
-        try:
-            self.fusion.modulation.load_state_dict(named_below(state, 'fusion.modulation'))
-            self.cells.load_state_dict(named_below(state, 'cells'))
-        except RuntimeError as error:
-            reason = ' '.join(str(error).split())
-            raise InputError(f'{checkpoint}: does not hold a modulation of these settings ({reason})') from error
 
     def sample(self, generator: np.random.Generator) -> Sample:
         """A crop's arrays, and ``text`` (D,).
@@ -136,7 +125,7 @@ class ModulationStage(Stage):
             'named': named[None],
             # What has no contrast shows no change of it.
             'weight': crop.contrast + np.float32(effect.floor),
-            'cells': cells_of(crop.classes),
+            'cells': shown_in_cells(crop.classes, len(CLASSES)),
         }
         images |= {f'features{scale}': feature for scale, feature in enumerate(crop.features)}
         return {name: image.astype(np.float32) for name, image in images.items()} | {'text': self.embeddings[row]}
@@ -189,15 +178,6 @@ class ModulationStage(Stage):
             column = torch.cat([batch['named'].expand(-1, 3, -1, -1), batch['plain'], batch['target'], fused], dim=2)
             columns.append((column[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
         return np.hstack(columns)
-
-
-def cells_of(classes: Image8) -> npt.NDArray[np.bool_]:
-    """(classes, h, w): whether at least a sixteenth of a cell of a class image (H, W) shows the class."""
-    height, width = (length // CELL for length in classes.shape)
-    shown = classes.reshape(height, CELL, width, CELL)
-    counts = np.stack([(shown == number).sum(axis=(1, 3)) for number in range(len(CLASSES))])
-    present: npt.NDArray[np.bool_] = counts * 16 >= CELL * CELL
-    return present
 
 
 def create(config: ModulationStageConfig) -> Stage:
