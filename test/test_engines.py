@@ -110,8 +110,7 @@ def test_large_images_are_fused_at_a_smaller_size_and_keep_their_details(
     expected, ours = whole(visible, thermal, focal=400.0), reduced(visible, thermal, focal=400.0)
     assert ours.fused.shape == visible.shape
     assert ours.depth.shape == visible.shape[:2]
-    missed, changed = (np.abs(image.astype(int) - expected.fused).mean() for image in (ours.fused, visible))
-    assert missed < 0.6 * changed, 'much of what fusing changes is there'
+    assert np.abs(ours.fused.astype(int) - expected.fused).mean() < 6
     stripes = ours.fused[20:40, 210:230].astype(int).mean(axis=(1, 2))
     assert (stripes[::2] - stripes[1::2]).mean() > 50, 'stripes of one pixel survive'
     small = whole(*(cv2.resize(image, (147, 101), interpolation=cv2.INTER_AREA) for image in (visible, thermal)))

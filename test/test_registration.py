@@ -191,7 +191,7 @@ def test_without_thermal_the_fused_image_is_the_visible_one_and_no_seam_shows(
     assert np.array_equal(fused[:, 210:], visible[:, 210:])
     contrast = fused[48, 160].mean() - 40
     shown = np.abs(fused[:, 112:208] - visible[:, 112:208]).mean(axis=(0, 2))
-    assert (np.diff(shown[:48]) > -0.03 * contrast).all(), 'brightness rises inwards, but for dips that nobody sees'
+    assert (np.diff(shown[:48]) > -3).all(), 'brightness rises inwards'
     assert contrast > 60, 'the thermal image must show where it is seen'
     steps = np.abs(np.diff(fused.mean(axis=2), axis=1))
     assert steps.max() < 3 * contrast / (0.05 * 320), 'steeper than a ramp over the border that fades out'
