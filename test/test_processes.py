@@ -39,6 +39,19 @@ def test_a_program_that_ignores_requests_is_killed(tmp_path: Path) -> None:
     assert running.stop(0.2) == -signal.SIGKILL
 
 
+def test_ctrl_c_while_a_program_starts_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt_parent() -> None:
+        (tmp_path / 'pid').write_text(str(os.getpid()))
+        os.kill(os.getppid(), signal.SIGINT)
+
+    monkeypatch.setattr('ldfusion_training.processes._die_with_parent', interrupt_parent)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        child(tmp_path, 'import time; time.sleep(60)')
+    assert not is_alive(int((tmp_path / 'pid').read_text()))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_waiting_for_words_ends_with_the_program(tmp_path: Path) -> None:
     with child(tmp_path, 'print("one"); print("two")') as running:
         start = time.monotonic()

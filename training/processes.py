@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +39,7 @@ class Child:
     def __init__(self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.name, self.log = name, log
-        with log.open('wb') as output:
+        with log.open('wb') as output, _ctrl_c_held_back() as interrupted:
             self._process = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL,
@@ -48,6 +50,9 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
+        if interrupted:
+            self.stop()
+            raise KeyboardInterrupt
 
     def __enter__(self) -> 'Child':
         return self
@@ -120,6 +125,21 @@ def find_executable(name: str) -> Path:
     if found is None:
         raise InputError(f'{name}: no such executable; install ldfusion_ros with pip or colcon')
     return Path(found)
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[list[int]]:
+    """Collect Ctrl-C meanwhile: raised while a program starts, it would leave one that nobody knows of."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        # Python raises it in the main thread only.
+        yield came
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _die_with_parent() -> None:
