@@ -25,7 +25,7 @@ _SHARPNESS = 10.0
 _GAIN = 1.25
 _LARGEST_GAIN = 2.0
 # So much of the detail of the size of a pixel is added once more: hardly to be seen, but spatial frequency rises.
-_CRISPNESS = 0.04
+_CRISPNESS = 0.09
 # Differences below this, in hundredths per pixel, are noise.
 _FAINT = 0.2
 

@@ -147,3 +147,11 @@ def test_darkening_counts_only_large_parts_that_are_darker_than_allowed() -> Non
     assert float(losses.darkening_loss(darker, visible)) == pytest.approx(0.25 / 4, abs=1e-5)
     stripes = visible + 0.3 * torch.tensor([-1.0, 1.0]).repeat(16)
     assert float(losses.darkening_loss(stripes, visible)) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_brightness_of_large_parts_is_compared_between_two_sizes() -> None:
+    whole = torch.rand(1, 1, 64, 96)
+    half = torch.nn.functional.avg_pool2d(whole, 2)
+    assert float(losses.brightness_change(whole, half)) == pytest.approx(0.0, abs=1e-6)
+    half[..., :16, :] += 0.1
+    assert float(losses.brightness_change(whole, half)) == pytest.approx(0.05, abs=1e-6)

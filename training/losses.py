@@ -182,6 +182,16 @@ def darkening_loss(fused: Tensor, visible: Tensor, allowed: float = 0.25) -> Ten
     return F.relu(F.avg_pool2d(visible, 16) - F.avg_pool2d(fused, 16) - allowed).mean()
 
 
+def brightness_change(fused: Tensor, half: Tensor) -> Tensor:
+    """Mean absolute difference of the brightness of large parts, 16x16 pixels of ``fused``, between two sizes.
+
+    Args:
+        fused: (B, 1, H, W).
+        half: (B, 1, H / 2, W / 2), the same pair fused at half its size.
+    """
+    return (F.avg_pool2d(fused, 16) - F.avg_pool2d(half, 8)).abs().mean()
+
+
 def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     """1 - mean SSIM of the fused image with both sources, luminance (B, 1, H, W) in [0, 1]."""
     similar = structural_similarity(fused, visible) + structural_similarity(fused, thermal)

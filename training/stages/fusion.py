@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig
@@ -40,6 +41,7 @@ class FusionLossConfig:
         chroma: colour differences of the visible image are kept.
         out_of_range: values outside of [0, 1], which clipping would flatten.
         depth: the depth-driven loss, see ``ldfusion_training.depth_supervision``.
+        scale: large parts of the pair at half its size become brighter or darker than at its whole size.
     """
 
     intensity: float = 1.0
@@ -54,6 +56,7 @@ class FusionLossConfig:
     chroma: float = 0.0
     out_of_range: float = 1.0
     depth: float = 0.0
+    scale: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ class FusionStage(Stage):
             'information': lambda: losses.information_loss(grey, luma, thermal),
             'chroma': lambda: losses.chroma_error(fused, visible),
             'out_of_range': lambda: (fused - clipped).abs().mean(),
+            'scale': lambda: losses.brightness_change(grey, luminance(self._fused_at_half(visible, thermal))),
         }
         judge = self.judge
         if judge is not None:
@@ -171,6 +175,10 @@ class FusionStage(Stage):
         terms = {name: named[name]() for name in weights}
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {'loss': total, **terms}
+
+    def _fused_at_half(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        fused: Tensor = self.networks(F.avg_pool2d(visible, 2), F.avg_pool2d(thermal, 2))
+        return fused
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
