@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ldfusion_models.modulation import SemanticModulation
+from ldfusion_models.modulation import LanguageModulation
 from ldfusion_models.poisson import PoissonPyramid
 
 # ITU-R BT.601, as in MATLAB's rgb2gray and the metrics of the field.
@@ -26,6 +26,8 @@ _GAIN = 1.25
 _LARGEST_GAIN = 2.0
 # So much of the detail of the size of a pixel is added once more: hardly to be seen, but spatial frequency rises.
 _CRISPNESS = 0.09
+# What is decided at each place, see ``decided``.
+DECISIONS = 5
 # Differences below this, in hundredths per pixel, are noise.
 _FAINT = 0.2
 
@@ -39,7 +41,7 @@ class FusionConfig:
         feature_widths: channels of the denoiser's features, finest first.
         widths: channels of the fusion at the same scales.
         text_dim: length of the text embedding.
-        context: channels of what texts look around with at the coarsest scale; 0 for none, see ``SemanticModulation``.
+        context: channels of what texts look around with at the coarsest scale; 0 for none, see ``Emphasis``.
     """
 
     timesteps: tuple[int, ...] = (50,)
@@ -62,16 +64,13 @@ class FusionNetwork(nn.Module):
         )
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
-        self.modulation = nn.ModuleList(
-            SemanticModulation(config.text_dim, width, context=config.context if width == widths[-1] else 0)
-            for width in widths
-        )
+        self.modulation = LanguageModulation(config.text_dim, widths, config.context, DECISIONS)
         self.activity = nn.ModuleList(nn.Conv2d(2, width, 3, padding=1) for width in widths)
         self.images = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)
         # How bright the whole picture is decides how much can be added before it saturates.
         self.tone = nn.Linear(widths[-1], widths[0])
         nn.init.zeros_(self.tone.weight)
-        self.decide = nn.Conv2d(widths[0], 5, 1)
+        self.decide = nn.Conv2d(widths[0], DECISIONS, 1)
         nn.init.zeros_(self.decide.weight)
         assert self.decide.bias is not None
         nn.init.zeros_(self.decide.bias)
@@ -93,16 +92,15 @@ class FusionNetwork(nn.Module):
         right, below = forward_differences(sources)
         activities = activity(right, below, len(self.lateral))
         images = self.images(torch.cat([visible, thermal], dim=1))
-        decision: Tensor = self.decide(self._gather(features, activities, images, text))
+        decision = self._decision(features, activities, images, text)
         maps = enlarged(decided(decision, activities[0]))
         lift = self._lift(sources, right, below, maps)
         drawn = sources[:, :1] + lift
         return visible + lift + _CRISPNESS * (drawn - _mean_around(drawn, 3))
 
-    def _gather(self, features: list[Tensor], activities: list[Tensor], images: Tensor, text: Tensor) -> Tensor:
-        """Modulated features (B, widths[0], H / 2, W / 2)."""
-        coarser: Tensor | None = None
-        tone: Tensor | None = None
+    def _decision(self, features: list[Tensor], activities: list[Tensor], images: Tensor, text: Tensor) -> Tensor:
+        """(B, DECISIONS, H / 2, W / 2), see ``decided``."""
+        coarser, tone, change = None, None, None
         for scale in reversed(range(len(self.lateral))):
             x = self.lateral[scale](features[scale]) + self.activity[scale](activities[scale])
             if coarser is not None:
@@ -111,12 +109,16 @@ class FusionNetwork(nn.Module):
                 x = x + images
             x = F.relu(x)
             x = x + F.relu(self.mix[scale](x))
-            coarser = self.modulation[scale](x, text)
+            coarser = self.modulation.stages[scale](x, text)
             if tone is None:
                 tone = self.tone(coarser.mean(dim=(2, 3)))
+                change = self.modulation.emphasis(x, text) if self.modulation.emphasis is not None else None
         assert coarser is not None
         assert tone is not None
-        return coarser + tone[:, :, None, None]
+        decision: Tensor = self.decide(coarser + tone[:, :, None, None])
+        if change is not None:
+            decision = decision + enlarged(change, 1 << (len(self.lateral) - 1))
+        return decision
 
     def _lift(self, sources: Tensor, right: Tensor, below: Tensor, maps: Tensor) -> Tensor:
         """What is added to the visible luminance (B, 1, H, W)."""
@@ -140,8 +142,8 @@ def decided(decision: Tensor, activities: Tensor) -> Tensor:
     """The network's decision and the sources' edge strengths as the maps that make the picture.
 
     Args:
-        decision: (B, 5, h, w): for the visible source, both gains, part of the summed contrasts, offset; zeros for the
-            analytic fusion.
+        decision: (B, DECISIONS, h, w): for the visible source, both gains, part of the summed contrasts, offset; zeros
+            for the analytic fusion.
         activities: (B, 2, h, w) logarithms of both sources' edge power.
 
     Returns:
@@ -188,9 +190,9 @@ def activity(right: Tensor, below: Tensor, scales: int) -> list[Tensor]:
     return [(power + _FAINT**2).log() for power in powers]
 
 
-def enlarged(image: Tensor) -> Tensor:
-    """Twice the size, bilinear."""
-    return F.interpolate(image, scale_factor=2.0, mode='bilinear', align_corners=False)
+def enlarged(image: Tensor, times: int = 2) -> Tensor:
+    """So many times the size, bilinear."""
+    return F.interpolate(image, scale_factor=float(times), mode='bilinear', align_corners=False)
 
 
 def _smooth(image: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Language in training: what a text should do, that it is learned, and that no text changes nothing."""
 
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -14,14 +16,15 @@ from tiny_language import write_encoder  # noqa: E402
 
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.manifest import load_frame_graph, read_manifest  # noqa: E402
-from ldfusion_models.modulation import SemanticModulation  # noqa: E402
+from ldfusion_models.modulation import Emphasis  # noqa: E402
 from ldfusion_models.text import load_text_encoder  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
 from ldfusion_training.pair_texts import FILE, read_texts  # noqa: E402
-from ldfusion_training.prompt_effect import contrast_of_things, contrast_within, mask_of, raised  # noqa: E402
-from ldfusion_training.prompt_evaluation import hot_spots  # noqa: E402
+from ldfusion_training.prompt_effect import contrast_of_things, contrast_within, hot_spots, mask_of, raised  # noqa: E402
 from ldfusion_training.simulation.things import CLASSES  # noqa: E402
+from ldfusion_training.stages.crops_in_memory import CropConfig  # noqa: E402
+from ldfusion_training.stages.modulation import ModulationStage, ModulationStageConfig  # noqa: E402
 from ldfusion_training.trainer import read_checkpoint  # noqa: E402
 
 
@@ -68,27 +71,28 @@ def test_hot_spots_are_upright_and_warm() -> None:
     assert np.array_equal(spots > 0, (thermal == 200) & (np.arange(120) < 80)[:, None])
 
 
-def test_a_text_can_pick_a_thing_by_what_is_around_it() -> None:
-    """Two spots with the same features; only the one with a neighbour is to be raised."""
+def test_each_text_picks_its_thing_by_what_is_around_it() -> None:
+    """Two spots with the same features; one text is to change the one with a neighbour, another text the other."""
     torch.manual_seed(2)
-    modulation = SemanticModulation(text_dim=2, channels=4, context=8)
-    spots = torch.zeros(1, 4, 16, 16)
+    emphasis = Emphasis(text_dim=2, channels=4, wide=8, decisions=3)
+    spots = torch.zeros(2, 4, 16, 16)
     spots[:, 0, 4, 4] = spots[:, 0, 12, 12] = 1.0
     spots[:, 1, 12, 9] = 1.0
-    wanted = spots.clone()
-    wanted[:, 0, 12, 12] = 2.0
-    text = torch.tensor([[1.0, 0.0]])
-    optimizer = torch.optim.Adam(modulation.parameters(), 0.01)
+    wanted = torch.zeros(2, 3, 16, 16)
+    wanted[0, 1, 12, 12] = wanted[1, 1, 4, 4] = 1.0
+    texts = torch.eye(2)
+    assert torch.equal(emphasis(spots, texts), torch.zeros_like(wanted)), 'untrained'
+    optimizer = torch.optim.Adam(emphasis.parameters(), 0.01)
     for _ in range(300):
-        loss = ((modulation(spots, text) - wanted) ** 2).sum()
+        loss = ((emphasis(spots, texts) - wanted) ** 2).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        modulated = modulation(spots, text)
-        assert modulated[0, 0, 12, 12] > 1.7
-        assert modulated[0, 0, 4, 4] < 1.3
-        assert torch.equal(modulation(spots, torch.zeros(1, 2)), spots)
+        change = emphasis(spots, texts)
+        assert change[0, 1, 12, 12] > 0.7 > 0.3 > change[0, 1, 4, 4]
+        assert change[1, 1, 4, 4] > 0.7 > 0.3 > change[1, 1, 12, 12]
+        assert torch.equal(emphasis(spots, torch.zeros(2, 2)), torch.zeros_like(wanted)), 'no text'
 
 
 @pytest.fixture(scope='module')
@@ -113,6 +117,50 @@ def test_texts_lie_beside_the_data_and_name_what_is_there(dataset: Path) -> None
         assert all(text.names for text in texts[frame.name] if text.kind == 'prompt')
 
 
+@pytest.fixture(scope='module')
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real pair's layout: somebody warm on an even street."""
+    folder = tmp_path_factory.mktemp('real')
+    warm = np.full((96, 96), 60, np.uint8)
+    warm[30:60, 40:50] = 150
+    for name, image in (('vi', np.full((96, 96, 3), 90, np.uint8)), ('ir', warm)):
+        (folder / name).mkdir()
+        assert cv2.imwrite(str(folder / name / '1.png'), image)
+    return folder
+
+
+def test_of_real_pairs_people_are_known_and_nothing_else(dataset: Path, street: Path, tmp_path: Path) -> None:
+    encoder = load_text_encoder(str(write_encoder(tmp_path / 'clip')))
+    data = CropConfig(folders=(str(dataset),), crops=1, crop=64, real=(str(street),), real_crops=1)
+    stage = ModulationStage(ModulationStageConfig(context=8, data=data), encoder)
+    person = CLASSES.index('person')
+    warm = stage.crops[1].thermal[0] > 0.5
+    assert 0 < warm.sum() <= 300
+    stage.crops = stage.crops[1:]
+    samples = [stage.sample(np.random.default_rng(number)) for number in range(20)]
+    about_people = [sample for sample in samples if sample['named'].any()]
+    assert 0 < len(about_people) < len(samples)
+    for sample in samples:
+        told = sample['named'].any()
+        assert np.array_equal(sample['weight'][0] > 0, warm | told), 'a pixel that is no person may be what is named'
+        assert np.array_equal(sample['named'][0] > 0, warm & told)
+        changed = (sample['target'] != sample['plain']).any(axis=0)
+        assert changed.any() == told
+        assert not changed[~warm].any()
+        assert np.array_equal(np.flatnonzero(sample['cells_weight'].any(axis=(1, 2))), [person])
+        assert np.array_equal(np.flatnonzero(sample['cells'].any(axis=(1, 2))), [person])
+
+
+def test_real_pairs_without_people_are_refused(dataset: Path, street: Path, tmp_path: Path) -> None:
+    cold = tmp_path / 'cold'
+    shutil.copytree(street, cold)
+    assert cv2.imwrite(str(cold / 'ir' / '1.png'), np.full((96, 96), 60, np.uint8))
+    data = CropConfig(folders=(str(dataset),), crops=1, crop=64, real=(str(cold),), real_crops=1)
+    encoder = load_text_encoder(str(write_encoder(tmp_path / 'clip')))
+    with pytest.raises(InputError, match='real pairs with people'):
+        ModulationStage(ModulationStageConfig(data=data), encoder)
+
+
 @pytest.mark.parametrize('content', [None, 'not JSON', '{"a": [{}]}'])
 def test_texts_that_cannot_be_read_are_named(content: str | None, tmp_path: Path) -> None:
     if content:
@@ -122,14 +170,21 @@ def test_texts_that_cannot_be_read_are_named(content: str | None, tmp_path: Path
 
 
 def test_trained_modulation_is_released_with_its_encoder_and_changes_nothing_without_text(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Path, street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     encoder = load_text_encoder(str(write_encoder(tmp_path / 'clip')))
     recipe = tmp_path / 'modulation.yaml'
     settings = {
         'text_encoder': str(tmp_path / 'clip'),
         'trainer': {'steps': 4, 'batch_size': 2, 'warmup': 1, 'checkpoint_every': 2, 'learning_rate': 0.01},
-        'data': {'folders': [str(dataset)], 'crops': 2, 'crop': 64, 'relit': 0.5},
+        'data': {
+            'folders': [str(dataset)],
+            'crops': 2,
+            'real': [str(street)],
+            'real_crops': 1,
+            'crop': 64,
+            'relit': 0.5,
+        },
         'context': 8,
     }
     recipe.write_text(yaml.safe_dump(settings))

@@ -58,6 +58,16 @@ def make_texts(frame: SimulatedFrame, captioner: PairCaptioner | None, seed: int
     return texts + [_prompt(random, sorted(seen & set(CLASSES)), surfaces) for _ in range(PROMPTS_OF_PAIR)]
 
 
+def prompts_about_people(seed: int) -> list[PairText]:
+    """Prompts on a pair of which only the people are known: half are about people, the others about anything else."""
+    random = np.random.default_rng(seed)
+    others = [name for name in (*CLASSES, *SURFACE_NAMES) if name != 'person']
+    topics = [
+        'person' if number % 2 else str(others[int(random.integers(len(others)))]) for number in range(PROMPTS_OF_PAIR)
+    ]
+    return [PairText(reword(random, Facts(topics=(topic,))), (topic,), 'prompt') for topic in topics]
+
+
 def named_in(text: str, classes: set[str]) -> tuple[str, ...]:
     """Those of ``classes`` that a description names."""
     words = text.lower().replace('people', 'person')

@@ -30,6 +30,10 @@ SURFACES = ('road', 'road markings', 'pavement', 'asphalt', 'grass', 'floor', 'w
 # Smaller things tell more of noise than of contrast.
 FEWEST_PIXELS = 40
 RING = 9
+# What a hot spot is, on real pairs that nobody has labelled: grey levels above its surroundings, and its size.
+HOT_LEVELS = 35.0
+HOT_NEARBY = 25.0
+LARGEST_PART = 0.05
 Mask = npt.NDArray[np.bool_]
 Luminance = npt.NDArray[np.float32]
 
@@ -86,6 +90,20 @@ def contrast_within(luma: Luminance, surface: Mask) -> list[float]:
     mean: Luminance = blurred(luma * weight, RING) / count
     variance = blurred(np.square(luma - mean) * weight, RING) / count
     return [float((np.sqrt(variance[surface]) / np.maximum(mean[surface], 0.02)).mean())]
+
+
+def hot_spots(thermal: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Numbers (H, W) of upright hot regions in a thermal image (H, W); 0: none. Mostly people, on streets."""
+    grey = thermal.astype(np.float32)
+    hot = (grey > cv2.GaussianBlur(grey, (0, 0), HOT_NEARBY) + HOT_LEVELS).astype(np.uint8)
+    count, numbers, boxes, _ = cv2.connectedComponentsWithStats(
+        cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    )
+    for number in range(1, count):
+        _, _, width, height, area = boxes[number]
+        if area > LARGEST_PART * thermal.size or height < width:
+            numbers[numbers == number] = 0
+    return np.asarray(numbers, np.int32)
 
 
 def _things_with_rings(

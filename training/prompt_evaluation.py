@@ -26,16 +26,13 @@ from ldfusion_training.prompt_effect import (
     Mask,
     contrast_of_things,
     contrast_within,
+    hot_spots,
     mask_of,
 )
 from ldfusion_training.stages.pairs_in_memory import as_planes
 from ldfusion_training.tables import markdown_table
 
 NO_TEXT = 'no text'
-# What a hot spot is, on real pairs that nobody has labelled: grey levels above its surroundings, and its size.
-HOT_LEVELS = 35.0
-HOT_NEARBY = 25.0
-LARGEST_PART = 0.05
 SHEET_CELL = (320, 240)
 
 
@@ -139,20 +136,6 @@ def real_subjects(sources: Sequence[PairSource]) -> Iterator[Subject]:
 
 def _spots_measure(spots: npt.NDArray[np.int32]) -> Callable[[Luminance], list[float]]:
     return lambda luma: contrast_of_things(luma, spots, spots > 0)
-
-
-def hot_spots(thermal: Image8) -> npt.NDArray[np.int32]:
-    """Numbers (H, W) of upright hot regions in a thermal image (H, W); 0: none. Mostly people, on streets."""
-    grey = thermal.astype(np.float32)
-    hot = (grey > cv2.GaussianBlur(grey, (0, 0), HOT_NEARBY) + HOT_LEVELS).astype(np.uint8)
-    count, numbers, boxes, _ = cv2.connectedComponentsWithStats(
-        cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    )
-    for number in range(1, count):
-        _, _, width, height, area = boxes[number]
-        if area > LARGEST_PART * thermal.size or height < width:
-            numbers[numbers == number] = 0
-    return np.asarray(numbers, np.int32)
 
 
 def score_prompts(

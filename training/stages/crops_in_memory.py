@@ -12,12 +12,15 @@ from torch import Tensor
 from ldfusion_models.errors import InputError
 from ldfusion_models.frame_graph import FrameGraph
 from ldfusion_training.data.augment import LightConfig, change_light
-from ldfusion_training.data.pairs import Image8
+from ldfusion_training.data.pairs import Image8, Pair, open_pairs
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
-from ldfusion_training.pair_texts import PairText, read_texts
-from ldfusion_training.prompt_effect import mask_of, raised
+from ldfusion_training.pair_texts import PairText, prompts_about_people, read_texts
+from ldfusion_training.prompt_effect import Mask, hot_spots, mask_of, raised
+from ldfusion_training.simulation.things import CLASSES
 from ldfusion_training.stages.pairs_in_memory import as_planes
 
+# Larger than any class.
+UNKNOWN = 255
 Half = npt.NDArray[np.float16]
 
 
@@ -28,6 +31,8 @@ class CropConfig:
     Attributes:
         folders: simulated data sets with ``texts.json``.
         crops: number of crops, each of another frame as far as there are frames; their features are kept in memory.
+        real: real pairs, any layout of ``ldfusion_training.data.pairs``; hot spots are people, all else is unknown.
+        real_crops: number of crops of those.
         crop: side of the square crops.
         captions, descriptions, prompts: how often a text of each kind is drawn, relative.
         centred: part of the crops that show something that a text of their frame names.
@@ -36,6 +41,8 @@ class CropConfig:
 
     folders: tuple[str, ...] = ()
     crops: int = 640
+    real: tuple[str, ...] = ()
+    real_crops: int = 0
     crop: int = 128
     captions: float = 0.3
     descriptions: float = 0.1
@@ -53,7 +60,7 @@ class Crop:
         plain: (3, side, side), fused without text.
         contrast: (1, side, side), each pixel's difference to its surroundings there.
         features: of the denoiser, finest first.
-        classes: (side, side) class of each pixel.
+        classes: (side, side) class of each pixel; ``UNKNOWN`` where nobody knows.
         texts: of the frame, and their rows in the table of embeddings.
     """
 
@@ -100,11 +107,33 @@ class CropMaker:
         for number in range(self._config.crops):
             yield *frames[order[number % len(frames)]], np.random.default_rng([self._seed, 1, number])
 
-    def _of_frame(self, frame: SimulatedFrame, texts: Sequence[PairText], generator: np.random.Generator) -> Crop:
+    def real(self) -> Iterator[Crop]:
+        """Crops of real pairs that have hot spots.
+
+        Raises:
+            InputError: as ``open_pairs``, or no pair has any.
+        """
         config = self._config
-        classes, pair = frame.read_classes(), frame.read_pair()
+        pairs = [source.read() for folder in config.real for source in open_pairs(Path(folder)).pairs]
+        labelled = [(pair, spots) for pair in pairs if (spots := hot_spots(pair.thermal) > 0).any()]
+        if config.real_crops and not labelled:
+            raise InputError('data.real: name real pairs with people, or set data.real_crops to 0')
+        for number in range(config.real_crops):
+            generator = np.random.default_rng([self._seed, 2, number])
+            pair, spots = labelled[number % len(labelled)]
+            classes = np.where(spots, CLASSES.index('person'), UNKNOWN).astype(np.uint8)
+            yield self._of_pair(pair, classes, prompts_about_people(number), spots, generator)
+
+    def _of_frame(self, frame: SimulatedFrame, texts: Sequence[PairText], generator: np.random.Generator) -> Crop:
+        classes = frame.read_classes()
         names = texts[int(generator.integers(len(texts)))].names
-        window = _window(generator, mask_of(names, classes), config.crop, generator.random() < config.centred)
+        return self._of_pair(frame.read_pair(), classes, texts, mask_of(names, classes), generator)
+
+    def _of_pair(
+        self, pair: Pair, classes: Image8, texts: Sequence[PairText], shown: Mask, generator: np.random.Generator
+    ) -> Crop:
+        config = self._config
+        window = _window(generator, shown, config.crop, generator.random() < config.centred)
         visible, thermal = pair.visible[window], pair.thermal[window][..., None]
         if generator.random() < config.relit:
             visible = change_light(generator, visible, LightConfig(noise=0.0))
@@ -134,13 +163,11 @@ def _half(tensor: Tensor) -> Half:
     return half
 
 
-def _window(
-    generator: np.random.Generator, named: npt.NDArray[np.bool_], side: int, centred: bool
-) -> tuple[slice, slice]:
-    """A square of the image; around a pixel of what is named if ``centred`` and there is any."""
-    height, width = named.shape
+def _window(generator: np.random.Generator, shown: Mask, side: int, centred: bool) -> tuple[slice, slice]:
+    """A square of the image; around a pixel of what is ``shown`` (H, W) if ``centred`` and there is any."""
+    height, width = shown.shape
     top, left = int(generator.integers(height - side + 1)), int(generator.integers(width - side + 1))
-    places = np.flatnonzero(named) if centred else np.empty(0, np.int64)
+    places = np.flatnonzero(shown) if centred else np.empty(0, np.int64)
     if places.size:
         row, column = divmod(int(places[generator.integers(places.size)]), width)
         # Not just in the middle, or the network would learn that named things are there.

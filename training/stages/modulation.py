@@ -9,6 +9,7 @@ teach it slowly.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +22,13 @@ from torch import Tensor, nn
 from ldfusion_models.frame_graph import FrameGraph
 from ldfusion_models.fusion import FusionNetwork
 from ldfusion_models.manifest import load_frame_graph
-from ldfusion_models.modulation import Context
 from ldfusion_models.text import TextEncoder, load_text_encoder
+from ldfusion_training.data.pairs import Image8
 from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.pair_texts import PairText
 from ldfusion_training.prompt_effect import mask_of, raised
 from ldfusion_training.simulation.things import CLASSES
-from ldfusion_training.stages.crops_in_memory import Crop, CropConfig, CropMaker
+from ldfusion_training.stages.crops_in_memory import UNKNOWN, Crop, CropConfig, CropMaker
 from ldfusion_training.starting_weights import load_weights
 from ldfusion_training.trainer import Sample, Stage, TrainerConfig
 
@@ -94,9 +95,8 @@ class ModulationStage(Stage):
             load_weights(self.cells, 'cells', config.initial_run)
         # What the context last saw.
         self._known = torch.empty(0)
-        for module in self.fusion.modules():
-            if isinstance(module, Context):
-                module.register_forward_hook(self._remember)
+        if self.fusion.modulation.emphasis is not None:
+            self.fusion.modulation.emphasis.context.register_forward_hook(self._remember)
         self.settings = {
             **dataclasses.asdict(config),
             'fusion': dataclasses.asdict(self.fusion.config),
@@ -104,18 +104,19 @@ class ModulationStage(Stage):
             'weights_id': manifest.weights_id,
         }
         maker = CropMaker(config.data, config.trainer.seed, graph, config.effect.reach)
-        self.crops = list(maker.simulated())
+        self.crops = [*maker.simulated(), *maker.real()]
         self.embeddings = encoder.encode(maker.texts)
 
     def sample(self, generator: np.random.Generator) -> Sample:
         """A crop's arrays, and ``text`` (D,).
 
-        Further ``named`` (1, side, side), where the things are that the text names, and ``cells`` (classes, h, w),
-        whether a cell shows the class.
+        Further ``named`` (1, side, side), where the things are that the text names, ``cells`` (classes, h, w), whether
+        a cell shows the class, and ``cells_weight`` (classes, h, w) in the error of telling so.
         """
         crop, effect = self.crops[int(generator.integers(len(self.crops)))], self.config.effect
         text, row = self._drawn_text(generator, crop)
         named, plain = mask_of(text.names, crop.classes), crop.plain.astype(np.float32)
+        cells = shown_in_cells(crop.classes, len(CLASSES))
         gain = effect.gain if text.kind == 'prompt' else effect.told_gain
         images = {
             'visible': crop.visible,
@@ -124,8 +125,10 @@ class ModulationStage(Stage):
             'target': raised(plain, named, gain, effect.reach) if named.any() else plain,
             'named': named[None],
             # What has no contrast shows no change of it.
-            'weight': crop.contrast + np.float32(effect.floor),
-            'cells': shown_in_cells(crop.classes, len(CLASSES)),
+            'weight': (crop.contrast + np.float32(effect.floor)) * _known(crop.classes, text.names),
+            'cells': cells,
+            # Rare classes would drown among empty cells.
+            'cells_weight': (1.0 + 4.0 * cells) * _known_classes(crop.classes)[:, None, None],
         }
         images |= {f'features{scale}': feature for scale, feature in enumerate(crop.features)}
         return {name: image.astype(np.float32) for name, image in images.items()} | {'text': self.embeddings[row]}
@@ -163,9 +166,8 @@ class ModulationStage(Stage):
 
     def _missed_cells(self, batch: dict[str, Tensor]) -> Tensor:
         logits = self.cells(self._known).float()
-        # Rare classes would drown among empty cells.
-        weight = 1.0 + 4.0 * batch['cells']
-        return 10.0 * F.binary_cross_entropy_with_logits(logits, batch['cells'], weight=weight)
+        error = F.binary_cross_entropy_with_logits(logits, batch['cells'], weight=batch['cells_weight'])
+        return 10.0 * error
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
@@ -196,6 +198,22 @@ def with_text_of(graph: FrameGraph, text_dim: int, context: int) -> FusionNetwor
     return fusion
 
 
+def _known(classes: Image8, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Where (side, side) it is known whether a text names what is there; of real pairs only people are known."""
+    known: npt.NDArray[np.bool_] = (classes != UNKNOWN) | ('person' in names)
+    return known
+
+
+def _known_classes(classes: Image8) -> npt.NDArray[np.float32]:
+    """Which classes (classes,) are known to be there or not."""
+    known = np.ones(len(CLASSES), np.float32)
+    if (classes == UNKNOWN).any():
+        known[np.arange(len(CLASSES)) != CLASSES.index('person')] = 0.0
+    return known
+
+
 def _mean(error: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean; nearly nothing where next to nothing counts."""
-    return (error * weight).sum() / weight.sum().clamp(min=1.0)
+    """Mean of the images' weighted means, so that small things count as large ones; nearly nothing where next to
+    nothing counts."""
+    totals = weight.sum(dim=(1, 2, 3)).clamp(min=1.0)
+    return ((error * weight).sum(dim=(1, 2, 3)) / totals).mean()
