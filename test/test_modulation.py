@@ -151,13 +151,16 @@ def test_of_real_pairs_people_are_known_and_nothing_else(dataset: Path, street: 
         assert np.array_equal(np.flatnonzero(sample['cells'].any(axis=(1, 2))), [person])
 
 
-def test_real_pairs_without_people_are_refused(dataset: Path, street: Path, tmp_path: Path) -> None:
+def test_real_pairs_without_people_and_small_images_are_refused(dataset: Path, street: Path, tmp_path: Path) -> None:
     cold = tmp_path / 'cold'
     shutil.copytree(street, cold)
     assert cv2.imwrite(str(cold / 'ir' / '1.png'), np.full((96, 96), 60, np.uint8))
     data = CropConfig(folders=(str(dataset),), crops=1, crop=64, real=(str(cold),), real_crops=1)
     encoder = load_text_encoder(str(write_encoder(tmp_path / 'clip')))
     with pytest.raises(InputError, match='real pairs with people'):
+        ModulationStage(ModulationStageConfig(data=data), encoder)
+    data = CropConfig(folders=(str(dataset),), crops=1, crop=128)
+    with pytest.raises(InputError, match=r'160x120 pixels is smaller than data\.crop=128'):
         ModulationStage(ModulationStageConfig(data=data), encoder)
 
 

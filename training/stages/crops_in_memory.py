@@ -166,6 +166,8 @@ def _half(tensor: Tensor) -> Half:
 def _window(generator: np.random.Generator, shown: Mask, side: int, centred: bool) -> tuple[slice, slice]:
     """A square of the image; around a pixel of what is ``shown`` (H, W) if ``centred`` and there is any."""
     height, width = shown.shape
+    if side > min(height, width):
+        raise InputError(f'an image of {width}x{height} pixels is smaller than data.crop={side}; set a smaller one')
     top, left = int(generator.integers(height - side + 1)), int(generator.integers(width - side + 1))
     places = np.flatnonzero(shown) if centred else np.empty(0, np.int64)
     if places.size:
