@@ -15,7 +15,7 @@ from safetensors.torch import load_file  # noqa: E402
 from ldfusion_models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import write_image  # noqa: E402
-from ldfusion_models.fusion import FusionConfig, FusionNetwork  # noqa: E402
+from ldfusion_models.fusion import FusionConfig, FusionNetwork, luminance  # noqa: E402
 from ldfusion_models.manifest import SHIPPED, from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.commands.train import RECIPES, read_recipe  # noqa: E402
@@ -160,3 +160,35 @@ def test_training_goes_on_from_other_weights_and_names_those_that_do_not_fit(run
     for wrong in (damaged, runs / 'autoencoder_denoiser' / CHECKPOINT):
         with pytest.raises(InputError, match=wrong.name):
             fusion.create(from_mapping(fusion.CONFIG, recipe | {'initial_weights': str(wrong)}, 'test'))
+
+
+@pytest.mark.parametrize('noisy', [False, True])
+def test_a_pair_is_fused_at_half_its_size_as_at_its_whole(noisy: bool, data: Path) -> None:
+    """With the same features, noisy or not, and the same precision: under autocast both images are of half of it."""
+    recipe = SMALL | {'data': {'folders': [str(data)], 'crop': 64, 'zoom': [1.0, 1.0]}, 'fusion': SMALL_FUSION}
+    recipe |= {'denoiser_checkpoint': '', 'train_denoiser': True, 'noisy_features': noisy, 'loss': {'scale': 1.0}}
+    stage = fusion.create(from_mapping(fusion.CONFIG, recipe, 'test'))
+    torch.nn.init.normal_(stage.networks.fusion.decide.weight)
+    batch = {name: torch.from_numpy(array)[None] for name, array in stage.sample(np.random.default_rng(1)).items()}
+    assert ('noise' in batch) == noisy
+    seen: list[dict[str, torch.Tensor | None]] = []
+
+    def remember(_module: object, arguments: tuple[torch.Tensor | None, ...], fused: torch.Tensor) -> None:
+        seen.append({'visible': arguments[0], 'noise': arguments[2], 'fused': fused})
+
+    stage.networks.register_forward_hook(remember)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        term = stage(batch)['scale']
+    whole, half = seen
+    torch.testing.assert_close(half['visible'], torch.nn.functional.avg_pool2d(whole['visible'], 2))
+    assert half['fused'].dtype == whole['fused'].dtype
+    large = torch.nn.functional.avg_pool2d(luminance(whole['fused'].float()), 16)
+    assert float(term) == pytest.approx(
+        float((large - torch.nn.functional.avg_pool2d(luminance(half['fused'].float()), 8)).abs().mean()), rel=1e-5
+    )
+    assert float(term) > 1e-4
+    if noisy:
+        assert half['noise'].shape == (1, 4, 32, 32)
+        assert float(half['noise'].std()) == pytest.approx(1.0, abs=0.1), 'as strong as at the whole size'
+    else:
+        assert whole['noise'] is half['noise'] is None

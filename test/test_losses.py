@@ -82,10 +82,10 @@ def test_chroma_error_ignores_a_lift_of_all_channels() -> None:
 
 COLOURED = [losses.multi_channel_intensity, losses.multi_channel_gradient, losses.signed_gradient]
 GREY = [
-    lambda fused, visible, thermal: losses.correlation_of_differences(fused, visible, thermal),
+    losses.correlation_of_differences,
     lambda fused, visible, thermal: losses.structural_similarity(fused, visible).mean(),
     lambda fused, visible, thermal: losses.visual_information(visible, fused, scales=1).mean(),
-    lambda fused, visible, thermal: losses.edge_loss(fused, visible, thermal),
+    losses.edge_loss,
     lambda fused, visible, thermal: losses.silog(fused, thermal + 1.0, 0.85),
     lambda fused, visible, thermal: losses.log_gradient(fused, thermal + 1.0),
 ]

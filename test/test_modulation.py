@@ -159,6 +159,8 @@ def test_real_pairs_without_people_and_small_images_are_refused(dataset: Path, s
     encoder = load_text_encoder(str(write_encoder(tmp_path / 'clip')))
     with pytest.raises(InputError, match='real pairs with people'):
         ModulationStage(ModulationStageConfig(data=data), encoder)
+    with pytest.raises(InputError, match='both or neither'):
+        CropConfig(folders=(str(dataset),), real=(str(street),))
     data = CropConfig(folders=(str(dataset),), crops=1, crop=128)
     with pytest.raises(InputError, match=r'160x120 pixels is smaller than data\.crop=128'):
         ModulationStage(ModulationStageConfig(data=data), encoder)

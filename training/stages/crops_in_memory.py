@@ -14,6 +14,7 @@ from ldfusion_models.frame_graph import FrameGraph
 from ldfusion_training.data.augment import LightConfig, change_light
 from ldfusion_training.data.pairs import Image8, Pair, open_pairs
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
+from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.pair_texts import PairText, prompts_about_people, read_texts
 from ldfusion_training.prompt_effect import Mask, hot_spots, mask_of, raised
 from ldfusion_training.simulation.things import CLASSES
@@ -50,6 +51,11 @@ class CropConfig:
     centred: float = 0.9
     relit: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Raises InputError for pairs that would not be drawn, or crops of none."""
+        if bool(self.real) != (self.real_crops > 0):
+            raise InputError('data.real and data.real_crops: give both or neither')
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -61,6 +67,7 @@ class Crop:
         contrast: (1, side, side), each pixel's difference to its surroundings there.
         features: of the denoiser, finest first.
         classes: (side, side) class of each pixel; ``UNKNOWN`` where nobody knows.
+        cells: (classes, h, w), which classes each cell shows.
         texts: of the frame, and their rows in the table of embeddings.
     """
 
@@ -70,6 +77,7 @@ class Crop:
     contrast: Half
     features: tuple[Half, ...]
     classes: Image8
+    cells: npt.NDArray[np.bool_]
     texts: tuple[tuple[PairText, int], ...]
 
 
@@ -116,8 +124,8 @@ class CropMaker:
         config = self._config
         pairs = [source.read() for folder in config.real for source in open_pairs(Path(folder)).pairs]
         labelled = [(pair, spots) for pair in pairs if (spots := hot_spots(pair.thermal) > 0).any()]
-        if config.real_crops and not labelled:
-            raise InputError('data.real: name real pairs with people, or set data.real_crops to 0')
+        if pairs and not labelled:
+            raise InputError('data.real: no pair has hot spots; name real pairs with people')
         for number in range(config.real_crops):
             generator = np.random.default_rng([self._seed, 2, number])
             pair, spots = labelled[number % len(labelled)]
@@ -155,7 +163,8 @@ class CropMaker:
         twice = raised(fused, np.ones(fused.shape[1:], bool), 2.0, self._reach)
         contrast = np.abs(twice - fused).mean(axis=0, keepdims=True).astype(np.float16)
         halves = [_half(tensor) for tensor in (*images, plain, *features)]
-        return Crop(halves[0], halves[1], halves[2], contrast, tuple(halves[3:]), classes, texts)
+        cells = shown_in_cells(classes, len(CLASSES))
+        return Crop(halves[0], halves[1], halves[2], contrast, tuple(halves[3:]), classes, cells, texts)
 
 
 def _half(tensor: Tensor) -> Half:

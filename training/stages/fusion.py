@@ -145,12 +145,17 @@ class FusionStage(Stage):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms."""
-        fused = self.networks(batch['visible'], batch['thermal'], batch.get('noise')).float()
+        fused = self._fused(batch)
+        half = self._fused(_halved(batch)) if self.config.loss.scale > 0 else None
         # Local variances as differences of squares don't survive half precision.
         with torch.autocast(fused.device.type, enabled=False):
-            return self._losses(fused, batch)
+            return self._losses(fused, half, batch)
 
-    def _losses(self, fused: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _fused(self, batch: dict[str, Tensor]) -> Tensor:
+        fused: Tensor = self.networks(batch['visible'], batch['thermal'], batch.get('noise'))
+        return fused.float()
+
+    def _losses(self, fused: Tensor, half: Tensor | None, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         visible, thermal = batch['visible'], batch['thermal']
         clipped = fused.clamp(0.0, 1.0)
         grey, luma = luminance(fused), luminance(visible)
@@ -166,8 +171,9 @@ class FusionStage(Stage):
             'information': lambda: losses.information_loss(grey, luma, thermal),
             'chroma': lambda: losses.chroma_error(fused, visible),
             'out_of_range': lambda: (fused - clipped).abs().mean(),
-            'scale': lambda: losses.brightness_change(grey, luminance(self._fused_at_half(visible, thermal))),
         }
+        if half is not None:
+            named['scale'] = lambda: losses.brightness_change(grey, luminance(half))
         judge = self.judge
         if judge is not None:
             named['depth'] = lambda: judge(clipped, judge.completed(batch['depth'], visible, thermal))
@@ -175,10 +181,6 @@ class FusionStage(Stage):
         terms = {name: named[name]() for name in weights}
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {'loss': total, **terms}
-
-    def _fused_at_half(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        fused: Tensor = self.networks(F.avg_pool2d(visible, 2), F.avg_pool2d(thermal, 2))
-        return fused
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
@@ -191,6 +193,12 @@ class FusionStage(Stage):
             column = torch.cat([sample['visible'], sample['thermal'].expand(-1, 3, -1, -1), fused], dim=2)
             columns.append((column[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
         return np.hstack(columns)
+
+
+def _halved(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The images at half their size; noise stays as strong as it was."""
+    halved = {name: F.avg_pool2d(batch[name], 2) for name in ('visible', 'thermal')}
+    return {**halved, 'noise': batch['noise'][..., ::2, ::2]} if 'noise' in batch else halved
 
 
 def create(config: FusionStageConfig) -> Stage:

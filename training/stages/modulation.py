@@ -24,7 +24,6 @@ from ldfusion_models.fusion import FusionNetwork
 from ldfusion_models.manifest import load_frame_graph
 from ldfusion_models.text import TextEncoder, load_text_encoder
 from ldfusion_training.data.pairs import Image8
-from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.pair_texts import PairText
 from ldfusion_training.prompt_effect import mask_of, raised
 from ldfusion_training.simulation.things import CLASSES
@@ -116,7 +115,6 @@ class ModulationStage(Stage):
         crop, effect = self.crops[int(generator.integers(len(self.crops)))], self.config.effect
         text, row = self._drawn_text(generator, crop)
         named, plain = mask_of(text.names, crop.classes), crop.plain.astype(np.float32)
-        cells = shown_in_cells(crop.classes, len(CLASSES))
         gain = effect.gain if text.kind == 'prompt' else effect.told_gain
         images = {
             'visible': crop.visible,
@@ -126,9 +124,9 @@ class ModulationStage(Stage):
             'named': named[None],
             # What has no contrast shows no change of it.
             'weight': (crop.contrast + np.float32(effect.floor)) * _known(crop.classes, text.names),
-            'cells': cells,
+            'cells': crop.cells,
             # Rare classes would drown among empty cells.
-            'cells_weight': (1.0 + 4.0 * cells) * _known_classes(crop.classes)[:, None, None],
+            'cells_weight': (1.0 + 4.0 * crop.cells) * _known_classes(crop.classes)[:, None, None],
         }
         images |= {f'features{scale}': feature for scale, feature in enumerate(crop.features)}
         return {name: image.astype(np.float32) for name, image in images.items()} | {'text': self.embeddings[row]}
