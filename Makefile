@@ -1,7 +1,6 @@
 # Targets: demo, test, lint, format, docs. Each makes .venv with what it needs; nothing has to be installed before.
 PYTHON ?= python3
 BIN := .venv/bin
-TYPES := .venv/types
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
@@ -41,9 +40,4 @@ docs: .venv/ready-for-test
 	@echo 'Installing into .venv; this takes a few minutes the first time.'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint constraints.txt --editable '.[$(EXTRAS)]'
-	@# mypy can't follow the editable install's mapping of folders to import names; links it can.
-	@mkdir -p $(TYPES)
-	@ln -sfn ../../models $(TYPES)/ldfusion_models
-	@ln -sfn ../../training $(TYPES)/ldfusion_training
-	@ln -sfn ../../ldfusion_ros $(TYPES)/ldfusion_ros
 	@touch $@

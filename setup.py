@@ -1,28 +1,32 @@
-"""Build of the ament_python package; the folder names map to import names that can't collide on a robot."""
+"""Build of the ament_python package; packages lie in three folders, under the names that they are imported by."""
 
 from glob import glob
+from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 PACKAGE = 'ldfusion_ros'
-ROOTS = {'ldfusion_ros': 'ldfusion_ros', 'ldfusion_models': 'models', 'ldfusion_training': 'training'}
-
-
-def packages_below(import_name: str, folder: str) -> list[str]:
-    """Every folder below ``folder`` that holds an ``__init__.py``, under its import name."""
-    inits = glob(f'{folder}/**/__init__.py', recursive=True)
-    return sorted(init.replace(folder, import_name, 1).rsplit('/', 1)[0].replace('/', '.') for init in inits)
-
+FLOORS = {'ldfusion_models': 'models', 'ldfusion_training': 'training'}
+# Data that lies beside its package in the checkout and is installed into it. `colcon build --symlink-install` builds where
+# only the packages are linked; there the checkout's own folders are found.
+BESIDE = {'ldfusion_models.weights': 'models/weights', 'ldfusion_training.configs': 'training/configs'}
+DATA = {name: folder for name, folder in BESIDE.items() if Path(folder).is_dir()}
 
 setup(
     # Not in setup.cfg: from there setuptools makes an object of it that colcon can't read.
     python_requires='>=3.10',
-    packages=[name for root, folder in ROOTS.items() for name in packages_below(root, folder)],
-    # colcon build --symlink-install refuses a folder that maps to its own name.
-    package_dir={name: folder for name, folder in ROOTS.items() if name != folder},
+    packages=[
+        *find_packages(include=[f'{PACKAGE}*']),
+        *(name for folder in FLOORS.values() for name in find_packages(folder)),
+        *DATA,
+    ],
+    package_dir={name: f'{folder}/{name}' for name, folder in FLOORS.items()} | DATA,
     package_data={
-        'ldfusion_models': ['py.typed', 'weights/*', 'weights/text/*'],
-        'ldfusion_training': ['py.typed', 'paper_tables.yaml', 'configs/*.yaml', 'configs/ablations/*.yaml'],
+        'ldfusion_models': ['py.typed'],
+        'ldfusion_models.weights': ['*', 'text/*'],
+        'ldfusion_training': ['py.typed'],
+        'ldfusion_training.configs': ['*.yaml', 'ablations/*.yaml'],
+        'ldfusion_training.evaluation': ['paper_tables.yaml'],
         'ldfusion_ros': ['py.typed', 'fastdds.xml'],
     },
     data_files=[

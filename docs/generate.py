@@ -59,8 +59,8 @@ def commands() -> str:
 
 def parameters() -> str:
     """The parameters of every node."""
+    from ldfusion_ros.node.parameters import meanings
     from ldfusion_ros.parameter_file import TABLES, sentence
-    from ldfusion_ros.parameters import meanings
 
     lines = []
     for node, table in TABLES.items():

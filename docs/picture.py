@@ -5,10 +5,10 @@ from pathlib import Path
 
 import cv2
 
-from ldfusion_models.camera import Intrinsics, points_from_depth
+from ldfusion_models.camera.lens import Intrinsics, points_from_depth
 from ldfusion_models.files import written_whole
-from ldfusion_models.pipeline import Pipeline
-from ldfusion_training.pictures import DepthScale, Row, colour_depth, contact_sheet, depth_legend, side_view
+from ldfusion_models.rig.pipeline import Pipeline
+from ldfusion_training.report.pictures import DepthScale, Row, colour_depth, contact_sheet, depth_legend, side_view
 from ldfusion_training.simulation.config import SimulationConfig
 from ldfusion_training.simulation.scene import simulate_scene
 

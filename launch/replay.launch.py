@@ -45,8 +45,8 @@ def generate_launch_description() -> LaunchDescription:
 def find_topics(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Set what the recording itself says and nobody has given: topics, transports and the frame for RViz."""
     # Imported here, so that `--show-args` is quick.
-    from ldfusion_training.bags import read_bag
-    from ldfusion_training.demo import camera_infos, find_streams
+    from ldfusion_training.demo.run import camera_infos, find_streams
+    from ldfusion_training.recordings.bags import read_bag
 
     given = context.launch_configurations
     bag = Path(given['bag']).expanduser()

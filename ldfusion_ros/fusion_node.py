@@ -18,24 +18,24 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 from std_srvs.srv import Trigger
 
+from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines.selection import obstacle_to
 from ldfusion_models.errors import InputError
-from ldfusion_models.pipeline import Pipeline
-from ldfusion_models.thermal import GainControl
-from ldfusion_ros import parameters
-from ldfusion_ros.calibrations import Calibrations
-from ldfusion_ros.conversions import embedding_from_message
-from ldfusion_ros.diagnostics import Announcer, Statistics, make_status
-from ldfusion_ros.engine_switch import EngineSwitch, load_pipeline
-from ldfusion_ros.frames import BadFrameError, Decoder, InputImages, Job, Streams, heat_of, heat_unit
-from ldfusion_ros.fusion_parameters import FusionParameters
-from ldfusion_ros.health import Condition, assess
-from ldfusion_ros.inputs import Inputs, latched, sensor_data
-from ldfusion_ros.lifecycle import LABELS, ManagedNode, run
-from ldfusion_ros.outputs import OutputFrame, Outputs
-from ldfusion_ros.registering import DriftWatch, Registering
-from ldfusion_ros.snapshot import save_snapshot
-from ldfusion_ros.worker import LatestWorker
+from ldfusion_models.rig.pipeline import Pipeline
+from ldfusion_ros.messages.calibrations import Calibrations
+from ldfusion_ros.messages.conversions import embedding_from_message
+from ldfusion_ros.node import parameters
+from ldfusion_ros.node.diagnostics import Announcer, Statistics, make_status
+from ldfusion_ros.node.inputs import Inputs, latched, sensor_data
+from ldfusion_ros.node.lifecycle import LABELS, ManagedNode, run
+from ldfusion_ros.node.worker import LatestWorker
+from ldfusion_ros.parts.engine_switch import EngineSwitch, load_pipeline
+from ldfusion_ros.parts.frames import BadFrameError, Decoder, InputImages, Job, Streams, heat_of, heat_unit
+from ldfusion_ros.parts.fusion_parameters import FusionParameters
+from ldfusion_ros.parts.health import Condition, assess
+from ldfusion_ros.parts.outputs import OutputFrame, Outputs
+from ldfusion_ros.parts.registering import DriftWatch, Registering
+from ldfusion_ros.parts.snapshot import save_snapshot
 
 CAMERAS = ('visible', 'thermal')
 FAILURES_BEFORE_RESTART = 3

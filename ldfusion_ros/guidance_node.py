@@ -22,21 +22,21 @@ from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, String
 
+from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.errors import InputError
-from ldfusion_models.guidance import PairCaptioner, checked_prompt, embedding_of, embedding_of_prompt
-from ldfusion_models.pipeline import AnyImage
-from ldfusion_ros import parameters
-from ldfusion_ros.calibrations import Calibrations
-from ldfusion_ros.conversions import message_from_embedding
-from ldfusion_ros.diagnostics import Announcer, Findings, Report, Statistics, make_status
-from ldfusion_ros.frames import BadFrameError, Job, Streams, decoded
-from ldfusion_ros.guidance_parameters import GuidanceParameters
-from ldfusion_ros.inputs import OVERRIDABLE, Inputs, latched, sensor_data
-from ldfusion_ros.lifecycle import LABELS, ManagedNode, run
-from ldfusion_ros.worker import LatestWorker
+from ldfusion_models.language.guidance import PairCaptioner, checked_prompt, embedding_of, embedding_of_prompt
+from ldfusion_ros.messages.calibrations import Calibrations
+from ldfusion_ros.messages.conversions import message_from_embedding
+from ldfusion_ros.node import parameters
+from ldfusion_ros.node.diagnostics import Announcer, Findings, Report, Statistics, make_status
+from ldfusion_ros.node.inputs import OVERRIDABLE, Inputs, latched, sensor_data
+from ldfusion_ros.node.lifecycle import LABELS, ManagedNode, run
+from ldfusion_ros.node.worker import LatestWorker
+from ldfusion_ros.parts.frames import BadFrameError, Job, Streams, decoded
+from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 
 if TYPE_CHECKING:
-    from ldfusion_models.text import TextEncoder
+    from ldfusion_models.language.text import TextEncoder
 
 CAMERAS = ('visible', 'thermal')
 WORDS_SHOWN = 200
@@ -79,7 +79,7 @@ def load_language(settings: GuidanceParameters) -> Language:
     try:
         import torch
 
-        from ldfusion_models.text import load_text_encoder
+        from ldfusion_models.language.text import load_text_encoder
     except ModuleNotFoundError as error:
         raise InputError(
             f"guidance needs the Python package {error.name}; pip install 'ldfusion_ros[language]'"

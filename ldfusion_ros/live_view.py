@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError
-from ldfusion_ros.programs import message_class, offered_quality, quality, run
+from ldfusion_ros.node.programs import message_class, offered_quality, quality, run
 
 if TYPE_CHECKING:
     from foxglove import Channel

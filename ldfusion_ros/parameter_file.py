@@ -5,9 +5,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ldfusion_ros.fusion_parameters import FusionParameters
-from ldfusion_ros.guidance_parameters import GuidanceParameters
-from ldfusion_ros.parameters import Meaning, meanings
+from ldfusion_ros.node.parameters import Meaning, meanings
+from ldfusion_ros.parts.fusion_parameters import FusionParameters
+from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 
 TABLES: Mapping[str, type[Any]] = {'fusion_node': FusionParameters, 'guidance_node': GuidanceParameters}
 

@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import folder_written_whole
-from ldfusion_ros.programs import message_class, offered_quality, quality, run
+from ldfusion_ros.node.programs import message_class, offered_quality, quality, run
 
 DEFAULT_TOPICS = (
     '/fusion_node/fused/image',

@@ -19,7 +19,7 @@ from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
 from ldfusion_models.errors import InputError
-from ldfusion_ros.programs import message_class, quality, run
+from ldfusion_ros.node.programs import message_class, quality, run
 
 SECOND = 1_000_000_000
 CLOCK_SECONDS = 0.02

@@ -28,9 +28,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ldfusion_models.camera import Intrinsics
-from ldfusion_ros.conversions import camera_info_from_intrinsics, fill_image
+from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_ros.fusion_node import FusionNode
+from ldfusion_ros.messages.conversions import camera_info_from_intrinsics, fill_image
 
 WIDTH, HEIGHT = 160, 128
 CAMERA = Intrinsics(WIDTH, HEIGHT, 140.0, 140.0, 79.5, 63.5)

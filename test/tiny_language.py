@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import yaml
 
-from ldfusion_models.manifest import SHIPPED
+from ldfusion_models.graph.manifest import SHIPPED
 
 torch = pytest.importorskip('torch')
 open_clip = pytest.importorskip('open_clip')

@@ -1,0 +1,1 @@
+"""Programs that load and time the nodes; not installed on robots."""

@@ -1,0 +1,52 @@
+"""A frame on disk: what came in, what went out, and with which parameters."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import depth_to_millimetres, folder_written_whole, write_image
+from ldfusion_ros.parts.frames import InputImages, nanoseconds
+from ldfusion_ros.parts.fusion_parameters import FusionParameters
+from ldfusion_ros.parts.outputs import OutputFrame
+
+
+def save_snapshot(
+    folder: Path,
+    images: InputImages,
+    frame: OutputFrame,
+    parameters: FusionParameters,
+    facts: Mapping[str, object],
+) -> Path:
+    """Write a new folder ``STAMP`` into ``folder``, whole or not at all; returns its path.
+
+    ``visible.png`` and ``thermal.png`` as they came in, ``fused.png``, ``depth.png`` in millimetres (16 bits, 0
+    unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame, camera, parameters, and ``facts``, which
+    say what engine and weights are in place.
+
+    Raises:
+        InputError: it exists already, or can't be written.
+    """
+    stamp_ns = nanoseconds(frame.header.stamp)
+    path = folder / str(stamp_ns)
+    description = {
+        'stamp_ns': stamp_ns,
+        'frame_id': frame.header.frame_id,
+        'camera': asdict(frame.camera) if frame.camera else None,
+        'parameters': asdict(parameters),
+        'facts': {name: str(fact) for name, fact in facts.items()},
+    }
+    try:
+        with folder_written_whole(path) as unfinished:
+            write_image(unfinished / 'visible.png', images.visible)
+            write_image(unfinished / 'thermal.png', images.thermal)
+            write_image(unfinished / 'fused.png', frame.fused)
+            write_image(unfinished / 'depth.png', depth_to_millimetres(frame.depth))
+            np.save(unfinished / 'depth.npy', frame.depth)
+            (unfinished / 'frame.yaml').write_text(yaml.safe_dump(description, sort_keys=False))
+    except OSError as error:
+        raise InputError(f'{path}: cannot write there ({error.strerror or error})') from error
+    return path

@@ -1,0 +1,1 @@
+"""Cameras and their images: lenses, encodings, gain, pairing, registration. Arrays only."""

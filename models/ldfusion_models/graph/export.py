@@ -1,0 +1,187 @@
+"""The frame graph as ONNX: traced once without weights, filled with weights where it runs.
+
+The traced graph lies beside the weights and is as long as the architecture is; its initializers are named as the
+networks' parameters and are taken from the safetensors files. So a robot needs neither PyTorch nor an export, and
+new weights need no new graph.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ldfusion_models import __version__
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import written_whole
+from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.graph.manifest import PARTS, graph_info, is_used_per_frame, read_initializers, read_manifest
+from ldfusion_models.graph.quantisation import Frame, calibrate, quantised
+from ldfusion_models.graph.static_graph import static_graph
+
+if TYPE_CHECKING:
+    from ldfusion_models.graph.frame_graph import FrameConfig
+
+OPSET = 17
+METADATA_KEY = 'ldfusion'
+# Rises with every change of inputs, outputs or metadata.
+FORMAT = 2
+NO_DIGEST = '0' * 64
+
+
+def trace_graph(config: 'FrameConfig', output: Path) -> None:
+    """Write the frame graph of ``config`` for images of any size from 32x32 as ONNX without weights.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    import onnx
+    import torch
+
+    from ldfusion_models.graph.frame_graph import FrameGraph
+
+    graph = FrameGraph(config).eval()
+    for tensor in graph.state_dict().values():
+        # All different, for the tracer makes one initializer of tensors that are equal.
+        if tensor.is_floating_point():
+            torch.nn.init.uniform_(tensor, 0.5, 1.0)
+    visible = torch.zeros((1, 96, 128, 3), dtype=torch.uint8)
+    text = torch.zeros((1, config.fusion.text_dim))
+    size = {1: 'height', 2: 'width'}
+    with written_whole(output) as temporary, warnings.catch_warnings():
+        # The tracer warns of every shape it reads; a test holds the result to PyTorch instead.
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            graph,
+            (visible, visible[..., :1].contiguous(), text),
+            str(temporary),
+            input_names=['visible', 'thermal', 'text'],
+            output_names=['fused', 'depth'],
+            dynamic_axes={'visible': size, 'thermal': size, 'fused': size, 'depth': size},
+            opset_version=OPSET,
+            dynamo=False,
+            # Parameters stay as they are and keep their names; every engine folds them by itself.
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+        )
+        model = onnx.load(str(temporary))
+        for initializer in model.graph.initializer:
+            _detach(initializer)
+        wanted = {name for name in graph.state_dict() if name.startswith(PARTS) and is_used_per_frame(name)}
+        found = {initializer.name for initializer in model.graph.initializer}
+        assert found == wanted, f'initializers and weights differ: {sorted(found ^ wanted)}'
+        temporary.write_bytes(model.SerializeToString())
+
+
+def export_onnx(
+    output: Path, weights: Path | None = None, size: tuple[int, int] | None = None, frames: Sequence[Frame] = ()
+) -> None:
+    """Write graph and weights as one ONNX file, with facts about it in the metadata.
+
+    Args:
+        output: the file.
+        weights: as for ``complete_graph``.
+        size: width and height of the images; None for a graph that takes images of any size.
+        frames: on which the convolutions are calibrated for 8 bits; none for a graph that computes with float32.
+
+    Raises:
+        InputError: as for ``complete_graph``, the graph is made for another size or quantised already, or the file
+            can't be written.
+    """
+    content, info = complete_graph(weights)
+    if info.size not in (None, size) or info.is_quantised:
+        raise InputError(f'{weights}: made for one size or quantised already; export from a folder of weights')
+    if frames:
+        content = quantised(content, calibrate(content, frames))
+    if size is not None:
+        content = static_graph(content, size)
+    content = _with_metadata(content, replace(info, size=size, is_quantised=bool(frames)))
+    with written_whole(output) as temporary:
+        temporary.write_bytes(content)
+
+
+def complete_graph(weights: Path | None = None) -> tuple[bytes, GraphInfo]:
+    """Graph and weights as one ONNX model in memory, and what a caller must know of it.
+
+    Args:
+        weights: folder of weights, or a file that ``export_onnx`` wrote; None for those that came with the package.
+
+    Raises:
+        InputError: the package onnx is not installed, or the weights are missing, damaged or of another version.
+    """
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise InputError('graph and weights are joined by the Python package onnx; pip install onnx') from error
+    if weights is not None and weights.suffix == '.onnx':
+        return _read_export(weights)
+    manifest = read_manifest(weights)
+    model = onnx.load(str(manifest.verified_graph()), load_external_data=False)
+    values = read_initializers(manifest)
+    for initializer in model.graph.initializer:
+        initializer.CopyFrom(numpy_helper.from_array(values[initializer.name], initializer.name))
+    return model.SerializeToString(), graph_info(manifest)
+
+
+def info_of_export(content: bytes, metadata: Mapping[str, str], path: Path) -> GraphInfo:
+    """Facts about an exported graph.
+
+    Args:
+        content: of the file.
+        metadata: of the model in it.
+        path: of the file.
+
+    Raises:
+        InputError: the metadata are not those of a frame graph of this version, or the content is not what was written.
+    """
+    try:
+        facts = json.loads(metadata[METADATA_KEY])
+        found, version, digest = (facts.pop(name) for name in ('format', 'version', 'sha256'))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'{path}: not a frame graph that ldfusion export wrote; export it again') from error
+    if found != FORMAT:
+        raise InputError(f'{path}: written by version {version}, in another form; export it again')
+    if _digest(content.replace(digest.encode(), NO_DIGEST.encode())) != digest:
+        raise InputError(f'{path}: sha256 is not that of the graph that was written; copy or export it again')
+    return GraphInfo(**facts | {'size': facts['size'] and tuple(facts['size'])})
+
+
+def _with_metadata(content: bytes, info: GraphInfo) -> bytes:
+    """The model with its facts, among them the sha256 of all of it with zeros in the place of that sum."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    facts = {'format': FORMAT, 'version': __version__, 'sha256': NO_DIGEST, **asdict(info)}
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts)})
+    content = model.SerializeToString()
+    return content.replace(NO_DIGEST.encode(), _digest(content).encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_export(path: Path) -> tuple[bytes, GraphInfo]:
+    import onnx
+
+    if not path.is_file():
+        raise InputError(f'{path}: no such file')
+    content = path.read_bytes()
+    try:
+        metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+    except Exception as error:  # protobuf's DecodeError, whose module depends on its version
+        raise InputError(f'{path}: not a readable ONNX file; export it again ({error})') from error
+    return content, info_of_export(content, metadata, path)
+
+
+def _detach(initializer: Any) -> None:
+    """Replace an initializer's data by a reference, which whoever loads the graph resolves by name."""
+    import onnx
+
+    initializer.ClearField('raw_data')
+    initializer.data_location = onnx.TensorProto.EXTERNAL
+    reference = initializer.external_data.add()
+    reference.key, reference.value = 'location', 'safetensors'

@@ -1,0 +1,25 @@
+"""What a caller must know of a frame graph."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """What a caller must know of the graph that an engine runs.
+
+    Attributes:
+        text_dim: length D of the text embedding.
+        text_encoder: name of the encoder whose embeddings the modulation was trained on; empty if none was.
+        canonical_focal: focal length in pixels for which depth comes out in metres; a camera with focal length
+            f pixels at the graph's input size multiplies depth by ``f / canonical_focal``.
+        weights_id: first 12 digits of the sha256 over the weights' sha256 sums.
+        size: width and height of the images, if the graph takes no others.
+        is_quantised: whether convolutions of denoiser and fusion compute with 8 bits.
+    """
+
+    text_dim: int
+    text_encoder: str
+    canonical_focal: float
+    weights_id: str
+    size: tuple[int, int] | None = None
+    is_quantised: bool = False

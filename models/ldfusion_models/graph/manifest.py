@@ -1,0 +1,208 @@
+"""Trained weights: safetensors files beside a manifest that fixes their configuration and their bytes."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+import ldfusion_models
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import data_folder, sha256_of, written_whole
+from ldfusion_models.graph.info import GraphInfo
+
+if TYPE_CHECKING:
+    from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
+
+SHIPPED = data_folder(ldfusion_models.__file__, 'weights')
+PARTS = ('denoiser', 'fusion', 'visible_depth', 'infrared_depth')
+# Beside the frame graph, and not needed for it.
+LANGUAGE_PARTS = ('captioner', 'text')
+Config = TypeVar('Config')
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.yaml`` says.
+
+    Attributes:
+        folder: where the files lie.
+        config: settings of the frame graph, part by part.
+        text_encoder: name of the text encoder that the modulation was trained on, empty if none.
+        graph: file and sha256 of the frame graph without weights (ONNX).
+        parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    text_encoder: str
+    graph: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+
+    @property
+    def weights_id(self) -> str:
+        """Twelve digits that change with any weight or setting."""
+        sums = ''.join(self.parts[part]['sha256'] for part in PARTS)
+        return hashlib.sha256((sums + repr(sorted(self.config.items()))).encode()).hexdigest()[:12]
+
+    def frame_config(self) -> 'FrameConfig':
+        """The settings as dataclasses; unknown names are errors."""
+        from ldfusion_models.graph.frame_graph import FrameConfig
+
+        return from_mapping(FrameConfig, self.config, str(self.folder / 'manifest.yaml'))
+
+    def verified(self, part: str) -> Path:
+        """The file of one part, its sha256 checked.
+
+        Raises:
+            InputError: the part is not listed, or its file is missing or not the one that the manifest names.
+        """
+        if part not in self.parts:
+            raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
+        return self._verified(self.parts[part])
+
+    def verified_graph(self) -> Path:
+        """The file of the frame graph without weights; raises InputError as ``verified``."""
+        return self._verified(self.graph)
+
+    def _verified(self, entry: dict[str, Any]) -> Path:
+        path: Path = self.folder / entry['file']
+        if not path.is_file():
+            raise InputError(f'{path}: weights are missing; install the package again or check the folder')
+        if sha256_of(path) != entry['sha256']:
+            raise InputError(
+                f'{path}: sha256 is not the one in manifest.yaml; the file is damaged or of another version'
+            )
+        return path
+
+
+def read_manifest(folder: Path | None = None) -> Manifest:
+    """Read ``manifest.yaml`` of ``folder``, by default of the weights that came with the package.
+
+    Raises:
+        InputError: no such file, or it is not a manifest.
+    """
+    folder = folder or SHIPPED
+    path = folder / 'manifest.yaml'
+    if not path.is_file():
+        raise InputError(f'{path}: no such file; a folder of weights holds manifest.yaml')
+    try:
+        content = yaml.safe_load(path.read_text())
+        return Manifest(folder, *(content[name] for name in ('config', 'text_encoder', 'graph', 'parts')))
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise InputError(f'{path}: not a manifest of weights ({error})') from error
+
+
+def write_manifest(manifest: Manifest) -> None:
+    """Write ``manifest.yaml`` into the manifest's folder."""
+    content = {name: getattr(manifest, name) for name in ('config', 'text_encoder', 'graph', 'parts')}
+    with written_whole(manifest.folder / 'manifest.yaml') as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, width=110))
+
+
+def graph_info(manifest: Manifest) -> GraphInfo:
+    """What a caller must know of the graph that these weights make; needs no PyTorch."""
+    config = manifest.config
+    return GraphInfo(
+        int(config['fusion']['text_dim']),
+        manifest.text_encoder,
+        float(config['visible_depth']['canonical_focal']),
+        manifest.weights_id,
+    )
+
+
+def read_initializers(manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
+    """All weights by their names in the frame graph, float32; needs no PyTorch.
+
+    Raises:
+        InputError: weights missing or damaged.
+    """
+    from safetensors.numpy import load_file
+
+    arrays = {f'{part}.{name}': a for part in PARTS for name, a in load_file(manifest.verified(part)).items()}
+    return {name: array.astype(np.float32) for name, array in arrays.items() if is_used_per_frame(name)}
+
+
+def is_used_per_frame(name: str) -> bool:
+    """Whether a weight takes part in the frame graph: the denoiser's output and counters of training don't."""
+    return not (name.startswith('denoiser.head.') or name.endswith('.num_batches_tracked'))
+
+
+def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]':
+    """The frame graph with its weights, in eval mode and float32 on the CPU.
+
+    Raises:
+        InputError: weights missing, damaged, or of another configuration.
+    """
+    from ldfusion_models.graph.frame_graph import FrameGraph
+
+    manifest = read_manifest(folder)
+    graph = FrameGraph(manifest.frame_config())
+    for part in PARTS:
+        load_part(getattr(graph, part), manifest, part)
+    return graph.eval(), manifest
+
+
+def load_part(network: Any, manifest: Manifest, part: str) -> None:
+    """Load one part's weights into ``network``.
+
+    Raises:
+        InputError: weights missing, damaged, or of another configuration.
+    """
+    from safetensors.torch import load_file
+
+    path = manifest.verified(part)
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    except RuntimeError as error:
+        raise InputError(f'{path}: weights do not fit the configuration in manifest.yaml ({error})') from error
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
+    """Build a (nested) config dataclass from a mapping such as a YAML file's.
+
+    Raises:
+        InputError: an unknown name, a value of another type, or a value that the dataclass refuses.
+    """
+    assert dataclasses.is_dataclass(kind)
+    if not isinstance(values, Mapping):
+        raise InputError(f'{source}: {kind.__name__} needs names and values, not {values!r}')
+    hints = get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(
+            f'{source}: {kind.__name__} has no setting {unknown[0]!r}; known are {", ".join(sorted(known))}'
+        )
+    arguments = {name: _typed(hints[name], value, f'{source}: {name}') for name, value in values.items()}
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise InputError(f'{source}: {error}') from error
+
+
+def plain(values: Any) -> Any:
+    """Nested mappings with tuples as lists, as YAML writes them: the way back from ``from_mapping``."""
+    if isinstance(values, Mapping):
+        return {key: plain(value) for key, value in values.items()}
+    return [plain(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def _typed(hint: Any, value: Any, source: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, source)  # type: ignore[arg-type]
+    if isinstance(value, list):
+        kind = next(iter(get_args(hint)), None)
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            return tuple(value)
+        return tuple(from_mapping(kind, each, source) for each in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, float, str, bool) and type(value) is not hint:
+        raise InputError(f'{source}: {value!r} is not of type {hint.__name__}')
+    return value

@@ -1,0 +1,1 @@
+"""Images to words, words to numbers."""

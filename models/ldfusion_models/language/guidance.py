@@ -1,0 +1,174 @@
+"""What a pair of images says in words, or a person asks for: depth-informed captions, prompts, their embeddings."""
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, as_uint8
+from ldfusion_models.camera.thermal import GainConfig, GainControl
+from ldfusion_models.errors import InputError
+from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.rig.depth_estimator import DepthEstimator
+
+if TYPE_CHECKING:
+    from ldfusion_models.language.captioner import Describer
+    from ldfusion_models.language.text import TextEncoder
+
+# What a text encoder of 77 tokens can read; what comes after would be cut off without a word.
+LONGEST_PROMPT = 300
+# Captions need no more; the time for depth grows with the pixels.
+LONGEST_SIDE = 640
+
+
+@dataclass(frozen=True)
+class Captions:
+    """One text for each camera; empty for a camera without image, or if the captioner said nothing."""
+
+    visible: str
+    thermal: str
+
+    @property
+    def text(self) -> str:
+        """Both, one after the other, as the paper gives them to the text encoder."""
+        return ' '.join(text for text in (self.visible, self.thermal) if text)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One camera's way from image to words."""
+
+    depth: DepthEstimator
+    captioner: 'Describer'
+
+
+class PairCaptioner:
+    """Describes pairs: depth of each image by its own branch, then a caption of image and depth."""
+
+    def __init__(self, visible: Branch, infrared: Branch) -> None:
+        self._visible = visible
+        self._infrared = infrared
+        self._gain = GainControl(GainConfig(smoothing=0.0))
+
+    @classmethod
+    def load(cls, captioner: str = 'embedded', weights: Path | None = None) -> 'PairCaptioner':
+        """Load captioners and both depth branches.
+
+        Args:
+            captioner: as ``ldfusion_models.language.captioner.load_captioners`` takes it.
+            weights: folder of weights; None for those that came with the package.
+
+        Raises:
+            InputError: weights are missing or damaged, or PyTorch is not installed.
+        """
+        from ldfusion_models.language.captioner import load_captioners
+        from ldfusion_models.networks.caption_words import MODALITIES
+
+        describers = load_captioners(captioner, weights)
+        branches = [DepthEstimator.load(modality, weights) for modality in MODALITIES]
+        return cls(*(Branch(*pair) for pair in zip(branches, describers, strict=True)))
+
+    def __call__(
+        self,
+        visible: AnyImage | None,
+        thermal: AnyImage | None,
+        focal: float | None = None,
+        thermal_focal: float | None = None,
+    ) -> Captions:
+        """Describe a pair, or one of its images.
+
+        Args:
+            visible: (H, W, 3) RGB or (H, W) grey, 8 or 16 bits; None for none.
+            thermal: (h, w), 8 bits or 16-bit counts; None for none.
+            focal: horizontal focal length in pixels at the visible image's size; None for the canonical camera's.
+            thermal_focal: the same of the thermal image; None for a view like the visible camera's.
+
+        Raises:
+            InputError: an image that the networks can't take.
+        """
+        if thermal_focal is None and focal is not None and visible is not None and thermal is not None:
+            thermal_focal = focal * thermal.shape[1] / visible.shape[1]
+        return Captions(
+            '' if visible is None else described(as_rgb8(visible), self._visible, focal),
+            '' if thermal is None else described(as_grey8(thermal, self._gain), self._infrared, thermal_focal),
+        )
+
+
+def described(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) -> str:
+    """A caption of ``image`` (H, W, 3) or (H, W) with ``focal`` in pixels at this size."""
+    height, width = image.shape[:2]
+    if (scale := LONGEST_SIDE / max(width, height)) < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        focal = None if focal is None else focal * size[0] / width
+        image = as_uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return branch.captioner.describe(image, branch.depth(image, focal)).strip()
+
+
+def embedding_of(encoder: 'TextEncoder', text: str) -> npt.NDArray[np.float32]:
+    """The embedding (D,) of a text; zeros, which change nothing, for one that is empty or says nothing."""
+    embedding: npt.NDArray[np.float32] = encoder.encode([text])[0]
+    return embedding
+
+
+def embedding_of_prompt(encoder: 'TextEncoder', prompt: str) -> npt.NDArray[np.float32]:
+    """The embedding (D,) of a prompt that ``checked_prompt`` has passed.
+
+    Raises:
+        InputError: there is no word in it that the encoder knows.
+    """
+    embedding = embedding_of(encoder, prompt)
+    if not embedding.any():
+        raise InputError(
+            f'prompt {prompt!r} says nothing to the text encoder; name things in English, such as "people"'
+        )
+    return embedding
+
+
+def checked_prompt(prompt: str) -> str:
+    """A person's prompt as the encoder takes it: one line without double blanks; empty if there is nothing in it.
+
+    Raises:
+        InputError: control characters, more than ``LONGEST_PROMPT`` characters, no word, or letters that are not Latin.
+    """
+    text = ' '.join(unicodedata.normalize('NFKC', prompt).split())
+    if not text:
+        return ''
+    control = next((character for character in text if unicodedata.category(character).startswith('C')), None)
+    if control:
+        raise InputError(f'prompt holds the control character U+{ord(control):04X}; give plain text')
+    if len(text) > LONGEST_PROMPT:
+        raise InputError(
+            f'prompt of {len(text)} characters; give at most {LONGEST_PROMPT}, such as "people on the left"'
+        )
+    letters = [character for character in text if character.isalpha()]
+    if not letters:
+        raise InputError(f'prompt {text!r} holds no word; name what matters, such as "people"')
+    foreign = next((letter for letter in letters if not unicodedata.name(letter, '').startswith('LATIN')), None)
+    if foreign:
+        raise InputError(
+            f'prompt holds {foreign!r}: the text encoder reads English; name what matters, such as "people"'
+        )
+    return text
+
+
+def embedding_for(prompt: str, graph: GraphInfo, text_encoder: str = 'embedded') -> npt.NDArray[np.float32]:
+    """The embedding (D,) of a prompt for the weights of an engine.
+
+    Raises:
+        InputError: the prompt is empty or can't be one, or the weights were not trained with this text encoder.
+    """
+    from ldfusion_models.language.text import load_text_encoder
+
+    text = checked_prompt(prompt)
+    if not text:
+        raise InputError('prompt is empty; name what matters, such as "people", or leave it out')
+    if not graph.text_encoder:
+        raise InputError('these weights were trained without text, so a prompt would change nothing; train modulation')
+    encoder = load_text_encoder(text_encoder)
+    if encoder.name != graph.text_encoder:
+        raise InputError(f'text encoder is {encoder.name!r}, but these weights need {graph.text_encoder!r}')
+    return embedding_of_prompt(encoder, text)

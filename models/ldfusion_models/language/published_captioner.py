@@ -1,0 +1,90 @@
+"""A published captioner (BLIP and the like) through transformers, with a phrase for the layout of depth."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.camera.images import as_rgb8
+from ldfusion_models.errors import InputError
+
+LONGEST = 40
+# Columns of the image: left, ahead and right have these borders, as in the embedded captioner's texts.
+BORDERS = (0.38, 0.62)
+SIDES = ('on the left', 'ahead', 'on the right')
+
+
+class PublishedCaptioner:
+    """Describes an image with a network of transformers, and its depth in one sentence of its own.
+
+    These networks were not trained on depth, so what is where in metres comes from the depth map: the nearest thing
+    on each side.
+    """
+
+    def __init__(self, processor: Any, network: Any) -> None:
+        """Take over a processor and a network in eval mode."""
+        self._processor = processor
+        self._network = network
+
+    @classmethod
+    def load(cls, setting: str) -> 'PublishedCaptioner':
+        """Load a captioner.
+
+        Args:
+            setting: a name such as ``Salesforce/blip-image-captioning-base``, which is downloaded once, or a folder
+                with such a network and its processor.
+
+        Raises:
+            InputError: transformers is not installed, or there is no such captioner.
+        """
+        try:
+            import transformers
+        except ImportError as error:
+            raise InputError(f"captions need transformers ({error}); pip install 'ldfusion_ros[language]'") from error
+        library: Any = transformers
+        try:
+            processor = library.AutoProcessor.from_pretrained(setting)
+            network = library.AutoModelForImageTextToText.from_pretrained(setting)
+        except Exception as error:  # of many kinds: no network, no such name, a damaged folder
+            reason = ' '.join(str(error).split())[:200]
+            raise InputError(f'captioner {setting!r} cannot be loaded ({reason}); give a name or a folder') from error
+        return cls(processor, network.eval())
+
+    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> str:
+        """A caption; empty if the network writes none and no depth is known.
+
+        Args:
+            image: (H, W, 3) RGB uint8, or (H, W) grey.
+            depth: (H, W) float32 metres, NaN where unknown.
+
+        Raises:
+            InputError: an image that is none, or depth of another size.
+        """
+        import torch
+
+        pixels = as_rgb8(image)
+        if depth.shape != pixels.shape[:2]:
+            raise InputError(f'depth of shape {depth.shape} for an image of {pixels.shape[:2]}; they must be equal')
+        inputs = self._processor(images=pixels, return_tensors='pt')
+        with torch.inference_mode():
+            tokens = self._network.generate(**inputs, max_new_tokens=LONGEST, do_sample=False)
+        text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0].strip().rstrip('.')
+        sentences = [f'{text[:1].upper()}{text[1:]}.'] if text else []
+        return ' '.join([*sentences, *depth_phrase(depth)])
+
+
+def depth_phrase(depth: npt.NDArray[np.float32]) -> list[str]:
+    """Where the nearest things are, as at most one sentence, from depth (H, W) in metres, NaN where unknown.
+
+    The ground before the camera is near, too: only the upper two thirds of the image count.
+    """
+    upper = cv2.resize(depth[: max(1, depth.shape[0] * 2 // 3)], (96, 48), interpolation=cv2.INTER_NEAREST_EXACT)
+    edges = [0, *(round(border * 96) for border in BORDERS), 96]
+    parts = []
+    for side, left, right in zip(SIDES, edges[:-1], edges[1:], strict=True):
+        known = upper[:, left:right]
+        known = known[np.isfinite(known)]
+        if known.size:
+            parts.append(f'{max(1, round(float(np.percentile(known, 10))))} m {side}')
+    return [f'The nearest things are at {", ".join(parts)}.'] if parts else []

@@ -1,0 +1,154 @@
+"""The frozen CLIP text encoder: texts to unit vectors that modulate the fusion.
+
+The embedded encoder is a small CLIP that this project trained with open_clip (stage ``clip``); it lies beside the
+other weights in open_clip's own format. Any other model of open_clip is a setting.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import sha256_of
+from ldfusion_models.graph.manifest import read_manifest
+
+EMBEDDED = 'embedded'
+PART = 'text'
+# More than any context holds; a longer text is cut here, so that a book costs no more than a page.
+LONGEST_TEXT = 4000
+
+
+class TextEncoder:
+    """A text tower with its tokenizer.
+
+    Attributes:
+        name: of the encoder and its weights; embeddings of different names must not be mixed.
+        dim: length of an embedding.
+    """
+
+    def __init__(self, name: str, model: Any, tokenize: Callable[[list[str]], Any]) -> None:
+        """Take over an open_clip ``model`` in eval mode and its tokenizer."""
+        self.name = name
+        self._model = model
+        self._tokenize = tokenize
+        self._meaning = _tokens_with_meaning(model, tokenize)
+        self.dim = int(self._forward(['a']).shape[1])
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embeddings (N, dim), each of length 1.
+
+        A text that says nothing to the encoder gives zeros, which is the same as no text: an empty one, or one of
+        which the embedded encoder knows no word (another language). Control characters count as spaces. What is
+        beyond the encoder's context is not read.
+        """
+        cleaned = [clean(text) for text in texts]
+        embeddings = np.zeros((len(cleaned), self.dim), np.float32)
+        rows = [row for row, text in enumerate(cleaned) if self._understands(text)]
+        if rows:
+            embeddings[rows] = self._forward([cleaned[row] for row in rows])
+        return embeddings
+
+    def _forward(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            embeddings: npt.NDArray[np.float32] = self._model.encode_text(self._tokenize(texts), normalize=True).numpy()
+        return embeddings.astype(np.float32)
+
+    def _understands(self, text: str) -> bool:
+        if not text or self._meaning is None:
+            return bool(text)
+        return bool(self._meaning[self._tokenize([text])[0].numpy()].any())
+
+
+def clean(text: str) -> str:
+    """The text without control characters, with single spaces, at most ``LONGEST_TEXT`` characters long."""
+    printable = (' ' if unicodedata.category(letter).startswith('C') else letter for letter in text[:LONGEST_TEXT])
+    return ' '.join(''.join(printable).split())
+
+
+def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> TextEncoder:
+    """Load a frozen text encoder.
+
+    Args:
+        setting: ``embedded``; ``ARCH/PRETRAINED`` such as ``ViT-B-32/openai``, which open_clip downloads once; or a
+            local folder in open_clip's format (``open_clip_config.json`` with weights beside it).
+        weights: folder of weights that holds the embedded encoder; None for those that came with the package.
+
+    Raises:
+        InputError: open_clip is not installed, no such model, or its weights are missing or can't be had.
+    """
+    try:
+        import open_clip
+    except ImportError as error:
+        raise InputError(
+            f"text needs the Python package open_clip ({error}); pip install 'ldfusion_ros[language]'"
+        ) from error
+    if setting == EMBEDDED:
+        file = read_manifest(weights).verified(PART)
+        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}')
+    if Path(setting).is_dir():
+        return _from_folder(Path(setting), _name_of_folder(Path(setting)))
+    architecture, slash, pretrained = setting.partition('/')
+    known = open_clip.list_pretrained_tags_by_model(architecture) if slash else []
+    if pretrained not in known:
+        remedy = f'{architecture} has {", ".join(known)}' if known else 'write it like ViT-B-32/openai'
+        raise InputError(f'text encoder {setting!r} is no folder and no model of open_clip; {remedy}')
+    try:
+        model = open_clip.create_model(architecture, pretrained=pretrained)
+    except Exception as error:  # the download raises the errors of several libraries
+        raise InputError(
+            f'text encoder {setting!r}: its weights cannot be had ({error}); give a local folder'
+        ) from error
+    return _encoder(setting, model, open_clip.get_tokenizer(architecture))
+
+
+def _from_folder(folder: Path, name: str) -> TextEncoder:
+    import open_clip
+
+    source = f'local-dir:{folder}'
+    try:
+        model = open_clip.create_model(source)
+        tokenize = open_clip.get_tokenizer(source)
+    except Exception as error:  # a damaged folder fails in many places
+        raise InputError(f'{folder}: not a text encoder in open_clip format ({error})') from error
+    return _encoder(name, model, tokenize)
+
+
+def _encoder(name: str, model: Any, tokenize: Any) -> TextEncoder:
+    model.eval()
+    # Half of the model or more, and never used here.
+    del model.visual
+    return TextEncoder(name, model, tokenize)
+
+
+def _name_of_folder(folder: Path) -> str:
+    weights = sorted(path for path in folder.iterdir() if path.suffix in ('.safetensors', '.bin', '.pt'))
+    if not weights:
+        raise InputError(f'{folder}: holds no weights beside open_clip_config.json')
+    return f'{folder.resolve().name}-{sha256_of(weights[0])[:12]}'
+
+
+def _tokens_with_meaning(model: Any, tokenize: Any) -> npt.NDArray[np.bool_] | None:
+    """Which tokens are words that the encoder has learned: stage ``clip`` leaves those that it never saw at zero.
+
+    None where all count, as in published models.
+    """
+    from open_clip import SimpleTokenizer
+
+    embedding = getattr(model, 'token_embedding', None)
+    if embedding is None or not isinstance(tokenize, SimpleTokenizer):
+        return None
+    learned: npt.NDArray[np.bool_] = (embedding.weight.detach() != 0).any(dim=1).numpy()
+    if learned.all():
+        return None
+    for token, word in tokenize.decoder.items():
+        learned[token] &= any(letter.isalnum() for letter in word.removesuffix('</w>'))
+    learned[tokenize.all_special_ids] = False
+    # Padding is token 0, which is also an exclamation mark.
+    learned[0] = False
+    return learned

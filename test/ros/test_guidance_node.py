@@ -1,0 +1,287 @@
+"""guidance_node over real DDS beside a real fusion_node: what is said, what is applied, and what goes wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from live import HEIGHT, WIDTH, Array, Robot
+
+pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.parameter import Parameter
+from std_msgs.msg import Float32MultiArray, String
+from tiny_language import BrightnessCaptioner, write_encoder, write_weights
+
+from ldfusion_models.language.guidance import Branch, PairCaptioner
+from ldfusion_models.language.text import load_text_encoder
+from ldfusion_models.rig.depth_estimator import DepthEstimator
+from ldfusion_ros.guidance_node import GuidanceNode, Language, load_language
+from ldfusion_ros.messages.conversions import image_from_message
+from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
+
+
+@pytest.fixture(scope='module')
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp('clip') / 'tiny')
+
+
+@pytest.fixture(scope='module')
+def language(encoder_folder: Path) -> Language:
+    branches = (Branch(DepthEstimator.load(modality), BrightnessCaptioner()) for modality in ('visible', 'infrared'))
+    return Language(load_text_encoder(str(encoder_folder)), PairCaptioner(*branches))
+
+
+@pytest.fixture(scope='module')
+def weights(language: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp('weights') / 'w', language.encoder.name)
+
+
+def flat(level: int) -> tuple[Array, Array]:
+    return np.full((HEIGHT, WIDTH, 3), level, np.uint8), np.full((HEIGHT, WIDTH), level + 1 if level else 0, np.uint8)
+
+
+class Guided:
+    """A robot whose fusion node has guidance: captions and prompts of a node beside it."""
+
+    def __init__(self, fusion_weights: Path, language: Language | None = None, **values: Any) -> None:
+        self.robot = Robot({'weights': str(fusion_weights), 'engine': 'onnxruntime', 'text_timeout': 1.5})
+        self.status = DiagnosticStatus()
+        self.captions: list[str] = []
+        self.embeddings: list[Float32MultiArray] = []
+        other = self.robot.other
+        other.create_subscription(String, '/guidance/caption', lambda m: self.captions.append(m.data), Robot.latched())
+        other.create_subscription(Float32MultiArray, '/fusion/text_embedding', self.embeddings.append, Robot.latched())
+        other.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.prompts = other.create_publisher(String, '/guidance/prompt', 1)
+        self.lifecycle = other.create_client(ChangeState, '/guidance/change_state')
+        settings = {'rate': 10.0, 'diagnostics_period': 0.2, 'stale_after': 1.0, **values}
+        self.node = GuidanceNode(
+            'guidance',
+            **({'load': lambda _: language} if language else {}),
+            context=self.robot.context,
+            use_global_arguments=False,
+            cli_args=['--ros-args', '-r', '~/text_embedding:=/fusion/text_embedding'],
+            parameter_overrides=[Parameter(key, value=value) for key, value in settings.items()],
+        )
+        self.robot.executor.add_node(self.node)
+
+    def told(self) -> dict[str, str]:
+        values = {item.key: item.value for item in self.status.values}
+        return values | {'level': str(ord(self.status.level)), 'message': self.status.message}
+
+    def prompt(self, text: str) -> None:
+        self.prompts.publish(String(data=text))
+
+    def wait(self, condition: Any, what: str) -> None:
+        self.robot.wait(condition, f'{what} ({self.told()})')
+
+    def change_state(self, transition: int) -> None:
+        """Ask for a transition as a lifecycle manager does."""
+        request = ChangeState.Request()
+        request.transition.id = transition
+        future = self.lifecycle.call_async(request)
+        self.wait(future.done, 'transition')
+        assert future.result().success
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.startswith('/guidance'):
+                self.status = status
+
+    def close(self) -> None:
+        self.robot.do(partial(self.robot.executor.remove_node, self.node))
+        self.robot.do(self.node.destroy_node)
+        self.robot.close()
+
+
+@pytest.fixture(scope='module')
+def guided(language: Language, weights: Path) -> Iterator[Guided]:
+    guided = Guided(weights, language)
+    guided.wait(lambda: guided.robot.is_ready() and guided.prompts.get_subscription_count(), 'nodes ready')
+    yield guided
+    guided.close()
+
+
+def values_of(message: Float32MultiArray) -> Array:
+    return np.array(message.data, np.float32)
+
+
+def test_a_pair_is_described_and_the_text_changes_the_fusion(guided: Guided, language: Language) -> None:
+    robot = guided.robot
+    plain = image_from_message(robot.fuse_good_pair())
+    robot.send_pair(*flat(70))
+    guided.wait(lambda: 'grey of 70. grey of 71.' in guided.captions, 'caption')
+    guided.wait(lambda: robot.told().get('text') == 'applied', 'text in the fusion')
+    expected = language.encoder.encode(['grey of 70. grey of 71.'])[0]
+    assert guided.embeddings[-1].layout.dim[0].label == language.encoder.name
+    assert np.array_equal(values_of(guided.embeddings[-1]), expected)
+    guided.prompt('people')
+    guided.wait(lambda: not np.array_equal(image_from_message(robot.fuse_good_pair()), plain), 'an effect of text')
+    guided.prompt('')
+
+
+def test_a_prompt_replaces_the_caption_until_an_empty_one_comes(guided: Guided, language: Language) -> None:
+    guided.prompt('  people\n on the left ')
+    guided.wait(lambda: guided.captions[-1] == 'people on the left', 'prompt as text')
+    said = len(guided.embeddings)
+    guided.robot.send_pair(*flat(90))
+    guided.wait(lambda: len(guided.embeddings) > said + 3, 'the prompt again and again')
+    assert guided.captions[-1] == 'people on the left'
+    assert np.array_equal(values_of(guided.embeddings[-1]), language.encoder.encode(['people on the left'])[0])
+    guided.prompt('')
+    guided.robot.send_pair(*flat(91))
+    guided.wait(lambda: guided.captions[-1] == 'grey of 91. grey of 92.', 'caption after the prompt')
+
+
+def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold the lock of fusion_node's shared memory while it steps aside."""
+    senders, describers = set(), set()
+    embeddings = guided.node._embeddings
+    assert embeddings
+    publish, describe = embeddings.publish, guided.node._describe
+
+    def published(message: Float32MultiArray) -> None:
+        senders.add(threading.get_native_id())
+        publish(message)
+
+    def described(job: Any) -> str:
+        describers.add(threading.get_native_id())
+        return describe(job)
+
+    monkeypatch.setattr(embeddings, 'publish', published)
+    monkeypatch.setattr(guided.node, '_describe', described)
+    said = len(guided.embeddings)
+    guided.robot.send_pair(*flat(110))
+    guided.wait(lambda: len(guided.embeddings) > said and describers, 'a caption')
+    assert senders.isdisjoint(describers)
+
+
+@pytest.mark.parametrize('words', ['\x1b[2Jpeople', 'people ' * 100, 'люди за дымом', '煙の後ろの人', '?!', '12'])
+def test_a_prompt_that_can_not_be_is_refused_and_the_last_one_stays(guided: Guided, words: str) -> None:
+    guided.prompt('cars')
+    guided.wait(lambda: guided.captions[-1] == 'cars', 'good prompt')
+    before = int(guided.told().get('dropped prompt', 0))
+    guided.prompt(words)
+    guided.wait(lambda: int(guided.told().get('dropped prompt', 0)) == before + 1, 'refusal in diagnostics')
+    assert guided.told()['mode'] == 'prompt'
+    assert guided.captions[-1] == 'cars'
+    guided.prompt('')
+    guided.wait(lambda: guided.told()['mode'] == 'caption', 'captions again')
+
+
+def test_a_captioner_that_says_nothing_leaves_the_fusion_without_text(guided: Guided) -> None:
+    guided.robot.send_pair(*flat(0))
+    guided.wait(lambda: int(guided.told().get('dropped empty_caption', 0)) > 0, 'words in diagnostics')
+    guided.wait(lambda: guided.robot.told()['text'] == 'none', 'no text in the fusion')
+    guided.robot.fuse_good_pair()
+
+
+def test_a_captioner_that_fails_stops_nothing(guided: Guided) -> None:
+    guided.robot.send_pair(*flat(13))
+    guided.wait(lambda: int(guided.told().get('dropped failure', 0)) > 0, 'failure in diagnostics')
+    guided.robot.send_pair(*flat(40))
+    guided.wait(lambda: guided.captions[-1] == 'grey of 40. grey of 41.', 'next caption')
+
+
+def test_only_the_latest_pair_is_described(guided: Guided) -> None:
+    for level in range(100, 160):
+        guided.robot.send_pair(*flat(level))
+
+    def last_is_described() -> bool:
+        guided.robot.send_pair(*flat(160))
+        time.sleep(0.2)
+        return guided.captions[-1:] == ['grey of 160. grey of 161.']
+
+    guided.wait(last_is_described, 'caption of the last pair')
+    described = [text for text in guided.captions if any(f'grey of {level}.' in text for level in range(100, 160))]
+    assert len(described) < 50, 'pairs that came while one was described are left out'
+
+
+def test_without_images_the_text_is_taken_back(guided: Guided) -> None:
+    guided.robot.send_pair(*flat(50))
+    guided.wait(lambda: guided.robot.told()['text'] == 'applied', 'text applied')
+    guided.wait(lambda: guided.robot.told()['text'] == 'none', 'text taken back')
+    guided.wait(lambda: 'no visible image' in guided.told()['message'], 'words in diagnostics')
+
+
+def test_one_camera_alone_is_described(guided: Guided) -> None:
+    robot = guided.robot
+
+    def send_visible() -> bool:
+        robot.stamp_ns += 100_000_000
+        robot.send('visible', flat(200)[0], robot.stamp_ns)
+        time.sleep(0.1)
+        return guided.captions[-1:] == ['grey of 200.']
+
+    with_pause = Parameter('degraded_after', value=0.5)
+    assert guided.node.set_parameters([with_pause])[0].successful
+    guided.wait(send_visible, 'caption of the visible image alone')
+
+
+def test_a_deactivated_node_takes_its_text_back_and_says_it_again(guided: Guided) -> None:
+    guided.prompt('people')
+    guided.wait(lambda: guided.robot.told()['text'] == 'applied', 'text applied')
+    guided.change_state(Transition.TRANSITION_DEACTIVATE)
+    guided.wait(lambda: guided.robot.told()['text'] == 'none', 'text taken back')
+    guided.change_state(Transition.TRANSITION_ACTIVATE)
+    guided.robot.send_pair(*flat(60))
+    guided.wait(lambda: guided.captions[-1] == 'grey of 60. grey of 61.', 'captions again')
+
+
+def test_without_captioner_prompts_work(weights: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    """Missing weights: load_language as the node calls it, with a folder that holds none."""
+    settings = GuidanceParameters(text_encoder=str(encoder_folder), weights=str(tmp_path / 'absent'))
+    assert 'absent' in load_language(settings).problem
+    guided = Guided(weights, text_encoder=str(encoder_folder), weights=str(tmp_path / 'absent'), prompt='people')
+    try:
+        guided.wait(lambda: 'absent' in guided.told()['message'], 'reason in diagnostics')
+        assert guided.told()['level'] == '2'
+        guided.wait(lambda: guided.robot.told().get('text') == 'applied', 'prompt applied')
+    finally:
+        guided.close()
+
+
+def run_guidance(domain: int, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
+    remapping = ('-r', '~/text_embedding:=/fusion/text_embedding')
+    command = [sys.executable, '-m', 'ldfusion_ros.guidance_node', '--ros-args', *remapping, *arguments]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_a_killed_guidance_is_noticed_and_a_new_one_taken(weights: Path, encoder_folder: Path) -> None:
+    settings = ('-p', f'text_encoder:={encoder_folder}', '-p', 'weights:=/absent', '-p', 'prompt:=people')
+    with Robot({'weights': str(weights), 'engine': 'onnxruntime', 'text_timeout': 2.0}) as robot:
+        guidance = run_guidance(robot.domain, *settings)
+        robot.wait(lambda: robot.told().get('text') == 'applied', 'text of the first process')
+        guidance.send_signal(signal.SIGKILL)
+        guidance.wait()
+        robot.wait(lambda: robot.told()['text'] == 'expired', 'text expired')
+        robot.wait(lambda: 'is guidance_node alive?' in robot.told()['message'], 'words in diagnostics')
+        robot.fuse_good_pair()
+        guidance = run_guidance(robot.domain, *settings)
+        robot.wait(lambda: robot.told()['text'] == 'applied', 'text of the second process')
+        guidance.send_signal(signal.SIGINT)
+        output, _ = guidance.communicate(timeout=30)
+        assert guidance.returncode == 0, output
+        robot.wait(lambda: robot.told()['text'] == 'none', 'text taken back')
+
+
+def test_an_encoder_that_is_not_there_leaves_the_node_unconfigured_with_a_reason(weights: Path) -> None:
+    guided = Guided(weights, text_encoder='no such encoder')
+    try:
+        guided.wait(lambda: 'no such encoder' in guided.told()['message'], 'reason in diagnostics')
+        assert guided.told()['state'] == 'unconfigured'
+        guided.robot.fuse_good_pair()
+    finally:
+        guided.close()

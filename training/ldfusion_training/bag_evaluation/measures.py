@@ -1,0 +1,164 @@
+"""What is measured of a frame."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.errors import InputError
+from ldfusion_training import metrics
+from ldfusion_training.bag_evaluation.fusing import FusedFrame
+from ldfusion_training.bag_evaluation.settings import BagSettings
+from ldfusion_training.data.lidar import Mounting, project_scan, read_mounting
+from ldfusion_training.evaluation import depth_metrics
+from ldfusion_training.evaluation.flicker import estimated_motion, flicker_between
+from ldfusion_training.recordings.bags import POINTS, Record
+
+Depth = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of the results.
+
+    Attributes:
+        name: its title and key.
+        group: ``quick`` and ``full`` are of fusion, the first of every frame; ``video`` needs the frame before,
+            ``depth`` needs measured depth.
+        better: 1 if more is better, -1 if less is, 0 if neither.
+        meaning: in a few words.
+    """
+
+    name: str
+    group: str
+    better: int
+    meaning: str
+
+
+MEASURES = (
+    Measure('EN', 'quick', 1, 'entropy of the fused image, bits'),
+    Measure('MI', 'quick', 1, 'mutual information with both sources, bits'),
+    Measure('2EN', 'quick', 1, 'twice the entropy (the paper calls it MI), bits'),
+    Measure('SF', 'quick', 1, 'spatial frequency, grey levels'),
+    Measure('SD', 'quick', 1, 'standard deviation, grey levels'),
+    Measure('AG', 'quick', 1, 'average gradient, grey levels'),
+    Measure('SCD', 'quick', 1, 'sum of the correlations of differences'),
+    Measure('CC', 'quick', 1, 'mean correlation with both sources'),
+    Measure('VIF', 'full', 1, 'visual information fidelity, both sources'),
+    Measure('Qabf', 'full', 1, 'edges of the sources that are kept'),
+    Measure('SSIM', 'full', 1, 'mean structural similarity with both sources'),
+    Measure('Nabf', 'full', -1, 'edges that no source has'),
+    Measure('chroma error', 'full', -1, 'change of colour where it is cold, 8-bit steps'),
+    Measure('flicker', 'video', -1, 'change of grey of a point from frame to frame, grey levels'),
+    Measure('flicker, relative', 'video', -1, 'that over the standard deviation'),
+    Measure('pumping', 'video', -1, 'change of the mean grey from frame to frame, grey levels'),
+    Measure('compared', 'video', 0, 'share of the pixels that flicker is measured on'),
+    Measure('AbsRel', 'depth', -1, 'mean relative error of depth'),
+    Measure('SqRel', 'depth', -1, 'mean of squared error over depth, m'),
+    Measure('RMSE', 'depth', -1, 'root mean square error, m'),
+    Measure('RMSElog', 'depth', -1, 'root mean square error of log depth'),
+    Measure('SILog', 'depth', -1, '100 times the standard deviation of log error'),
+    Measure('d<1.25', 'depth', 1, 'share of pixels within a factor of 1.25'),
+    Measure('d<1.25^2', 'depth', 1, 'within 1.25 squared'),
+    Measure('d<1.25^3', 'depth', 1, 'within 1.25 cubed'),
+    Measure('coverage', 'depth', 1, 'share of the pixels with truth that have a prediction'),
+)
+BY_NAME = {measure.name: measure for measure in MEASURES}
+FLICKER_NAMES = ('flicker', 'flicker, relative', 'pumping', 'compared')
+UNUSED_DEPTH = ('scale',)
+
+
+class DepthTruth:
+    """Measured depth of a frame from the message that came with it."""
+
+    def __init__(self, calibration: str) -> None:
+        """Read where the scanner is, if a file tells.
+
+        Raises:
+            InputError: the file can't be used.
+        """
+        self._mounting = read_mounting(Path(calibration), 'visible') if calibration else None
+
+    def __call__(self, frame: FusedFrame) -> Depth:
+        """Depth (H, W) in metres, NaN unknown, at the size of its own image or, of a cloud, at the frame's.
+
+        Raises:
+            InputError: no usable depth.
+        """
+        assert frame.truth is not None
+        if frame.truth.type != POINTS:
+            return frame.truth.depth()
+        camera, transform = frame.camera, frame.camera_T_truth
+        if self._mounting is not None:
+            height, width = frame.visible.shape[:2]
+            camera = camera or self._mounting.camera.scaled(width, height)
+            transform = self._mounting.camera_T_scanner
+        if transform is None:
+            raise InputError(
+                f'{frame.truth.topic}: /tf_static has no way from {frame.truth.message.header.frame_id} to '
+                f'{frame.frame_id}; give --calibration'
+            )
+        return _projected(frame.truth, camera, transform)
+
+
+def measure(
+    frame: FusedFrame, before: FusedFrame | None, full: bool, truth: DepthTruth, settings: BagSettings
+) -> tuple[dict[str, float], str]:
+    """The measures of a frame by name, and what is wrong with its measured depth, if anything is.
+
+    Args:
+        frame: with its fused image and depth.
+        before: the frame before, for flicker; None if there is none.
+        full: take all measures, not only the quick ones.
+        truth: of the recording.
+        settings: range of depth.
+    """
+    assert frame.fused is not None
+    visible, fused = metrics.to_grey(frame.visible), metrics.to_grey(frame.fused)
+    if not full:
+        return _titled(metrics.quick_measures(visible, frame.thermal, fused)), ''
+    values = _titled(asdict(metrics.evaluate_fusion(visible, frame.thermal, fused)))
+    values['chroma error'] = metrics.chroma_error(frame.visible, frame.thermal, frame.fused)
+    if before is not None and before.fused is not None and before.fused.shape == frame.fused.shape:
+        motion = estimated_motion(metrics.to_grey(before.visible), visible)
+        flicker = flicker_between(before.fused, fused, motion)
+        values |= dict(zip(FLICKER_NAMES, asdict(flicker).values(), strict=True))
+    if frame.truth is None:
+        return values, ''
+    try:
+        return values | _depth_measures(frame, truth, settings), ''
+    except InputError as error:
+        return values, str(error)
+
+
+def _titled(values: dict[str, float]) -> dict[str, float]:
+    return {metrics.TITLES[name]: value for name, value in values.items()}
+
+
+def _depth_measures(frame: FusedFrame, truth: DepthTruth, settings: BagSettings) -> dict[str, float]:
+    assert frame.depth is not None
+    known = truth(frame)
+    predicted = frame.depth
+    if predicted.shape != known.shape:
+        predicted = np.asarray(cv2.resize(predicted, known.shape[::-1], interpolation=cv2.INTER_NEAREST), np.float32)
+    values = asdict(depth_metrics.evaluate_depth(predicted, known, settings.depth_range))
+    return {depth_metrics.TITLES[name]: value for name, value in values.items() if name not in UNUSED_DEPTH}
+
+
+def _projected(cloud: Record, camera: Intrinsics | None, transform: npt.NDArray[np.float64]) -> Depth:
+    if camera is None:
+        raise InputError('no camera_info of the visible camera; a scan cannot be projected into its image')
+    points = cloud.points()
+    if not {'x', 'y', 'z'} <= set(points.dtype.names or ()):
+        raise InputError(f'{cloud.topic}: the cloud has no fields x, y and z')
+    positions = np.stack([points[axis].reshape(-1) for axis in 'xyz'], axis=1).astype(np.float32)
+    return project_scan(positions[np.isfinite(positions).all(axis=1)], Mounting(camera, transform))
+
+
+def is_known(value: float | None) -> bool:
+    """Whether a measure has a value."""
+    return value is not None and math.isfinite(value)

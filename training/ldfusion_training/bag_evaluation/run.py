@@ -1,0 +1,289 @@
+"""One recording from its first pair to its last: fused, measured, logged; goes on where it was interrupted."""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from ldfusion_models.engines import Engine
+from ldfusion_models.errors import InputError
+from ldfusion_training.bag_evaluation.frame_log import FrameLog, Row
+from ldfusion_training.bag_evaluation.fusing import FusedFrame, Fuser
+from ldfusion_training.bag_evaluation.gallery import Gallery, remove_pictures, save_pictures
+from ldfusion_training.bag_evaluation.measures import DepthTruth, measure
+from ldfusion_training.bag_evaluation.outputs import OutputBag, Video
+from ldfusion_training.bag_evaluation.pairs import InputPair, PairReader
+from ldfusion_training.bag_evaluation.settings import BagSettings
+from ldfusion_training.bag_evaluation.topics import ChosenTopics, choose_topics
+from ldfusion_training.recordings.bags import Recording, open_recording
+from ldfusion_training.report.tables import write_json
+
+STATE, FRAMES, LATENCIES, DONE, PICTURES = 'state.json', 'frames.jsonl', 'latency.jsonl', 'done.json', 'pictures'
+SPEED = 'speed.json'
+# A column of the log for words; only frames that have the problem have it.
+DEPTH_PROBLEM = 'depth problem'
+COUNTS = ('visible', 'thermal', 'pairs', 'pairs with measured depth')
+OUTPUT_BAG, VIDEO = 'outputs', 'video.mp4'
+# More threads than this only wait for each other.
+MOST_THREADS = 8
+
+Progress = Callable[[int, int], object]
+Measured = tuple[dict[str, float], str]
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A frame whose measures are being taken."""
+
+    index: int
+    frame: FusedFrame
+    measures: 'Future[Measured]'
+
+
+def evaluate_recording(
+    bag: Path, folder: Path, engine: Engine, settings: BagSettings, progress: Progress | None = None
+) -> None:
+    """Evaluate a recording into a folder: measures and times of its frames, pictures and, at the end, ``done.json``.
+
+    An evaluation that is done already is left as it is; one that was interrupted goes on with the same result.
+
+    Args:
+        bag: rosbag2 recording.
+        folder: of this recording alone.
+        engine: runs the networks.
+        settings: of the evaluation.
+        progress: called with the frames that are done and how many there will be, about.
+
+    Raises:
+        InputError: the recording can't be read, lacks topics or pairs, or the folder holds an evaluation with other
+            settings.
+    """
+    with open_recording(bag) as recording:
+        topics, notes = choose_topics(settings.topics, recording.topics, bag)
+        expected = min(recording.counts[topics.visible], recording.counts[topics.thermal])
+        _begin(folder, _state(bag, recording, topics, engine, settings))
+        if (folder / DONE).is_file():
+            if progress:
+                progress(expected, expected)
+            return
+        _Evaluation(recording, topics, notes, folder, engine, settings).run(bag, progress, expected)
+
+
+class _Evaluation:
+    """An evaluation at work."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        topics: ChosenTopics,
+        notes: list[str],
+        folder: Path,
+        engine: Engine,
+        settings: BagSettings,
+    ) -> None:
+        self._recording, self._folder, self._settings, self._notes = recording, folder, settings, notes
+        self._engine, self._topics = engine, topics
+        self._reader = PairReader(recording, topics, settings)
+        self._fuser = Fuser(engine, settings.node)
+        self._truth = DepthTruth(settings.calibration)
+        self._gallery = Gallery()
+        self._problems: dict[str, str] = {}
+        self._refused = 0
+
+    def run(self, bag: Path, progress: Progress | None, expected: int) -> None:
+        first_engine, start = self._engine.name, (time.perf_counter(), time.process_time())
+        with ExitStack() as stack:
+            log = FrameLog(self._folder / FRAMES)
+            stack.callback(log.close)
+            latencies = FrameLog(self._folder / LATENCIES)
+            stack.callback(latencies.close)
+            stack.enter_context(_opencv_in_one_thread())
+            self._remember(log.rows)
+            outputs = self._outputs(stack)
+            pool = stack.enter_context(ThreadPoolExecutor(_threads(), thread_name_prefix='measure'))
+            pending: deque[_Pending] = deque()
+            before: FusedFrame | None = None
+            done, timed = len(log.rows), len(latencies.rows)
+            for index, frame in enumerate(self._fused(done, everything=bool(outputs))):
+                for output in outputs:
+                    output.write(frame)
+                if index >= done:
+                    full = self._settings.metrics_every > 0 and index % self._settings.metrics_every == 0
+                    task = self._measured if self._settings.metrics_every else self._unmeasured
+                    pending.append(_Pending(index, frame, pool.submit(task, frame, before, full)))
+                    if index >= len(latencies.rows):
+                        latencies.append({'frame': index, **_rounded(frame.milliseconds)})
+                before = frame
+                while pending and (pending[0].measures.done() or len(pending) > 2 * _threads()):
+                    self._store(pending.popleft(), log)
+                if progress:
+                    progress(index + 1, expected)
+            while pending:
+                self._store(pending.popleft(), log)
+            if not log.rows:
+                reasons = [*self._problems.values(), *self._reader.problems.values()]
+                raise InputError(f'{bag}: {(reasons or [self._reader.unpaired_explanation()])[0]}')
+        if self._engine.name != first_engine:
+            self._problems['engine'] = f'frames are of two engines: {first_engine}, then {self._engine.name}; run again'
+        self._finish()
+        self._write_speed(latencies.rows[timed:], time.perf_counter() - start[0], time.process_time() - start[1])
+
+    def _fused(self, done: int, everything: bool) -> Iterator[FusedFrame]:
+        """All frames; those done before are fused only where something depends on them."""
+        needed_from = 0 if everything or self._fuser.depends_on_outputs else done - 1
+        warm = False
+        index = 0
+        with ThreadPoolExecutor(1, thread_name_prefix='read') as reader:
+            pairs = iter(self._reader)
+            ahead = reader.submit(next, pairs, None)
+            while (pair := ahead.result()) is not None:
+                ahead = reader.submit(next, pairs, None)
+                if not warm and index >= needed_from:
+                    self._fuser.warm_up(pair)
+                    warm = True
+                if (frame := self._fuse(pair, index >= needed_from)) is not None:
+                    yield frame
+                    index += 1
+
+    def _fuse(self, pair: InputPair, wanted: bool) -> FusedFrame | None:
+        try:
+            return self._fuser(pair, wanted)
+        except InputError as error:
+            self._refused += 1
+            self._problems.setdefault('refused', f'pair at {pair.stamp_ns}: {error}')
+            return None
+
+    def _outputs(self, stack: ExitStack) -> list[OutputBag | Video]:
+        outputs: list[OutputBag | Video] = []
+        if self._settings.output_bag:
+            outputs.append(stack.enter_context(OutputBag(self._folder / OUTPUT_BAG)))
+        if self._settings.mp4:
+            outputs.append(stack.enter_context(Video(self._folder / VIDEO)))
+        return outputs
+
+    def _measured(self, frame: FusedFrame, before: FusedFrame | None, full: bool) -> Measured:
+        return measure(frame, before, full, self._truth, self._settings)
+
+    def _unmeasured(self, frame: FusedFrame, before: FusedFrame | None, full: bool) -> Measured:
+        return {}, ''
+
+    def _remember(self, rows: list[Row]) -> None:
+        for index, row in enumerate(rows):
+            if DEPTH_PROBLEM in row:
+                self._problems.setdefault('depth', row[DEPTH_PROBLEM])
+            _, left_out = self._gallery.offer(index, row['stamp_ns'], row)
+            for other in left_out:
+                remove_pictures(self._pictures(other))
+
+    def _store(self, pending: _Pending, log: FrameLog) -> None:
+        """Log a frame's measures; its pictures first, so that what is logged is complete."""
+        frame = pending.frame
+        values: Row
+        values, problem = pending.measures.result()
+        if problem:
+            values = values | {DEPTH_PROBLEM: problem}
+            self._problems.setdefault('depth', problem)
+        taken, left_out = self._gallery.offer(pending.index, frame.stamp_ns, values)
+        if taken:
+            save_pictures(self._pictures(pending.index), frame, self._truth)
+        log.append(
+            {
+                'frame': pending.index,
+                'stamp_ns': frame.stamp_ns,
+                'offset_ms': frame.offset_ns / 1e6,
+                'covered': frame.covered,
+                **values,
+            }
+        )
+        for index in left_out:
+            remove_pictures(self._pictures(index))
+
+    def _pictures(self, index: int) -> Path:
+        return self._folder / PICTURES / f'{index:06d}'
+
+    def _finish(self) -> None:
+        counts = dict(self._reader.counts)
+        counts['pairs'] -= self._refused
+        damage = [*self._recording.problems, *self._reader.problems.values(), *self._problems.values()]
+        content = {
+            'topics': {name: topic for name, topic in asdict(self._topics).items() if topic},
+            'counts': {
+                name: counts.get(name, 0) for name in ('visible', 'thermal', 'pairs', 'pairs with measured depth')
+            },
+            'drops': self._reader.drops | ({'refused': self._refused} if self._refused else {}),
+            'problems': damage,
+            'notes': self._notes,
+            'pictures': {
+                'even': self._gallery.even,
+                'worst': {name: [asdict(worst) for worst in kept] for name, kept in self._gallery.worst.items()},
+            },
+        }
+        write_json(self._folder / DONE, content)
+
+    def _write_speed(self, times: list[Row], seconds: float, processor_seconds: float) -> None:
+        """How long this run took beside the time of preparation and engine, which a node needs as well."""
+        if times:
+            fusing = sum(row['prepare'] + row['engine'] for row in times) / 1e3
+            content = {
+                'frames': len(times),
+                'seconds': seconds,
+                'processor_seconds': processor_seconds,
+                'fusing_seconds': fusing,
+            }
+            write_json(self._folder / SPEED, content)
+
+
+def _begin(folder: Path, state: dict[str, Any]) -> None:
+    """Write what this evaluation is, or check that what is there is the same."""
+    path = folder / STATE
+    if not path.is_file():
+        write_json(path, state)
+        return
+    try:
+        known = json.loads(path.read_text())
+    except ValueError:
+        known = None
+    if known != json.loads(json.dumps(state)):
+        raise InputError(
+            f'{folder}: holds an evaluation with other settings, weights or another recording; '
+            'remove it or choose another --output'
+        )
+
+
+def _state(
+    bag: Path, recording: Recording, topics: ChosenTopics, engine: Engine, settings: BagSettings
+) -> dict[str, Any]:
+    return {
+        'recording': {'name': bag.name, 'messages': {name: recording.counts[name] for name in topics.names()}},
+        'engine': {'name': engine.name, 'device': engine.device, 'precision': engine.precision},
+        'weights': engine.info.weights_id,
+        'settings': asdict(settings),
+    }
+
+
+def _rounded(milliseconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in milliseconds.items()}
+
+
+@contextmanager
+def _opencv_in_one_thread() -> Iterator[None]:
+    """Several frames are measured at a time; more threads would only get in each other's and the engine's way."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _threads() -> int:
+    """Threads that measure, beside the one that fuses."""
+    return max(1, min(MOST_THREADS, len(os.sched_getaffinity(0)) - 1))

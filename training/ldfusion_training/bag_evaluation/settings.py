@@ -1,0 +1,114 @@
+"""How recordings are evaluated: what the node's parameters say, and what is measured."""
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ldfusion_models.camera.pairing import PairingConfig
+from ldfusion_models.camera.thermal import GainConfig
+from ldfusion_models.errors import InputError
+from ldfusion_training.evaluation.depth_metrics import DepthRange
+
+NODE = 'fusion_node'
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Parameters of ``fusion_node``, with its names, meanings and defaults, as far as they change its images."""
+
+    engine: str = 'auto'
+    weights: str = ''
+    threads: int = 0
+    precision: str = 'auto'
+    inference_size: int = 0
+    enlargement: str = 'guided'
+    registration_file: str = ''
+    registration_distance: float = 0.0
+    sync_tolerance: float = 0.025
+    sync_queue_size: int = 10
+    clock_offset: float = 0.0
+    thermal_gain: str = 'percentile'
+    thermal_low_percentile: float = 1.0
+    thermal_high_percentile: float = 99.5
+    thermal_smoothing: float = 0.9
+    fallback_field_of_view: float = 0.0
+
+    def pairing(self) -> PairingConfig:
+        """Settings of the synchroniser."""
+        return PairingConfig(
+            tolerance_ns=round(self.sync_tolerance * 1e9),
+            clock_offset_ns=round(self.clock_offset * 1e9),
+            queue_size=self.sync_queue_size,
+        )
+
+    def gain(self) -> GainConfig:
+        """Settings of the thermal gain control."""
+        return GainConfig(
+            self.thermal_low_percentile, self.thermal_high_percentile, self.thermal_smoothing, mode=self.thermal_gain
+        )
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Names of topics; empty ones are found, ``none`` for depth or points leaves them out."""
+
+    visible: str = ''
+    thermal: str = ''
+    depth: str = ''
+    points: str = ''
+
+
+@dataclass(frozen=True)
+class BagSettings:
+    """Settings of an evaluation.
+
+    Attributes:
+        node: as the node would run.
+        topics: to read.
+        metrics_every: every so many frames all measures are taken, the quick ones of each frame; 0: none.
+        depth_tolerance: seconds that stamps of measured depth and visible image may differ.
+        depth_range: of measured depth that counts, in metres.
+        calibration: file with where the laser scanner is, see ``data/lidar.py``; empty: ``/tf_static`` tells.
+        output_bag, mp4: write the fused images and depth so as well.
+    """
+
+    node: NodeSettings = NodeSettings()
+    topics: Topics = Topics()
+    metrics_every: int = 5
+    depth_tolerance: float = 0.02
+    depth_range: DepthRange = field(default_factory=DepthRange)
+    calibration: str = ''
+    output_bag: bool = False
+    mp4: bool = False
+
+    def __post_init__(self) -> None:
+        if self.metrics_every < 0:
+            raise InputError(f'--metrics-every {self.metrics_every}: 0 or more frames are needed')
+
+
+def node_settings(path: Path) -> NodeSettings:
+    """The settings in a parameter file of the node (YAML, as ``config/ldfusion.yaml``); others in it are left aside.
+
+    Raises:
+        InputError: no such file, no YAML, or no parameters of ``fusion_node``.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: cannot be read as YAML ({type(error).__name__})') from error
+    sections = content if isinstance(content, dict) else {}
+    found = [section for name, section in sections.items() if name.strip('/').rpartition('/')[2] in (NODE, '**', '*')]
+    if not found or not all(isinstance(section.get('ros__parameters'), dict) for section in found):
+        raise InputError(f'{path}: holds no parameters of {NODE}')
+    known = {setting.name for setting in fields(NodeSettings)}
+    changes: dict[str, Any] = {}
+    for section in found:
+        changes |= {name: value for name, value in section['ros__parameters'].items() if name in known}
+    for name, value in changes.items():
+        kind = type(getattr(NodeSettings(), name))
+        if not (type(value) is kind or (kind is float and type(value) is int)):
+            raise InputError(f'{path}: {name} is {value!r}, not a {kind.__name__}')
+        changes[name] = kind(value)
+    return replace(NodeSettings(), **changes)

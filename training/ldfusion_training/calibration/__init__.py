@@ -1,0 +1,1 @@
+"""How two cameras lie to each other, estimated from their images."""

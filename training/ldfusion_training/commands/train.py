@@ -1,0 +1,135 @@
+"""``ldfusion train STAGE``: run one training stage from its recipe."""
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import ldfusion_training
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import data_folder
+
+RECIPES = data_folder(ldfusion_training.__file__, 'configs')
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser('train', help='train one stage of the networks')
+    parser.add_argument('stage', metavar='STAGE', help='diffusion, fusion, depth, clip, captioner or modulation')
+    parser.add_argument('--config', type=Path, help='recipe (YAML); default: the one of the shipped weights')
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='NAME=VALUE', help='override, e.g. trainer.steps=10'
+    )
+    parser.add_argument('--output', type=Path, help='folder for checkpoints and logs; default runs/STAGE')
+    parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in the output folder')
+    parser.add_argument('--dry-run', action='store_true', help='print the resolved settings and stop')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, with a progress bar, TensorBoard logs and a picture at the end."""
+    from ldfusion_models.graph.manifest import from_mapping, plain
+    from ldfusion_training.stages import stage_module
+
+    module = stage_module(arguments.stage)
+    recipe = arguments.config or RECIPES / f'{arguments.stage}.yaml'
+    config = from_mapping(module.CONFIG, override(read_recipe(recipe), arguments.set), str(recipe))
+    if arguments.dry_run:
+        print(yaml.safe_dump(plain(dataclasses.asdict(config)), sort_keys=False), end='')
+        return 0
+    output = arguments.output or Path('runs') / recipe.stem
+    train_stage(module.create(config), config.trainer, output, arguments.resume)
+    return 0
+
+
+def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
+    """Train ``stage`` and write ``picture.png``, the recipe and the logs beside its checkpoint.
+
+    Under a launcher of several processes (torchrun, accelerate), the first of them writes and tells.
+    """
+    from ldfusion_models.files import write_image, written_whole
+    from ldfusion_models.graph.manifest import plain
+    from ldfusion_training.runs.trainer import train
+
+    if os.environ.get('RANK', '0') != '0':
+        for _ in train(stage, config, output, resume):
+            pass
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    with written_whole(output / 'config.yaml') as temporary:
+        temporary.write_text(yaml.safe_dump(plain(stage.settings), sort_keys=False))
+    try:
+        _train_with_logs(stage, config, output, resume)
+    except FloatingPointError as error:
+        raise InputError(
+            f'{output}: {error}; the last checkpoint is good: resume with a lower trainer.learning_rate'
+        ) from error
+    write_image(output / 'picture.png', stage.picture())
+    print(f'{output}: checkpoint.pt, picture.png, config.yaml and TensorBoard logs are there')
+
+
+def _train_with_logs(stage: Any, config: Any, output: Path, resume: bool) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+    from ldfusion_training.runs.trainer import train
+
+    smooth: dict[str, float] = {}
+    with SummaryWriter(output / 'logs') as writer, tqdm(total=config.steps, unit='step') as bar:
+        for report in train(stage, config, output, resume):
+            for name, value in report.losses.items():
+                smooth[name] = 0.95 * smooth.get(name, value) + 0.05 * value
+            bar.update(report.step - bar.n)
+            if report.step % config.log_every == 0:
+                bar.set_postfix({name: f'{value:.4f}' for name, value in smooth.items()})
+                writer.add_scalar('learning_rate', report.learning_rate, report.step)
+                for name, value in smooth.items():
+                    writer.add_scalar(name, value, report.step)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; those of ``base``, another recipe beside it, hold where it says nothing.
+
+    Raises:
+        InputError: missing, or not names and values.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: no such recipe')
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f'{path}: not YAML ({error})') from error
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: a recipe holds names and values')
+    base = content.pop('base', None)
+    return content if base is None else _joined(read_recipe(path.parent / str(base)), content)
+
+
+def _joined(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        name: _joined(base[name], value)
+        for name, value in changes.items()
+        if isinstance(value, dict) and isinstance(base.get(name), dict)
+    }
+    return {**base, **changes, **inner}
+
+
+def override(recipe: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """The recipe with ``a.b=value`` settings put in; values are YAML.
+
+    Raises:
+        InputError: not of that form.
+    """
+    for setting in settings:
+        name, equals, value = setting.partition('=')
+        if not equals or not name:
+            raise InputError(f'--set {setting}: write NAME=VALUE, for example trainer.steps=100')
+        *outer, last = name.split('.')
+        place = recipe
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = yaml.safe_load(value)
+    return recipe

@@ -1,0 +1,1 @@
+"""Results measured, side by side."""

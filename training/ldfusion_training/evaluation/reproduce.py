@@ -1,0 +1,212 @@
+"""The paper's tables of fusion: printed numbers beside those measured here, and why some can't be compared."""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from ldfusion_models.errors import InputError
+from ldfusion_training.evaluation.fusion import MethodScore, as_json
+from ldfusion_training.report.tables import UNDEFINED, markdown_table
+
+TABLES_FILE = Path(__file__).with_name('paper_tables.yaml')
+TABLES = ('table1', 'table2', 'table3', 'table4')
+OURS = 'ours'
+MANIFEST = 'manifest.yaml'
+# Measured beside the paper's columns: the mutual information that its column MI is not.
+MUTUAL_INFORMATION = 'MI'
+RATIO_NOTE = (
+    'Where published methods are far from x 1, the paper measured other images or by another definition: then our '
+    'number does not compare with its own either.'
+)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Why printed numbers can't be compared: those of whole ``columns``, or of single ``cells`` (row, column)."""
+
+    text: str
+    columns: tuple[str, ...] = ()
+    cells: tuple[tuple[str, str], ...] = ()
+
+    def concerns(self, row: str, column: str) -> bool:
+        """Whether it is about this printed number."""
+        return column in self.columns or (row, column) in self.cells
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run and its row; its recipe is ``configs/ablations/NAME.yaml``, unless ``made_by`` says more."""
+
+    name: str
+    row: str
+    made_by: str = ''
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One printed table.
+
+    Attributes:
+        title: its caption.
+        columns: which measure (see ``metrics.TITLES``) the numbers below each printed heading are.
+        rows: by method, the printed number below each heading.
+        notes: what can't be compared.
+        runs: our training runs in the order of the table; empty for tables that compare methods.
+    """
+
+    title: str
+    columns: Mapping[str, str]
+    rows: Mapping[str, Mapping[str, float]]
+    notes: tuple[Note, ...]
+    runs: tuple[Run, ...] = field(default=())
+
+
+def paper_table(name: str) -> PaperTable:
+    """One of ``TABLES`` as printed in the paper."""
+    content = yaml.safe_load(TABLES_FILE.read_text())[name]
+    columns: dict[str, str] = content['columns']
+    rows = {row: dict(zip(columns, numbers, strict=True)) for row, numbers in content['rows'].items()}
+    notes = tuple(
+        Note(
+            note['text'], tuple(note.get('columns', ())), tuple((row, column) for row, column in note.get('cells', ()))
+        )
+        for note in content['notes']
+    )
+    return PaperTable(content['title'], columns, rows, notes, tuple(Run(**run) for run in content.get('runs', ())))
+
+
+def printed_name(table: PaperTable, method: str) -> str | None:
+    """The printed row that a folder called ``method`` holds results of, whatever its case and hyphens; None if none."""
+    return next((row for row in table.rows if _plain(row) == _plain(method)), None)
+
+
+def report(table: PaperTable, scores: Mapping[str, MethodScore], others: Sequence[MethodScore] = ()) -> str:
+    """Printed numbers beside measured ones as a Markdown table, with notes below.
+
+    Args:
+        table: as printed.
+        scores: what was measured here for printed rows, by the row's name.
+        others: measured rows that the paper does not print.
+    """
+    header = ['method']
+    for heading, measure in table.columns.items():
+        header += [f'{measure} here', f'"{heading}" printed']
+    header.append(f'{MUTUAL_INFORMATION} here')
+    rows = [_row(table, row, scores.get(row)) for row in table.rows]
+    ratios = printed_to_measured(table, scores)
+    notes = [f'({mark}) "{", ".join(_about(note))}": {note.text}.' for mark, note in _marked(table)]
+    if ratios:
+        count = sum(row in scores for row in table.rows if row != OURS)
+        cells = [cell for heading in table.columns for cell in ('', f'x {ratios[heading]:.2f}')]
+        rows.append([f'printed / here, median of {count} published methods', *cells, ''])
+        notes.append(RATIO_NOTE)
+    rows += [_row(table, score.name, score) for score in others]
+    return '\n\n'.join([f'## {table.title}', markdown_table(header, rows), '\n'.join(notes)])
+
+
+def printed_to_measured(table: PaperTable, scores: Mapping[str, MethodScore]) -> dict[str, float]:
+    """By heading: median over the published methods of the printed number divided by the one measured here.
+
+    Far from 1, the paper measured something else, or other images, whatever the heading says.
+    """
+    measured = {row: _values(score) for row, score in scores.items() if row in table.rows and row != OURS}
+    if not measured:
+        return {}
+    return {
+        heading: median(table.rows[row][heading] / values[measure] for row, values in measured.items())
+        for heading, measure in table.columns.items()
+    }
+
+
+def comparison_json(
+    table: PaperTable, scores: Mapping[str, MethodScore], others: Sequence[MethodScore]
+) -> dict[str, Any]:
+    """Everything that ``report`` shows, and the measures of each image, ready for JSON."""
+    return {
+        'title': table.title,
+        'columns': dict(table.columns),
+        'printed': {row: dict(numbers) for row, numbers in table.rows.items()},
+        'printed_to_measured': printed_to_measured(table, scores),
+        'notes': [{'about': _about(note), 'text': note.text} for note in table.notes],
+        'measured': {row: as_json([score])[score.name] for row, score in scores.items()},
+        'not_printed': as_json(others),
+    }
+
+
+def find_runs(table: PaperTable, folder: Path) -> tuple[dict[str, Path], list[Run]]:
+    """Fusion networks in the folders below ``folder``, and the table's runs that are not there.
+
+    A run is ``NAME/checkpoint.pt`` of stage ``fusion`` or a folder of released weights, ``NAME/manifest.yaml``. Those
+    that the table names come first, under the name of the printed row; all others are rows of their own.
+
+    Returns:
+        checkpoint or manifest by row, and the missing runs.
+
+    Raises:
+        InputError: no such folder, or it holds no fusion network.
+    """
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder of runs')
+    found = {path.name: file for path in sorted(folder.iterdir()) if (file := _fusion_in(path))}
+    rows = {run.row: found.pop(run.name) for run in table.runs if run.name in found}
+    missing = [run for run in table.runs if run.row not in rows]
+    if not rows and not found:
+        advice = f'; {how_to_train(missing[0], folder)}' if missing else ''
+        raise InputError(f'{folder}: holds no NAME/checkpoint.pt of stage fusion and no NAME/manifest.yaml{advice}')
+    return rows | found, missing
+
+
+def _fusion_in(run: Path) -> Path | None:
+    """The manifest of released weights, or the checkpoint if it holds a fusion network."""
+    if (run / MANIFEST).is_file():
+        return run / MANIFEST
+    if not (run / 'checkpoint.pt').is_file():
+        return None
+    from ldfusion_training.runs.trainer import read_checkpoint
+
+    weights = read_checkpoint(run / 'checkpoint.pt')['average']
+    return run / 'checkpoint.pt' if any(name.startswith('fusion.') for name in weights) else None
+
+
+def how_to_train(run: Run, folder: Path) -> str:
+    """The command that makes a run."""
+    return (
+        run.made_by
+        or f'ldfusion train fusion --config training/configs/ablations/{run.name}.yaml --output {folder / run.name}'
+    )
+
+
+def _note(text: str, columns: Sequence[str] = (), cells: Sequence[Sequence[str]] = ()) -> Note:
+    return Note(text, tuple(columns), tuple((row, column) for row, column in cells))
+
+
+def _row(table: PaperTable, row: str, score: MethodScore | None) -> list[str | float]:
+    values = _values(score) if score else {}
+    cells: list[str | float] = [row]
+    for heading, measure in table.columns.items():
+        printed = table.rows.get(row, {}).get(heading)
+        marks = ''.join(f' ({mark})' for mark, note in _marked(table) if note.concerns(row, heading))
+        cells += [values.get(measure, UNDEFINED), UNDEFINED if printed is None else f'{printed:.4f}{marks}']
+    return [*cells, values.get(MUTUAL_INFORMATION, UNDEFINED)]
+
+
+def _values(score: MethodScore) -> dict[str, float]:
+    mean: dict[str, float] = as_json([score])[score.name]['mean']
+    return mean
+
+
+def _marked(table: PaperTable) -> list[tuple[str, Note]]:
+    return list(zip(string.ascii_lowercase, table.notes, strict=False))
+
+
+def _about(note: Note) -> list[str]:
+    return [*note.columns, *(f'{column} of {row}' for row, column in note.cells)]
+
+
+def _plain(name: str) -> str:
+    return ''.join(letter for letter in name.lower() if letter.isalnum())

@@ -1,0 +1,124 @@
+"""What a prompt should do, and how much of it a fused image shows: contrast of the named things, nothing else changed.
+
+A thing stands out by the difference of its brightness from what is around it. A prompt that names it should enlarge
+that difference, whichever sign it has; the rest of the picture should stay.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.networks.fusion import LUMA
+from ldfusion_training.simulation.scenery.things import CLASSES
+
+# What the words of prompts and captions mean in the simulator's classes; other classes mean themselves.
+PARTS_OF = {
+    'lamp post': ('lamp post', 'lamp'),
+    'tree': ('tree', 'bush'),
+    'road': ('road',),
+    'road markings': ('road',),
+    'pavement': ('pavement', 'kerb'),
+    'asphalt': ('road', 'ground'),
+    'grass': ('grass',),
+    'floor': ('ground',),
+    'wall': ('wall', 'pillar'),
+}
+# Surfaces reach to the borders of the image: what counts is the contrast within them.
+SURFACES = ('road', 'road markings', 'pavement', 'asphalt', 'grass', 'floor', 'wall')
+# Smaller things tell more of noise than of contrast.
+FEWEST_PIXELS = 40
+RING = 9
+# What a hot spot is, on real pairs that nobody has labelled: grey levels above its surroundings, and its size.
+HOT_LEVELS = 35.0
+HOT_NEARBY = 25.0
+LARGEST_PART = 0.05
+Mask = npt.NDArray[np.bool_]
+Luminance = npt.NDArray[np.float32]
+
+
+def mask_of(names: Sequence[str], classes: npt.NDArray[np.uint8]) -> Mask:
+    """Pixels (H, W) of the named classes in a class image (H, W)."""
+    parts = {part for name in names for part in PARTS_OF.get(name, (name,))}
+    return np.isin(classes, [number for number, name in enumerate(CLASSES) if name in parts])
+
+
+def raised(fused: npt.NDArray[np.float32], named: Mask, gain: float, reach: float) -> npt.NDArray[np.float32]:
+    """The fused image (3, H, W) in [0, 1] with the contrast of what is named enlarged.
+
+    Args:
+        fused: RGB.
+        named: (H, W) where a named thing is.
+        gain: of the difference to the surroundings.
+        reach: standard deviation in pixels of what counts as surroundings. Deep within a large surface there are none
+            but itself.
+    """
+    luma: Luminance = np.tensordot(np.asarray(LUMA, np.float32), fused, axes=1).astype(np.float32)
+    outside: Luminance = np.where(named, 0.02, 1.0).astype(np.float32)
+    difference = luma - blurred(luma * outside, reach) / blurred(outside, reach)
+    target: npt.NDArray[np.float32] = np.clip(fused + np.float32(gain - 1.0) * named * difference, 0.0, 1.0)
+    return target
+
+
+def blurred(image: Luminance, deviation: float) -> Luminance:
+    """Gaussian with a standard deviation in pixels, borders repeated."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def contrast_of_things(luma: Luminance, things: npt.NDArray[np.int32], excluded: Mask) -> list[float]:
+    """Contrast of each thing with a ring around it: |inside - ring| / (inside + ring), 0 to 1.
+
+    Args:
+        luma: (H, W) in [0, 1].
+        things: (H, W) number of the thing that a pixel belongs to; 0: none.
+        excluded: (H, W) pixels that belong to no ring, such as other things of the kind.
+    """
+    contrasts = []
+    for inside, ring, window in _things_with_rings(things, excluded):
+        own, other = float(luma[window][inside].mean()), float(luma[window][ring].mean())
+        contrasts.append(abs(own - other) / max(own + other, 1e-3))
+    return contrasts
+
+
+def contrast_within(luma: Luminance, surface: Mask) -> list[float]:
+    """Contrast within a surface: standard deviation of its local brightness around the local mean, relative to it."""
+    if surface.sum() < FEWEST_PIXELS:
+        return []
+    weight = surface.astype(np.float32)
+    count: Luminance = np.maximum(blurred(weight, RING), np.float32(1e-6))
+    mean: Luminance = blurred(luma * weight, RING) / count
+    variance = blurred(np.square(luma - mean) * weight, RING) / count
+    return [float((np.sqrt(variance[surface]) / np.maximum(mean[surface], 0.02)).mean())]
+
+
+def hot_spots(thermal: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Numbers (H, W) of upright hot regions in a thermal image (H, W); 0: none. Mostly people, on streets."""
+    grey = thermal.astype(np.float32)
+    hot = (grey > cv2.GaussianBlur(grey, (0, 0), HOT_NEARBY) + HOT_LEVELS).astype(np.uint8)
+    count, numbers, boxes, _ = cv2.connectedComponentsWithStats(
+        cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    )
+    for number in range(1, count):
+        _, _, width, height, area = boxes[number]
+        if area > LARGEST_PART * thermal.size or height < width:
+            numbers[numbers == number] = 0
+    return np.asarray(numbers, np.int32)
+
+
+def _things_with_rings(
+    things: npt.NDArray[np.int32], excluded: Mask
+) -> Iterator[tuple[Mask, Mask, tuple[slice, slice]]]:
+    numbers, counts = np.unique(things, return_counts=True)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * RING + 1, 2 * RING + 1))
+    for number in numbers[(numbers > 0) & (counts >= FEWEST_PIXELS)]:
+        mask = (things == number).astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(mask)
+        window = (
+            slice(max(0, top - RING), top + height + RING),
+            slice(max(0, left - RING), left + width + RING),
+        )
+        inside = mask[window].astype(bool)
+        ring = cv2.dilate(mask[window], kernel).astype(bool) & ~inside & ~excluded[window]
+        if ring.sum() >= FEWEST_PIXELS:
+            yield inside, ring, window

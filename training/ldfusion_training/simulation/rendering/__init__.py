@@ -1,0 +1,1 @@
+"""A scene to the images of both cameras."""

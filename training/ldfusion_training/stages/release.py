@@ -1,0 +1,111 @@
+"""From checkpoints to shipped weights: float16 safetensors and their manifest."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import sha256_of, written_whole
+from ldfusion_models.graph.export import trace_graph
+from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
+from ldfusion_models.graph.manifest import LANGUAGE_PARTS, PARTS, Manifest, plain, read_manifest, write_manifest
+from ldfusion_models.language import captioner, text
+from ldfusion_training.runs.trainer import named_below, read_checkpoint
+from ldfusion_training.stages.clip import ClipNetworkConfig
+
+
+def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) -> None:
+    """Write one part's averaged weights into ``folder`` and list them in its manifest.
+
+    Args:
+        checkpoint: of the stage that trained the part.
+        part: one of ``PARTS`` or ``LANGUAGE_PARTS``.
+        folder: of weights; made complete with untrained parts if it is new.
+        facts: what the manifest says of the part: data, recipe, metrics, licence.
+
+    Raises:
+        InputError: the checkpoint does not hold the part, or the folder can't be written.
+    """
+    content = read_checkpoint(checkpoint)
+    weights = named_below(content['average'], part)
+    if not weights:
+        raise InputError(f'{checkpoint}: holds no weights of {part!r}')
+    manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _untrained(folder)
+    if part in LANGUAGE_PARTS:
+        entry = _write_language(part, weights, content['settings']['network'], folder)
+        write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: {**entry, **facts}}))
+        return
+    entry = {**_write(weights, part, folder), **facts}
+    if part == 'fusion':
+        manifest = _with_text_of(manifest, content.get('settings', {}))
+    # Traced anew each time: the graph is that of the code which releases the weights.
+    graph = _trace(manifest.frame_config(), folder)
+    write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
+
+
+def _with_text_of(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
+    """The manifest for a fusion trained with these settings; only stage ``modulation`` learns from a text encoder."""
+    fusion = {**manifest.config['fusion'], **plain(settings.get('fusion', {}))}
+    config = {**manifest.config, 'fusion': fusion}
+    return dataclasses.replace(manifest, config=config, text_encoder=settings.get('encoder_name', ''))
+
+
+def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
+    path = folder / f'{part}.safetensors'
+    _save_halved(weights, path)
+    return {'file': path.name, 'sha256': sha256_of(path)}
+
+
+def _save_halved(weights: dict[str, torch.Tensor], path: Path) -> None:
+    halved = {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor for name, tensor in weights.items()
+    }
+    with written_whole(path) as temporary:
+        save_file(halved, temporary)
+
+
+def _write_language(
+    part: str, weights: dict[str, torch.Tensor], network: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    if part == captioner.PART:
+        return {**_write(weights, part, folder), 'config': plain(network)}
+    return _write_text_encoder(weights, network, folder)
+
+
+def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The CLIP as a folder that open_clip loads by itself: its whole vocabulary, zeros for tokens never trained."""
+    config = ClipNetworkConfig(**network)
+    settings = folder / text.PART / 'open_clip_config.json'
+    file = folder / text.PART / 'open_clip_model.safetensors'
+    tokens, known = weights.pop('tokens'), weights['token_embedding.weight']
+    embedding = known.new_zeros((config.model_cfg()['text_cfg']['vocab_size'], known.shape[1]))
+    embedding[tokens] = known
+    preprocess = {'mean': [0.5] * 3, 'std': [0.5] * 3, 'resize_mode': 'squash', 'interpolation': 'bilinear'}
+    with written_whole(settings) as temporary:
+        content = {'model_cfg': config.model_cfg(), 'preprocess_cfg': preprocess}
+        temporary.write_text(json.dumps(content, indent=2) + '\n')
+    _save_halved({**weights, 'token_embedding.weight': embedding}, file)
+    return {
+        'file': file.relative_to(folder).as_posix(),
+        'sha256': sha256_of(file),
+        'settings': settings.relative_to(folder).as_posix(),
+        'settings_sha256': sha256_of(settings),
+    }
+
+
+def _untrained(folder: Path) -> Manifest:
+    torch.manual_seed(0)
+    config = FrameConfig()
+    graph = FrameGraph(config)
+    parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
+    return Manifest(folder, plain(dataclasses.asdict(config)), '', {}, parts)
+
+
+def _trace(config: FrameConfig, folder: Path) -> dict[str, Any]:
+    path = folder / 'frame_graph.onnx'
+    trace_graph(config, path)
+    return {'file': path.name, 'sha256': sha256_of(path)}
