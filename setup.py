@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 
 PACKAGE = 'ldfusion_ros'
 FLOORS = {'ldfusion_models': 'models', 'ldfusion_training': 'training'}
-# Data that lies beside its package in the checkout and is installed into it. `colcon build --symlink-install` builds where
-# only the packages are linked; there the checkout's own folders are found.
+# Data that lies beside its package in the checkout and is installed into it. `colcon build --symlink-install` builds
+# where only the packages are linked; there the checkout's own folders are found.
 BESIDE = {'ldfusion_models.weights': 'models/weights', 'ldfusion_training.configs': 'training/configs'}
 DATA = {name: folder for name, folder in BESIDE.items() if Path(folder).is_dir()}
 

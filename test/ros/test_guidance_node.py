@@ -38,7 +38,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def language(encoder_folder: Path) -> Language:
-    branches = (Branch(DepthEstimator.load(modality), BrightnessCaptioner()) for modality in ('visible', 'infrared'))
+    branches = (Branch(DepthEstimator.load(modality), BrightnessCaptioner()) for modality in ('visible', 'thermal'))
     return Language(load_text_encoder(str(encoder_folder)), PairCaptioner(*branches))
 
 

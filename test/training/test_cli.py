@@ -162,7 +162,7 @@ class TestFuse:
         assert_one_line(run('fuse', *options(pairs), '--output', tmp_path / 'out'), pairs['visible'] / 'a.jpg', '8x8')
 
 
-@pytest.mark.parametrize(('branch', 'kind'), [('visible', 'visible'), ('infrared', 'thermal')])
+@pytest.mark.parametrize(('branch', 'kind'), [('visible', 'visible'), ('thermal', 'thermal')])
 def test_depth_of_one_modality(run: Run, pairs: dict[str, Path], tmp_path: Path, branch: str, kind: str) -> None:
     out = tmp_path / 'out'
     assert run('depth', '--image', pairs[kind], '--branch', branch, '--output', out) == (0, '')

@@ -21,7 +21,7 @@ class FrameConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     visible_depth: DepthConfig = field(default_factory=DepthConfig)
-    infrared_depth: DepthConfig = field(default_factory=lambda: DepthConfig(image_channels=1))
+    thermal_depth: DepthConfig = field(default_factory=lambda: DepthConfig(image_channels=1))
 
 
 class FeatureExtractor(nn.Module):
@@ -60,7 +60,7 @@ class FrameGraph(nn.Module):
         self.extractor = FeatureExtractor(self.denoiser, self.diffusion, config.fusion.timesteps)
         self.fusion = FusionNetwork(config.fusion)
         self.visible_depth = DepthNetwork(config.visible_depth)
-        self.infrared_depth = DepthNetwork(config.infrared_depth)
+        self.thermal_depth = DepthNetwork(config.thermal_depth)
         # Engines may let denoiser and fusion compute with 16 bits.
         self.fusion_type: torch.dtype | None = None
 
@@ -72,8 +72,8 @@ class FrameGraph(nn.Module):
         return fused.float()
 
     def depth_of_fused(self, fused: Tensor) -> Tensor:
-        """Canonical log depth (B, 1, H, W): the visible branch reads the colours, the infrared branch the luminance."""
-        return combine(self.visible_depth(fused), self.infrared_depth(luminance(fused)))
+        """Canonical log depth (B, 1, H, W): the visible branch reads the colours, the thermal branch the luminance."""
+        return combine(self.visible_depth(fused), self.thermal_depth(luminance(fused)))
 
     def forward(self, visible: Tensor, thermal: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """Run one frame.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
 
 SHIPPED = data_folder(ldfusion_models.__file__, 'weights')
-PARTS = ('denoiser', 'fusion', 'visible_depth', 'infrared_depth')
+PARTS = ('denoiser', 'fusion', 'visible_depth', 'thermal_depth')
 # Beside the frame graph, and not needed for it.
 LANGUAGE_PARTS = ('captioner', 'text')
 Config = TypeVar('Config')

@@ -29,13 +29,13 @@ class Captioner:
     """Describes images of one camera; in PyTorch, about once a second."""
 
     def __init__(self, network: 'CaptionNetwork', modality: str) -> None:
-        """Take over a network in eval mode; ``modality`` is ``visible`` or ``infrared``.
+        """Take over a network in eval mode; ``modality`` is ``visible`` or ``thermal``.
 
         Raises:
             InputError: another modality.
         """
         if modality not in MODALITIES:
-            raise InputError(f'modality {modality!r} is unknown; choose visible or infrared')
+            raise InputError(f'modality {modality!r} is unknown; choose visible or thermal')
         self._network = network
         self._modality = MODALITIES.index(modality)
 
@@ -76,7 +76,7 @@ class Describer(Protocol):
 
 
 def load_captioners(setting: str = EMBEDDED, weights: Path | None = None) -> tuple[Describer, Describer]:
-    """The captioners of the visible and of the infrared camera.
+    """The captioners of the visible and of the thermal camera.
 
     Args:
         setting: ``embedded``, or a published captioner by its name in transformers or as a local folder.
@@ -87,7 +87,7 @@ def load_captioners(setting: str = EMBEDDED, weights: Path | None = None) -> tup
     """
     if setting == EMBEDDED:
         network = load_network(weights)
-        return Captioner(network, 'visible'), Captioner(network, 'infrared')
+        return Captioner(network, 'visible'), Captioner(network, 'thermal')
     from ldfusion_models.language.published_captioner import PublishedCaptioner
 
     published = PublishedCaptioner.load(setting)

@@ -49,9 +49,9 @@ class Branch:
 class PairCaptioner:
     """Describes pairs: depth of each image by its own branch, then a caption of image and depth."""
 
-    def __init__(self, visible: Branch, infrared: Branch) -> None:
+    def __init__(self, visible: Branch, thermal: Branch) -> None:
         self._visible = visible
-        self._infrared = infrared
+        self._thermal = thermal
         self._gain = GainControl(GainConfig(smoothing=0.0))
 
     @classmethod
@@ -94,7 +94,7 @@ class PairCaptioner:
             thermal_focal = focal * thermal.shape[1] / visible.shape[1]
         return Captions(
             '' if visible is None else described(as_rgb8(visible), self._visible, focal),
-            '' if thermal is None else described(as_grey8(thermal, self._gain), self._infrared, thermal_focal),
+            '' if thermal is None else described(as_grey8(thermal, self._gain), self._thermal, thermal_focal),
         )
 
 

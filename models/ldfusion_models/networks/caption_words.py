@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MODALITIES = ('visible', 'infrared')
+MODALITIES = ('visible', 'thermal')
 PADDING, START, END = 0, 1, 2
 SPECIAL = ('<padding>', '<start>', '<end>')
 

@@ -58,8 +58,8 @@ class CaptionNetwork(nn.Module):
     def memory(self, scene: Tensor) -> Tensor:
         """What the decoder looks at, (B, 1 + h * w, channels): the mean of the scene, then its cells."""
         cells = scene.flatten(2).transpose(1, 2)
-        remembered: Tensor = self.norm(torch.cat([cells.mean(dim=1, keepdim=True), cells], dim=1))
-        return remembered
+        normed: Tensor = self.norm(torch.cat([cells.mean(dim=1, keepdim=True), cells], dim=1))
+        return normed
 
     @torch.no_grad()
     def write(self, image: Tensor, depth: Tensor, modality: Tensor) -> list[int]:
@@ -70,10 +70,10 @@ class CaptionNetwork(nn.Module):
     def write_features(self, features: tuple[Tensor, Tensor], depth: Tensor, modality: Tensor) -> list[int]:
         """As ``write``, from the features of the image."""
         memory = self.memory(self.scene(features, depth, modality))
-        looked_at = self.decoder.look_at(memory)
+        scene = self.decoder.scene_keys_and_values(memory)
         words = [START]
         while len(words) <= self.config.longest and (len(words) == 1 or words[-1] != END):
-            logits = self.decoder(torch.tensor([words]), looked_at)[0, -1]
+            logits = self.decoder(torch.tensor([words]), scene)[0, -1]
             logits[[PADDING, START]] = -math.inf
             words.append(int(logits.argmax()))
         return [word for word in words[1:] if word != END]
@@ -131,14 +131,14 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(wide)
         self.head = nn.Linear(wide, count)
 
-    def look_at(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def scene_keys_and_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of ``memory`` (B, M, channels) for each layer."""
         return [layer.keys_and_values(memory) for layer in self.layers if isinstance(layer, DecoderLayer)]
 
-    def forward(self, words: Tensor, looked_at: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(self, words: Tensor, scene: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Logits (B, L, words) of the words that follow each of ``words`` (B, L)."""
         x = self.words(words) + self.order[:, : words.shape[1]]
-        for layer, memory in zip(self.layers, looked_at, strict=True):
+        for layer, memory in zip(self.layers, scene, strict=True):
             x = layer(x, memory)
         logits: Tensor = self.head(self.norm(x))
         return logits
@@ -150,20 +150,20 @@ class DecoderLayer(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
-        self.listening = Attention(channels, heads)
-        self.looking = Attention(channels, heads)
-        self.thinking = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+        self.self_attention = Attention(channels, heads)
+        self.cross_attention = Attention(channels, heads)
+        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
 
     def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """What this layer looks at."""
-        return self.looking.keys_and_values(memory)
+        return self.cross_attention.keys_and_values(memory)
 
     def forward(self, x: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
-        heard = self.norms[0](x)
-        x = x + self.listening(heard, self.listening.keys_and_values(heard), causal=True)
-        x = x + self.looking(self.norms[1](x), memory)
-        thought: Tensor = x + self.thinking(self.norms[2](x))
-        return thought
+        normed = self.norms[0](x)
+        x = x + self.self_attention(normed, self.self_attention.keys_and_values(normed), causal=True)
+        x = x + self.cross_attention(self.norms[1](x), memory)
+        mixed: Tensor = x + self.mlp(self.norms[2](x))
+        return mixed
 
 
 class Attention(nn.Module):

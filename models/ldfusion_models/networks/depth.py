@@ -18,7 +18,7 @@ class DepthConfig:
     """Size and range of a depth network.
 
     Attributes:
-        image_channels: 3 for the visible branch, 1 for the infrared branch.
+        image_channels: 3 for the visible branch, 1 for the thermal branch.
         reduction: the image is averaged down by this factor on entry.
         widths: channels of the decoder at 1/2, 1/4, 1/8, 1/16 and 1/32 of the reduced image.
         bins: number of depth bins; their borders adapt to each image (AdaBins).

@@ -101,11 +101,11 @@ class PublishedEstimator:
     """Metric depth of single images by a published network; called like ``pipeline.DepthEstimator``."""
 
     def __init__(self, network: PublishedDepth, branch: str) -> None:
-        """Take over a network; ``branch`` says what the images are: ``visible`` or ``infrared``."""
-        if branch not in ('visible', 'infrared'):
-            raise InputError(f'branch {branch!r} is unknown; choose visible or infrared')
+        """Take over a network; ``branch`` says what the images are: ``visible`` or ``thermal``."""
+        if branch not in ('visible', 'thermal'):
+            raise InputError(f'branch {branch!r} is unknown; choose visible or thermal')
         self._network = network
-        self._is_infrared = branch == 'infrared'
+        self._is_thermal = branch == 'thermal'
         self._gain = GainControl(GainConfig(smoothing=0.0))
 
     def __call__(self, image: AnyImage, focal: float | None = None) -> npt.NDArray[np.float32]:
@@ -116,7 +116,7 @@ class PublishedEstimator:
         Raises:
             InputError: an image that the network can't take.
         """
-        return self._network.metres_of(as_rgb8(as_grey8(image, self._gain) if self._is_infrared else image))
+        return self._network.metres_of(as_rgb8(as_grey8(image, self._gain) if self._is_thermal else image))
 
 
 def _check_metric(config: Any, model: str) -> None:

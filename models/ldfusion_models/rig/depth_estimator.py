@@ -24,7 +24,7 @@ class DepthEstimator:
 
     @classmethod
     def load(cls, branch: str, weights: Path | None = None) -> 'DepthEstimator':
-        """Load the ``visible`` or the ``infrared`` branch.
+        """Load the ``visible`` or the ``thermal`` branch.
 
         Raises:
             InputError: no such branch, PyTorch is not installed, or weights are missing or damaged.
@@ -32,8 +32,8 @@ class DepthEstimator:
         from ldfusion_models.graph.manifest import load_part, read_manifest
         from ldfusion_models.networks.depth import DepthNetwork
 
-        if branch not in ('visible', 'infrared'):
-            raise InputError(f'branch {branch!r} is unknown; choose visible or infrared')
+        if branch not in ('visible', 'thermal'):
+            raise InputError(f'branch {branch!r} is unknown; choose visible or thermal')
         manifest = read_manifest(weights)
         part = f'{branch}_depth'
         network = DepthNetwork(getattr(manifest.frame_config(), part))

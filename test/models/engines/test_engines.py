@@ -139,7 +139,7 @@ def test_an_embedding_of_another_length_is_refused(exported: Path, pair: tuple[I
         pipeline(*pair, text=np.zeros(3, np.float32))
 
 
-@pytest.mark.parametrize('branch', ['visible', 'infrared'])
+@pytest.mark.parametrize('branch', ['visible', 'thermal'])
 def test_each_branch_estimates_depth_alone(branch: str, pair: tuple[Image, Image]) -> None:
     estimator = DepthEstimator.load(branch)
     for image in pair:

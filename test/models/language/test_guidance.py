@@ -91,19 +91,19 @@ class Recorder(BrightnessCaptioner):
 
 def test_both_captions_follow_each_other_and_depth_knows_the_focal_length() -> None:
     recorder = Recorder()
-    captioner = PairCaptioner(*(Branch(DepthEstimator.load(name), recorder) for name in ('visible', 'infrared')))
+    captioner = PairCaptioner(*(Branch(DepthEstimator.load(name), recorder) for name in ('visible', 'thermal')))
     visible, thermal = np.full((96, 128, 3), 50, np.uint8), np.full((48, 64), 90, np.uint8)
     told = captioner(visible, thermal, focal=250.0)
     assert (told.visible, told.thermal, told.text) == ('grey of 50.', 'grey of 90.', 'grey of 50. grey of 90.')
     assert captioner(None, thermal).text == 'grey of 90.'
     assert captioner(None, None).text == ''
-    expected = DepthEstimator.load('infrared')(thermal, 125.0)
+    expected = DepthEstimator.load('thermal')(thermal, 125.0)
     assert np.allclose(recorder.depths[1], expected, rtol=1e-5)
 
 
 def test_large_images_are_reduced_with_their_focal_length() -> None:
     recorder = Recorder()
-    captioner = PairCaptioner(*(Branch(DepthEstimator.load(name), recorder) for name in ('visible', 'infrared')))
+    captioner = PairCaptioner(*(Branch(DepthEstimator.load(name), recorder) for name in ('visible', 'thermal')))
     captioner(np.full((2 * 64, 2 * LONGEST_SIDE, 3), 50, np.uint8), None, focal=500.0)
     expected = DepthEstimator.load('visible')(np.full((64, LONGEST_SIDE, 3), 50, np.uint8), 250.0)
     assert np.allclose(recorder.depths[0], expected, rtol=1e-4)

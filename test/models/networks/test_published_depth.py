@@ -80,7 +80,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize('model', ['zoedepth', 'depth_anything'])
-@pytest.mark.parametrize('branch', ['visible', 'infrared'])
+@pytest.mark.parametrize('branch', ['visible', 'thermal'])
 def test_the_command_writes_what_the_pipeline_of_transformers_says(
     model: str, branch: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:

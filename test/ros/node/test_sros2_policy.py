@@ -117,7 +117,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def language(tmp_path_factory: pytest.TempPathFactory) -> Language:
-    branches = (Branch(DepthEstimator.load(modality), BrightnessCaptioner()) for modality in ('visible', 'infrared'))
+    branches = (Branch(DepthEstimator.load(modality), BrightnessCaptioner()) for modality in ('visible', 'thermal'))
     encoder = load_text_encoder(str(write_encoder(tmp_path_factory.mktemp('clip') / 'tiny')))
     return Language(encoder, PairCaptioner(*branches))
 

@@ -61,8 +61,8 @@ def test_stages_of_pytorch_fill_the_frame() -> None:
     [
         ('/extractor/stem/Conv', 'denoiser'),
         ('/fusion/mix.0/Conv + PWN(/fusion/Relu)', 'fusion'),
-        ('{ForeignNode[/visible_depth/encoder/Conv.../infrared_depth/Exp]}', 'depth'),
-        ('Reformatting CopyNode for Input Tensor 0 to /infrared_depth/Conv', 'depth'),
+        ('{ForeignNode[/visible_depth/encoder/Conv.../thermal_depth/Exp]}', 'depth'),
+        ('Reformatting CopyNode for Input Tensor 0 to /thermal_depth/Conv', 'depth'),
         ('/Cast', 'images and layouts'),
         ('/diffusion/fusion', 'images and layouts'),
     ],

@@ -38,8 +38,8 @@ def test_modalities_are_measured_as_the_networks_see_them(
     name, frame = next(iter(frames.items()))
     pair, truth, focal = frame.read_pair(), frame.read_depth(), frame.visible_camera.fx
     fused = Pipeline.load('onnxruntime')(pair.visible, pair.thermal, focal=focal).depth
-    alone = DepthEstimator.load('infrared')(pair.thermal, focal)
-    for method, depth in (('fused', fused), ('infrared alone', alone)):
+    alone = DepthEstimator.load('thermal')(pair.thermal, focal)
+    for method, depth in (('fused', fused), ('thermal alone', alone)):
         measured = report[frame.light][method]['images'][name]['AbsRel']
         assert measured == pytest.approx(evaluate_depth(depth, truth).abs_rel, rel=1e-4)
     everything = report['all']['fused']['images']

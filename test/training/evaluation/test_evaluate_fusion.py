@@ -96,7 +96,7 @@ def test_nothing_to_measure_and_equal_names_are_refused(pairs: Path, capsys: pyt
 def test_baselines_of_known_images() -> None:
     low, high = np.full((48, 64), 10, np.uint8), np.full((48, 64), 201, np.uint8)
     assert (BASELINES['visible'](low, high) == 10).all()
-    assert (BASELINES['infrared'](low, high) == 201).all()
+    assert (BASELINES['thermal'](low, high) == 201).all()
     assert (BASELINES['average'](low, high) == 106).all()
     assert (BASELINES['maximum'](low, high) == 201).all()
     assert (BASELINES['Laplacian pyramid'](low, high) == 201).all()

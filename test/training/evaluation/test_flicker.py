@@ -142,7 +142,7 @@ def test_the_command_measures_a_simulated_scene(scene: Path, tmp_path: Path) -> 
     assert main(['evaluate', 'video', '--scene', str(scene), *flags]) == 0
     scores = json.loads((tmp_path / 'out.json').read_text())
     assert scores['pumping']['brightness'] == pytest.approx(20, abs=0.1)
-    for steady in ('visible', 'infrared', 'average', 'maximum'):
+    for steady in ('visible', 'thermal', 'average', 'maximum'):
         assert scores[steady]['difference'] == pytest.approx(0, abs=0.05)
 
 

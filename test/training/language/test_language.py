@@ -62,11 +62,11 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(FACTS)
 @settings(max_examples=60, deadline=None)
 def test_a_caption_can_be_read_back(told: facts.Facts) -> None:
-    read = captions.read_caption(captions.caption(told, infrared=False))
+    read = captions.read_caption(captions.caption(told, thermal=False))
     assert (read.place, read.light, read.weather) == (told.place, told.light, told.weather)
     wanted = [(each.name, each.side, each.distance_m) for group in facts.groups_of(told.mentions) for each in group]
     assert [(each.name, each.side, each.distance_m) for each in read.mentions] == wanted
-    assert set(captions.words_of(told, infrared=True)) <= set(captions.vocabulary())
+    assert set(captions.words_of(told, thermal=True)) <= set(captions.vocabulary())
 
 
 @given(FACTS, st.integers(0, 1000))
@@ -187,7 +187,7 @@ def test_damaged_weights_are_refused_and_the_frame_graph_needs_none_of_them(tmp_
 
 
 def test_the_captioner_describes_images_of_any_size_and_refuses_what_is_none() -> None:
-    captioner = Captioner.load('infrared')
+    captioner = Captioner.load('thermal')
     random = np.random.default_rng(0)
     for shape in ((48, 64), (130, 97), (480, 640, 3)):
         depth = np.full(shape[:2], 8.0, np.float32)
@@ -228,9 +228,9 @@ def test_a_published_captioner_is_a_folder_away(tmp_path: Path, monkeypatch: pyt
     folder = tmp_path / 'blip'
     transformers.BlipForConditionalGeneration(config).save_pretrained(folder)
     transformers.BlipProcessor(pixels, tokenizer).save_pretrained(folder)
-    visible, infrared = load_captioners(str(folder))
+    visible, thermal = load_captioners(str(folder))
     depth = np.full((60, 80), 7.0, np.float32)
-    for captioner, shape in ((visible, (60, 80, 3)), (infrared, (60, 80))):
+    for captioner, shape in ((visible, (60, 80, 3)), (thermal, (60, 80))):
         text = captioner.describe(np.full(shape, 90, np.uint8), depth)
         assert text.endswith('The nearest things are at 7 m on the left, 7 m ahead, 7 m on the right.')
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
@@ -284,8 +284,8 @@ def test_commands_measure_captions_and_texts(scenes: Path, tmp_path: Path, capsy
     assert 0 <= json.loads((tmp_path / 'scores.json').read_text())['side']['separated'] <= 1
     assert main(['evaluate', 'captions', *words, '--captions', str(tmp_path / 'captions.json')]) == 0
     scores = json.loads((tmp_path / 'scores.json').read_text())
-    assert set(scores) >= {'visible', 'infrared', 'visible, majority'}
-    assert scores['infrared']['light'] is None, 'infrared captions tell no light'
+    assert set(scores) >= {'visible', 'thermal', 'visible, majority'}
+    assert scores['thermal']['light'] is None, 'thermal captions tell no light'
     assert len(json.loads((tmp_path / 'captions.json').read_text())) == 4
     assert '| visible |' in capsys.readouterr().out
     assert main(['evaluate', 'text', '--scenes', str(tmp_path)]) == 2

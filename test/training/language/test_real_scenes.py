@@ -52,12 +52,12 @@ def write_kitti(folder: Path, layout: str) -> Path:
 @pytest.mark.parametrize('layout', ['sample', 'kitti'])
 def test_labels_become_the_facts_that_a_person_reads_from_them(layout: str, tmp_path: Path) -> None:
     left, right = read_kitti_scenes([write_kitti(tmp_path, layout)])
-    seen = facts_seen(left, infrared=False)
+    seen = facts_seen(left, thermal=False)
     # Seen from behind the car's near side is half its length nearer; from the side the van's is half its width nearer.
-    assert caption(seen, infrared=False) == 'Day street. A car on the left at 18 m. A car ahead at 32 m.'
+    assert caption(seen, thermal=False) == 'Day street. A car on the left at 18 m. A car ahead at 32 m.'
     assert [each.distance_m for each in seen.mentions] == pytest.approx([18.0, 32.0])
     # In the window on the right from column 200 on, the person's middle is at 0.45 and the cyclist's at 0.98.
-    assert facts_seen(right, infrared=False).mentions == (
+    assert facts_seen(right, thermal=False).mentions == (
         Mention('person', 'ahead', pytest.approx(8.0)),
         Mention('bicycle', 'right', pytest.approx(12.0)),
     )
@@ -67,7 +67,7 @@ def test_labels_become_the_facts_that_a_person_reads_from_them(layout: str, tmp_
 
 @pytest.mark.skipif(not (DATA / 'kitti' / 'train' / 'label').is_dir(), reason='the development data is not here')
 def test_real_labels_agree_with_what_the_laser_measured() -> None:
-    told = {scene.name: facts_seen(scene, infrared=False) for scene in read_kitti_scenes([DATA / 'kitti' / 'train'])}
+    told = {scene.name: facts_seen(scene, thermal=False) for scene in read_kitti_scenes([DATA / 'kitti' / 'train'])}
     people = [each for name, facts in told.items() if 'object_000000' in name for each in facts.mentions]
     cars = [each for name, facts in told.items() if 'object_000003' in name for each in facts.mentions]
     # Nearest returns within the boxes: 8.3 m and 11.4 m.
@@ -79,12 +79,12 @@ def test_real_labels_agree_with_what_the_laser_measured() -> None:
 
 def test_only_what_is_known_of_a_place_is_to_be_learned() -> None:
     random = np.random.default_rng(0)
-    words, known = known_opening(random, Facts('parking lot'), infrared=False)
+    words, known = known_opening(random, Facts('parking lot'), thermal=False)
     assert words[0] in ('day', 'dusk', 'night')
     assert (words[1:], known) == (['parking', 'lot'], [False, True, True])
-    told = known_opening(random, Facts('street', 'night', 'smoke'), infrared=False)
+    told = known_opening(random, Facts('street', 'night', 'smoke'), thermal=False)
     assert told == (['night', 'street', 'in', 'smoke', '.'], [True] * 5)
-    assert known_opening(random, Facts('street'), infrared=True) == (['infrared', 'street', '.'], [True] * 3)
+    assert known_opening(random, Facts('street'), thermal=True) == (['infrared', 'street', '.'], [True] * 3)
 
 
 def test_the_captioner_learns_from_simulated_labelled_and_known_images_at_once(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ SMALL = DepthConfig(widths=(8, 8, 8, 8, 8), bins=8)
 
 def supervision(**settings: float) -> DepthSupervision:
     torch.manual_seed(0)
-    infrared = DepthNetwork(dataclasses.replace(SMALL, image_channels=1))
-    return DepthSupervision(DepthNetwork(SMALL), infrared, DepthSupervisionConfig(**settings))
+    thermal = DepthNetwork(dataclasses.replace(SMALL, image_channels=1))
+    return DepthSupervision(DepthNetwork(SMALL), thermal, DepthSupervisionConfig(**settings))
 
 
 def random_truth(*shape: int) -> torch.Tensor:
@@ -43,7 +43,7 @@ def test_the_loss_is_eq_1_for_both_branches(variance_weight: float) -> None:
     fused, truth = torch.rand(2, 3, 72, 80), random_truth(2, 1, 72, 80).float()
     expected = 0.0
     with torch.no_grad():
-        for network, image in ((judge.visible, fused), (judge.infrared, luminance(fused))):
+        for network, image in ((judge.visible, fused), (judge.thermal, luminance(fused))):
             padded = torch.nn.functional.pad(image, (0, 48, 0, 56), mode='replicate')
             estimate = network(padded).log_depth[..., :72, :80].numpy()
             for log_depth, known in zip(estimate, truth.numpy(), strict=True):
@@ -83,7 +83,7 @@ def test_pseudo_truth_is_the_combined_depth_where_both_branches_agree() -> None:
     judge = supervision(agreement=0.02)
     visible, thermal = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
     with torch.no_grad():
-        first, second = judge.visible(visible), judge.infrared(thermal)
+        first, second = judge.visible(visible), judge.thermal(thermal)
     # Untrained branches differ by a constant, mostly: bring the second to the first's mean.
     judge.config = dataclasses.replace(
         judge.config, agreement=float((first.log_depth - second.log_depth).abs().median())

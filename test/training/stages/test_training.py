@@ -152,7 +152,7 @@ def depth_folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize('branch', ['visible', 'infrared'])
+@pytest.mark.parametrize('branch', ['visible', 'thermal'])
 def test_command_trains_two_steps_of_depth_then_resumes_to_four(
     branch: str, depth_folder: Path, tmp_path: Path
 ) -> None:
@@ -169,7 +169,7 @@ def test_command_trains_two_steps_of_depth_then_resumes_to_four(
     assert main([*words, '--resume']) == 0
 
 
-@pytest.mark.parametrize('branch', ['visible', 'infrared'])
+@pytest.mark.parametrize('branch', ['visible', 'thermal'])
 def test_part_of_the_samples_shows_what_the_shipped_fusion_makes(branch: str, depth_folder: Path) -> None:
     unchanged = {'brightness': 0, 'contrast': 0, 'gamma': 0, 'saturation': 0, 'noise': 0}
     data = {'taught': [str(depth_folder)], 'teacher_darkest': 0.0, 'teacher_variance': 10.0, 'fused': 1.0}
@@ -189,7 +189,7 @@ def test_part_of_the_samples_shows_what_the_shipped_fusion_makes(branch: str, de
 def test_training_from_released_weights_keeps_what_is_frozen(depth_folder: Path, tmp_path: Path) -> None:
     data = {'luminance': [str(depth_folder)], 'taught': [str(depth_folder)], 'crop': [64, 64]}
     settings = {
-        'branch': 'infrared',
+        'branch': 'thermal',
         'initial_weights': 'released',
         'frozen_statistics': True,
         'frozen_blocks': 5,
@@ -198,7 +198,7 @@ def test_training_from_released_weights_keeps_what_is_frozen(depth_folder: Path,
     }
     config = from_mapping(depth.CONFIG, settings, 'test')
     stage = depth.create(config)
-    released = load_file(SHIPPED / 'infrared_depth.safetensors')
+    released = load_file(SHIPPED / 'thermal_depth.safetensors')
     for _ in train(stage, config.trainer, tmp_path / 'run'):
         pass
     trained = stage.branch.state_dict()

@@ -25,7 +25,7 @@ def add_parser(subparsers: Subparsers) -> None:
         'OUTPUT/summary.json.',
     )
     parser.add_argument('--image', type=Path, required=True, help='image or folder')
-    parser.add_argument('--branch', choices=('visible', 'infrared'), required=True, help='what the images are')
+    parser.add_argument('--branch', choices=('visible', 'thermal'), required=True, help='what the images are')
     parser.add_argument('--output', type=Path, required=True, help='folder')
     parser.add_argument(
         '--model',

@@ -39,7 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
         ours.add_argument('--weights', type=Path, metavar='FOLDER', help='weights to fuse with; default: the shipped')
         table.add_argument('--engine', choices=('auto', *ENGINES), default='auto')
         table.add_argument('--peers', type=Path, metavar='FOLDER', help='each of its folders is a method: DenseFuse, …')
-        table.add_argument('--baselines', action='store_true', help='also visible, infrared, average, maximum, pyramid')
+        table.add_argument('--baselines', action='store_true', help='also visible, thermal, average, maximum, pyramid')
         table.set_defaults(run=run_methods)
     for name, what in (('table3', 'depth estimators'), ('table4', 'the ablation')):
         table = tables.add_parser(

@@ -14,7 +14,7 @@ def visible_only(visible: Image8, thermal: Image8) -> Image8:
     return visible
 
 
-def infrared_only(visible: Image8, thermal: Image8) -> Image8:
+def thermal_only(visible: Image8, thermal: Image8) -> Image8:
     """The thermal image."""
     return thermal
 
@@ -42,7 +42,7 @@ def laplacian_pyramid(visible: Image8, thermal: Image8) -> Image8:
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-SOURCES = {'visible': visible_only, 'infrared': infrared_only}
+SOURCES = {'visible': visible_only, 'thermal': thermal_only}
 BASELINES = {
     **SOURCES,
     'average': average,

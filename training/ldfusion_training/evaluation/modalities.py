@@ -1,7 +1,7 @@
 """The paper's claim, measured: depth from fused images against depth from either camera alone, on simulated scenes.
 
 The fused image goes through the frame graph as on the robot: both branches read it, and their depths are combined.
-Alone, the visible branch reads the visible image and the infrared branch the thermal image.
+Alone, the visible branch reads the visible image and the thermal branch the thermal image.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ from ldfusion_training.evaluation.depth_metrics import (
 from ldfusion_training.report.pictures import DepthScale, Row, colour_depth, contact_sheet
 from ldfusion_training.report.tables import markdown_table
 
-VISIBLE, INFRARED, FUSED = 'visible alone', 'infrared alone', 'fused'
-METHODS = (VISIBLE, INFRARED, FUSED)
+VISIBLE, THERMAL, FUSED = 'visible alone', 'thermal alone', 'fused'
+METHODS = (VISIBLE, THERMAL, FUSED)
 LIGHTS = ('night', 'dusk', 'day')
 # Air that one looks through; in clear air and under clouds the lights tell the difference.
 WEATHERS = ('smoke', 'fog')
@@ -62,7 +62,7 @@ class ModalityEstimator:
         """Load the networks from a folder of weights, by default those of the package; raises InputError."""
         self.pipeline = Pipeline.load('onnxruntime', weights)
         self._branches = {VISIBLE: DepthEstimator.load('visible', weights)}
-        self._branches[INFRARED] = DepthEstimator.load('infrared', weights)
+        self._branches[THERMAL] = DepthEstimator.load('thermal', weights)
 
     def __call__(self, visible: Image8, thermal: Image8, focal: float) -> Estimates:
         """Estimate.
@@ -73,7 +73,7 @@ class ModalityEstimator:
             focal: in pixels.
         """
         result = self.pipeline(visible, thermal, focal=focal)
-        images = {VISIBLE: visible, INFRARED: thermal}
+        images = {VISIBLE: visible, THERMAL: thermal}
         depths = {name: branch(images[name], focal) for name, branch in self._branches.items()}
         return Estimates({**images, FUSED: result.fused}, {**depths, FUSED: result.depth})
 
@@ -122,11 +122,11 @@ def by_condition(frames: Sequence[SimulatedFrame], measured: dict[str, dict[str,
 
 def modality_report(conditions: Sequence[Condition]) -> str:
     """Markdown: AbsRel by condition and what fusing changes, then all measures of each condition."""
-    header = ['condition', 'frames', *METHODS, f'against {VISIBLE}', f'against {INFRARED}']
+    header = ['condition', 'frames', *METHODS, f'against {VISIBLE}', f'against {THERMAL}']
     rows: list[list[str | float]] = []
     for condition in conditions:
         errors = condition.abs_rel
-        changes = [f'{errors[FUSED] / errors[name] - 1:+.0%}' for name in (VISIBLE, INFRARED)]
+        changes = [f'{errors[FUSED] / errors[name] - 1:+.0%}' for name in (VISIBLE, THERMAL)]
         rows.append([condition.name, str(len(condition.scores[0].images)), *errors.values(), *changes])
     parts = ['AbsRel:', markdown_table(header, rows)]
     parts += [f'### {condition.name}\n\n{report(condition.scores)}' for condition in conditions]

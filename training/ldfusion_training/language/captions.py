@@ -23,26 +23,26 @@ SIDE_PHRASES = {'left': 'on the left', 'ahead': 'ahead', 'right': 'on the right'
 NOTHING = 'nothing near .'
 
 
-def caption(facts: Facts, infrared: bool) -> str:
-    """The caption of what one camera sees: visible images tell light and weather, infrared ones what is warm."""
-    return sentence(words_of(facts, infrared))
+def caption(facts: Facts, thermal: bool) -> str:
+    """The caption of what one camera sees: visible images tell light and weather, thermal ones what is warm."""
+    return sentence(words_of(facts, thermal))
 
 
-def words_of(facts: Facts, infrared: bool) -> list[str]:
+def words_of(facts: Facts, thermal: bool) -> list[str]:
     """The caption's words, small letters, punctuation apart."""
-    sentences = [_opening(facts, infrared)]
-    sentences += [_group(group, infrared) for group in groups_of(facts.mentions)] or [NOTHING]
+    sentences = [_opening(facts, thermal)]
+    sentences += [_group(group, thermal) for group in groups_of(facts.mentions)] or [NOTHING]
     return ' '.join(sentences).split()
 
 
-def known_opening(random: np.random.Generator, facts: Facts, infrared: bool) -> tuple[list[str], list[bool]]:
+def known_opening(random: np.random.Generator, facts: Facts, thermal: bool) -> tuple[list[str], list[bool]]:
     """The opening words for facts of which only the place is known for sure, and which of the words are known.
 
     A light that is not known is guessed, for a caption has no gaps; after a weather that is not known nothing follows.
     """
     light = facts.light or LIGHTS[int(random.integers(len(LIGHTS)))]
-    words = _opening(dataclasses.replace(facts, light=light, weather=facts.weather or 'clear'), infrared).split()
-    if infrared:
+    words = _opening(dataclasses.replace(facts, light=light, weather=facts.weather or 'clear'), thermal).split()
+    if thermal:
         return words, [True] * len(words)
     if not facts.weather:
         words = words[: 1 + len(facts.place.split())]
@@ -85,18 +85,18 @@ def read_caption(text: str) -> Facts:
     return Facts(place, light, weather, tuple(mentions))
 
 
-def _opening(facts: Facts, infrared: bool) -> str:
-    if infrared:
+def _opening(facts: Facts, thermal: bool) -> str:
+    if thermal:
         return f'infrared {facts.place} .'
     light = ROOM_LIGHTS[facts.light] if facts.indoors else facts.light
     return f'{light} {facts.place} {WEATHER_PHRASES[facts.weather]} .'
 
 
-def _group(group: Sequence[Mention], infrared: bool) -> str:
+def _group(group: Sequence[Mention], thermal: bool) -> str:
     name, count = group[0].name, len(group)
     noun = name if count == 1 else plural(name)
     # The group is warm as a whole if most of it is.
-    warm = 'warm ' if infrared and sum(each.warm for each in group) * 2 > count else ''
+    warm = 'warm ' if thermal and sum(each.warm for each in group) * 2 > count else ''
     number = ('an' if (warm + noun)[0] in 'aeiou' else 'a') if count == 1 else NUMBERS[min(count, len(NUMBERS) - 1)]
     distances = [f'{nearest_step(each.distance_m)} m' for each in group]
     listed = distances[0] if count == 1 else f'{" , ".join(distances[:-1])} and {distances[-1]}'

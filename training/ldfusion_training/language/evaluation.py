@@ -52,9 +52,9 @@ class CaptionScores:
     distance_share_of: Mapping[str, float]
 
 
-def described(scene: LabelledScene, infrared: bool) -> DescribedScene:
+def described(scene: LabelledScene, thermal: bool) -> DescribedScene:
     """The truth for one image of a scene."""
-    seen = facts_seen(scene, infrared)
+    seen = facts_seen(scene, thermal)
     wanted = Facts(seen.place, seen.light, seen.weather, tuple(most_telling(seen.mentions)))
     # An object that does not stand out from its surroundings is there all the same.
     everything = [
@@ -216,7 +216,7 @@ def _nearest(mention: Mention, objects: Sequence[Mention]) -> float | None:
 
 
 def _right(pairs: Sequence[tuple[str, str]]) -> float:
-    """Share of what is told that is true; infrared captions tell no light and no weather."""
+    """Share of what is told that is true; thermal captions tell no light and no weather."""
     told = [(said, truth) for said, truth in pairs if said]
     return _share(sum(said == truth for said, truth in told), len(told))
 

@@ -47,7 +47,7 @@ def make_texts(frame: SimulatedFrame, captioner: PairCaptioner | None, seed: int
     else:
         mentions = [each for each in mentions_of(described['objects']) if each.name in CLASSES]
         facts = Facts(place_of(frame.kind), frame.light, frame.weather, tuple(most_telling(mentions)))
-        told = f'{caption(facts, infrared=False)} {caption(facts, infrared=True)}'
+        told = f'{caption(facts, thermal=False)} {caption(facts, thermal=True)}'
     named = {mention.name for mention in read_caption(told).mentions}
     texts = [
         PairText(told, tuple(sorted(named)), 'caption'),

@@ -36,25 +36,25 @@ def measure_captions(
     """
     scores: dict[str, CaptionScores] = {}
     written: list[dict[str, str]] = [{'scene': scene.name} for scene in scenes]
-    for modality in ('visible', 'infrared'):
-        infrared = modality == 'infrared'
+    for modality in ('visible', 'thermal'):
+        thermal = modality == 'thermal'
         captioner, estimator = Captioner.load(modality, weights), DepthEstimator.load(modality, weights)
-        truths = [described(scene, infrared) for scene in scenes]
+        truths = [described(scene, thermal) for scene in scenes]
         estimated, true = [], []
         for scene, record in zip(scenes, written, strict=True):
-            image = scene.image(infrared)
-            depth = estimator(image[..., 0] if infrared else image, scene.focal)
+            image = scene.image(thermal)
+            depth = estimator(image[..., 0] if thermal else image, scene.focal)
             estimated.append(captioner.describe(image, depth))
             true.append(captioner.describe(image, scene.depth))
             record[modality] = estimated[-1]
             if progress:
                 progress()
-        baseline = caption(majority_facts(truths), infrared)
+        baseline = caption(majority_facts(truths), thermal)
         scores[modality] = score_captions(truths, estimated)
         scores[f'{modality}, true depth'] = score_captions(truths, true)
         scores[f'{modality}, majority'] = score_captions(truths, [baseline] * len(truths))
         for record, truth in zip(written, truths, strict=True):
-            record[f'{modality} truth'] = caption(truth.wanted, infrared)
+            record[f'{modality} truth'] = caption(truth.wanted, thermal)
     return scores, written
 
 
@@ -90,5 +90,5 @@ def text_report(name: str, scores: dict[str, RetrievalScores], ranks: tuple[floa
 
 
 def _facts(scene: LabelledScene) -> Facts:
-    seen = facts_seen(scene, infrared=True)
+    seen = facts_seen(scene, thermal=True)
     return Facts(scene.place, scene.light, scene.weather, tuple(most_telling(seen.mentions)))

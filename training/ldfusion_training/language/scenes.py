@@ -33,7 +33,7 @@ class SceneObject:
         distance_m: median distance in metres.
         instance: its number in the instance image.
         warm: whether its heat stands out.
-        seen_visible, seen_infrared: whether it differs from its surroundings in that image.
+        seen_visible, seen_thermal: whether it differs from its surroundings in that image.
     """
 
     name: str
@@ -41,7 +41,7 @@ class SceneObject:
     instance: int
     warm: bool
     seen_visible: bool
-    seen_infrared: bool
+    seen_thermal: bool
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class LabelledScene:
         """Whether it is a pair."""
         return self.thermal is not None
 
-    def image(self, infrared: bool) -> Image8:
+    def image(self, thermal: bool) -> Image8:
         """The thermal or the visible image as (H, W, 3)."""
-        if not infrared:
+        if not thermal:
             return self.visible
         assert self.thermal is not None
         return np.repeat(self.thermal[..., None], 3, axis=2)
@@ -101,10 +101,10 @@ def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> lis
     return read_each(frames, _read, 'skip')
 
 
-def facts_seen(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16] | None = None) -> Facts:
-    """What the infrared or the visible image shows; ``instances`` (h, w) of a view of it, by default of the whole."""
+def facts_seen(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.uint16] | None = None) -> Facts:
+    """What the thermal or the visible image shows; ``instances`` (h, w) of a view of it, by default of the whole."""
     numbers = scene.instances if instances is None else instances
-    told = [each for each in scene.objects if (each.seen_infrared if infrared else each.seen_visible)]
+    told = [each for each in scene.objects if (each.seen_thermal if thermal else each.seen_visible)]
     flat = numbers.reshape(-1)
     counts = np.bincount(flat, minlength=1)
     columns = np.bincount(flat, weights=np.tile(np.arange(numbers.shape[1]), numbers.shape[0]))
@@ -165,6 +165,6 @@ def _object(described: dict[str, Any], instances: npt.NDArray[np.uint16], greys:
     window = (slice(max(0, top - 4), top + height + 4), slice(max(0, left - 4), left + width + 4))
     inside = mask[window].astype(bool)
     around = cv2.dilate(mask[window], np.ones((7, 7), np.uint8)).astype(bool) & ~inside
-    visible, infrared = (_stands_out(grey[window], inside, around) for grey in greys)
+    visible, thermal = (_stands_out(grey[window], inside, around) for grey in greys)
     warm = described['thermal'] == 'warm'
-    return SceneObject(described['class'], float(described['distance_m']), number, warm, visible, infrared)
+    return SceneObject(described['class'], float(described['distance_m']), number, warm, visible, thermal)

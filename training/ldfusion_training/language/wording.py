@@ -103,8 +103,8 @@ def _sides_told(facts: Facts) -> bool:
 
 
 def _as_captioner(random: np.random.Generator, facts: Facts) -> str:
-    visible, infrared = caption(facts, infrared=False), caption(facts, infrared=True)
-    return (visible, f'{visible} {infrared}')[int(random.integers(2))]
+    visible, thermal = caption(facts, thermal=False), caption(facts, thermal=True)
+    return (visible, f'{visible} {thermal}')[int(random.integers(2))]
 
 
 def _scene(random: np.random.Generator, facts: Facts) -> str:

@@ -115,7 +115,7 @@ class CaptionItem:
         words: numbers of the caption's words, with start and end, padded.
         learned: whether each of them is to be learned.
         cells: (classes, h, w), whether a cell holds the class.
-        modality: 0 visible, 1 infrared.
+        modality: 0 visible, 1 thermal.
         labelled: (classes, 1, 1), whether it is known where the class is.
     """
 
@@ -181,10 +181,10 @@ class CaptionerStage(Stage):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms: words, cells."""
         scene = self.captioner.scene((batch['fine'], batch['coarse']), batch['depth'], batch['modality'])
-        looked_at = self.captioner.decoder.look_at(self.captioner.memory(scene))
+        scene_keys = self.captioner.decoder.scene_keys_and_values(self.captioner.memory(scene))
         words = batch['words']
         longest = int((words != PADDING).sum(dim=1).max())
-        logits = self.captioner.decoder(words[:, : longest - 1], looked_at).float()
+        logits = self.captioner.decoder(words[:, : longest - 1], scene_keys).float()
         wanted = words[:, 1:longest]
         assert isinstance(self.targets, Tensor)
         missed = -(self.targets[wanted] * logits.log_softmax(dim=-1)).sum(dim=-1)
@@ -228,7 +228,7 @@ class CaptionerStage(Stage):
             (read_kitti_scenes(data.kitti), data.kitti_part),
             ([scene for known in data.places for scene in read_known_places(known)], data.places_part),
         ]
-        estimators = {name == 'infrared': DepthEstimator.load(name, self._weights) for name in MODALITIES}
+        estimators = {name == 'thermal': DepthEstimator.load(name, self._weights) for name in MODALITIES}
         groups = [(self._items_of(scenes, estimators), part) for scenes, part in kinds if scenes]
         items = [item for group, _ in groups for item in group]
         return items, draw_probabilities([len(group) for group, _ in groups], [part for _, part in groups])
@@ -238,13 +238,13 @@ class CaptionerStage(Stage):
     ) -> list[CaptionItem]:
         items = []
         for number, scene in enumerate(scenes):
-            for infrared, estimator in estimators.items():
-                if infrared and not scene.has_thermal:
+            for thermal, estimator in estimators.items():
+                if thermal and not scene.has_thermal:
                     continue
-                generator = np.random.default_rng([number, int(infrared)])
-                image = scene.image(infrared)
-                estimate = estimator(image if not infrared else image[..., 0], scene.focal)
-                items += [self._item(generator, scene, infrared, view, estimate) for view in self._views(generator)]
+                generator = np.random.default_rng([number, int(thermal)])
+                image = scene.image(thermal)
+                estimate = estimator(image if not thermal else image[..., 0], scene.focal)
+                items += [self._item(generator, scene, thermal, view, estimate) for view in self._views(generator)]
         return items
 
     def _views(self, generator: np.random.Generator) -> list[View]:
@@ -261,18 +261,18 @@ class CaptionerStage(Stage):
         self,
         generator: np.random.Generator,
         scene: LabelledScene,
-        infrared: bool,
+        thermal: bool,
         view: View,
         estimate: npt.NDArray[np.float32],
     ) -> CaptionItem:
         instances = view.of_instances(scene.instances)
-        facts = facts_seen(scene, infrared, instances)
+        facts = facts_seen(scene, thermal, instances)
         told = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
-        words, learned = self._numbered(*_words_known(generator, scene, told, infrared))
+        words, learned = self._numbered(*_words_known(generator, scene, told, thermal))
         # Where the truth is not known, the branch's estimate is all there is.
         truth = scene.depth if np.isfinite(scene.depth).any() else estimate
         image = change_light(
-            generator, view.of_image(scene.image(infrared)), LightConfig(saturation=0.0 if infrared else 0.2)
+            generator, view.of_image(scene.image(thermal)), LightConfig(saturation=0.0 if thermal else 0.2)
         )
         fine, coarse = self.captioner.image_features(torch.from_numpy(as_planes(image))[None])
         return CaptionItem(
@@ -282,8 +282,8 @@ class CaptionerStage(Stage):
             view.of_depth(estimate).astype(np.float16),
             words,
             learned,
-            _cells(scene, infrared, instances),
-            int(infrared),
+            _cells(scene, thermal, instances),
+            int(thermal),
             _classes_known(scene),
         )
 
@@ -326,13 +326,13 @@ def _soft_targets(config: CaptionerStageConfig) -> Tensor:
 
 
 def _words_known(
-    generator: np.random.Generator, scene: LabelledScene, told: Facts, infrared: bool
+    generator: np.random.Generator, scene: LabelledScene, told: Facts, thermal: bool
 ) -> tuple[list[str], list[bool]]:
     """The words of a caption, and for each and for the end whether it is known."""
     if scene.known == 'place' or (scene.known == 'moving' and not told.mentions):
-        words, known = known_opening(generator, told, infrared)
+        words, known = known_opening(generator, told, thermal)
         return words, [*known, False]
-    words = words_of(told, infrared)
+    words = words_of(told, thermal)
     # What follows the people and vehicles is not known, if only these are.
     return words, [*[True] * len(words), scene.known == 'all']
 
@@ -343,10 +343,10 @@ def _classes_known(scene: LabelledScene) -> npt.NDArray[np.bool_]:
     return np.isin(CLASSES, names)[:, None, None]
 
 
-def _cells(scene: LabelledScene, infrared: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+def _cells(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """(classes, h, w): which classes of what can be seen each cell shows."""
     numbers = np.full(max(int(instances.max()), *(each.instance for each in scene.objects), 0) + 1, len(CLASSES))
     for each in scene.objects:
-        if each.seen_infrared if infrared else each.seen_visible:
+        if each.seen_thermal if thermal else each.seen_visible:
             numbers[each.instance] = CLASSES.index(each.name)
     return shown_in_cells(numbers.astype(np.uint8)[instances], len(CLASSES))

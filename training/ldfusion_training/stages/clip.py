@@ -118,15 +118,15 @@ class ClipStage(Stage):
         self.parts = {'text': self.text}
         self._loss = open_clip.ClipLoss()
         self._scenes = read_scenes(config.data.folders)
-        self._images = [[self._small(scene.image(infrared)) for infrared in (False, True)] for scene in self._scenes]
+        self._images = [[self._small(scene.image(thermal)) for thermal in (False, True)] for scene in self._scenes]
 
     def sample(self, generator: np.random.Generator) -> Sample:
         """``image`` (3, h, w) in [-1, 1]; ``texts`` (4, context): two wordings of its facts, two of changed facts."""
         index = int(generator.integers(len(self._scenes)))
-        infrared, mirrored = generator.random(2) < (0.4, 0.5)
+        thermal, mirrored = generator.random(2) < (0.4, 0.5)
         scene = self._scenes[index]
-        facts = self._told(generator, facts_seen(scene, bool(infrared)), scene)
-        image = self._images[index][int(infrared)]
+        facts = self._told(generator, facts_seen(scene, bool(thermal)), scene)
+        image = self._images[index][int(thermal)]
         if mirrored:
             facts, image = mirror(facts), np.ascontiguousarray(image[:, ::-1])
         other = facts

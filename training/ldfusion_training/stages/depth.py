@@ -1,4 +1,4 @@
-"""Stage ``depth``: one branch learns metric depth from visible or infrared images with the SiLog loss (eq. 1)."""
+"""Stage ``depth``: one branch learns metric depth from visible or thermal images with the SiLog loss (eq. 1)."""
 
 import dataclasses
 import fnmatch
@@ -40,7 +40,7 @@ class DepthDataConfig:
             for evenly by images.
         held_out: patterns of sample names that are never trained on, but measured on.
         unusable: patterns of sample names that are neither, because something is wrong with them that no check finds.
-        luminance: data sets whose visible images the infrared branch reads as luminance: measured depth for what a
+        luminance: data sets whose visible images the thermal branch reads as luminance: measured depth for what a
             fused image looks like by day. The visible branch has none.
         crop: width and height of the training crops, multiples of the network's stride.
         zoom: output pixels per source pixel, smallest and largest.
@@ -99,7 +99,7 @@ class DepthStageConfig:
     """Settings of the stage.
 
     Attributes:
-        branch: ``visible`` or ``infrared``.
+        branch: ``visible`` or ``thermal``.
         initial_weights: what training starts from, as ``ldfusion_training.runs.starting_weights`` takes it, or the
             checkpoint of either branch; empty for ImageNet's in the encoder.
         frozen_statistics: batch normalisation keeps the statistics it starts with. Without, it learns from batches of
@@ -148,8 +148,8 @@ class DepthStage(Stage):
 
     def __init__(self, config: DepthStageConfig) -> None:
         super().__init__()
-        if config.branch not in ('visible', 'infrared'):
-            raise InputError(f'branch {config.branch!r} is unknown; choose visible or infrared')
+        if config.branch not in ('visible', 'thermal'):
+            raise InputError(f'branch {config.branch!r} is unknown; choose visible or thermal')
         self.settings = dataclasses.asdict(config)
         self.config = config
         channels = 3 if config.branch == 'visible' else 1
@@ -264,7 +264,7 @@ def _read_folder(folder: Path, modality: Modality, data: DepthDataConfig, fuse: 
 
 def _luminance_of(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
     if config.branch == 'visible':
-        raise InputError('data.luminance: is for the infrared branch; the visible branch reads colours')
+        raise InputError('data.luminance: is for the thermal branch; the visible branch reads colours')
     items = _read_folder(folder, 'visible', config.data)
     return [dataclasses.replace(item, image=_grey(item.image), instances=None) for item in items]
 

@@ -1,7 +1,7 @@
 """The depth-driven loss of the paper: frozen depth branches judge the fused image while the fusion is trained.
 
 Depth estimated from the fused image is held against truth by SiLog (eq. 1); the visible branch reads the colours, the
-infrared branch the luminance, as on the robot. Simulated pairs bring their truth. Real aligned pairs have none; theirs
+thermal branch the luminance, as on the robot. Simulated pairs bring their truth. Real aligned pairs have none; theirs
 is what the branches say of the source images, combined by inverse variance, where both agree. So for real pairs the
 loss asks that fusing must not hide what both cameras showed.
 """
@@ -42,12 +42,12 @@ class DepthSupervisionConfig:
 class DepthSupervision(nn.Module):
     """SiLog of both frozen branches on fused images."""
 
-    def __init__(self, visible: Network, infrared: Network, config: DepthSupervisionConfig) -> None:
+    def __init__(self, visible: Network, thermal: Network, config: DepthSupervisionConfig) -> None:
         """Take over both branches and freeze them; they may be one network."""
         super().__init__()
         self.config = config
         self.visible = visible.requires_grad_(False).eval()
-        self.infrared = infrared.requires_grad_(False).eval()
+        self.thermal = thermal.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> 'DepthSupervision':
         """The branches stay as they judge: their statistics never change."""
@@ -60,7 +60,7 @@ class DepthSupervision(nn.Module):
             fused: of which gradients are wanted.
             truth: (B, 1, H, W) canonical metres, NaN where unknown.
         """
-        of_colours, of_luminance = _run(self.visible, fused), _run(self.infrared, luminance(fused))
+        of_colours, of_luminance = _run(self.visible, fused), _run(self.thermal, luminance(fused))
         weight = self.config.variance_weight
         return silog(of_colours.log_depth, truth, weight) + silog(of_luminance.log_depth, truth, weight)
 
@@ -72,7 +72,7 @@ class DepthSupervision(nn.Module):
             visible: (B, 3, H, W) in [0, 1].
             thermal: (B, 1, H, W) in [0, 1].
         """
-        of_visible, of_thermal = _run(self.visible, visible), _run(self.infrared, thermal)
+        of_visible, of_thermal = _run(self.visible, visible), _run(self.thermal, thermal)
         agree = (of_visible.log_depth - of_thermal.log_depth).abs() <= self.config.agreement
         return torch.where(agree, combine(of_visible, of_thermal).exp(), torch.nan)
 
@@ -97,7 +97,7 @@ def create_supervision(config: DepthSupervisionConfig) -> DepthSupervision:
     manifest = read_manifest(path)
     settings = manifest.frame_config()
     branches = []
-    for part in ('visible_depth', 'infrared_depth'):
+    for part in ('visible_depth', 'thermal_depth'):
         network = DepthNetwork(getattr(settings, part))
         load_part(network, manifest, part)
         branches.append(network)

@@ -59,7 +59,7 @@ def _add_fusion(kinds: Subparsers) -> None:
         metavar='FOLDER',
         help='runs of stage fusion, and their cost',
     )
-    parser.add_argument('--baselines', action='store_true', help='also visible, infrared, average, maximum, pyramid')
+    parser.add_argument('--baselines', action='store_true', help='also visible, thermal, average, maximum, pyramid')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write means and the values of each image')
     parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the tables of means and of each image')
     parser.add_argument('--sheet', type=Path, metavar='FILE.png', help='write a contact sheet of all results')
@@ -207,7 +207,7 @@ def _add_held_out(kinds: Subparsers) -> None:
         'mean depth map of the other images, with and without median scaling.',
     )
     parser.add_argument('--data', type=Path, required=True, metavar='FOLDER', help='images with depth and cameras')
-    parser.add_argument('--branch', choices=('visible', 'infrared'), default='visible', help='(%(default)s)')
+    parser.add_argument('--branch', choices=('visible', 'thermal'), default='visible', help='(%(default)s)')
     parser.add_argument('--weights', type=Path, metavar='FOLDER', help="default: the package's own")
     parser.add_argument('--model', metavar='FOLDER_OR_NAME', help='a published network, as for ldfusion depth')
     parser.add_argument(
@@ -287,7 +287,7 @@ def _add_video(kinds: Subparsers) -> None:
     )
     parser.add_argument('--scene', type=Path, required=True, metavar='FOLDER', help='DATASET/scene_NNNNN')
     parser.add_argument('--fused', type=Path, nargs='+', default=[], metavar='FOLDER', help='fused frames by name')
-    parser.add_argument('--baselines', action='store_true', help='also visible, infrared, average, maximum, pyramid')
+    parser.add_argument('--baselines', action='store_true', help='also visible, thermal, average, maximum, pyramid')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the values')
     parser.set_defaults(run=run_video)
 
