@@ -17,6 +17,7 @@ FLOORS = {
     'ldfusion_models': 'models/ldfusion_models',
 }
 MODULES_IN_A_FOLDER = 14
+LINES_OF_A_FUNCTION = 60
 ROS = {'rclpy', 'sensor_msgs', 'std_msgs', 'std_srvs', 'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'launch',
        'launch_ros', 'ament_index_python', 'cv_bridge', 'rosbag2_py', 'tf2_ros'}  # fmt: skip
 FORBIDDEN = {
@@ -112,6 +113,23 @@ def test_circles_are_found() -> None:
 def test_folders_can_be_surveyed() -> None:
     counts = Counter(source.parent for source in modules().values() if source.name != '__init__.py')
     assert {str(folder): count for folder, count in counts.items() if count > MODULES_IN_A_FOLDER} == {}
+
+
+def long_functions(source: Path, most: int = LINES_OF_A_FUNCTION) -> list[str]:
+    """Functions of a file that have more lines, their signature included."""
+    functions = (node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.FunctionDef))
+    return [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= most]
+
+
+def test_functions_can_be_surveyed() -> None:
+    sources = [*modules().values(), *(ROOT / 'bench').glob('*.py')]
+    assert {str(source): long for source in sources if (long := long_functions(source))} == {}
+
+
+def test_long_functions_are_found(tmp_path: Path) -> None:
+    source = tmp_path / 'module.py'
+    source.write_text('def f(\n    a,\n):\n    def g():\n        pass\n\n    return g\n')
+    assert (long_functions(source, 7), long_functions(source, 6)) == ([], ['f'])
 
 
 def test_the_search_for_imports_finds_all_kinds(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image, written_whole
 from ldfusion_training.simulation.config import SimulationConfig
@@ -119,7 +118,7 @@ def write_scene(
     frames = []
     for frame in Rig(config, scene).frames():
         _write_frame(folder, frame, scene, with_thermal_truth=not config.aligned)
-        frames.append({'stamp_ns': frame.stamp_ns, 'world_T_visible': _rows(frame.world_T_visible)})
+        frames.append({'stamp_ns': frame.stamp_ns, 'world_T_visible': frame.world_T_visible.tolist()})
         if progress is not None:
             progress()
     header = {
@@ -128,10 +127,10 @@ def write_scene(
         'weather': scene.climate.weather,
         'air_kelvin': scene.climate.air,
         'rate_hz': config.rate_hz,
-        'cameras': {'visible': _camera(scene.visible), 'thermal': _camera(scene.thermal)},
+        'cameras': {'visible': asdict(scene.visible), 'thermal': asdict(scene.thermal)},
         'distortion': list(config.distortion),
         'aligned': config.aligned,
-        'thermal_T_visible': _rows(scene.thermal_T_visible),
+        'thermal_T_visible': scene.thermal_T_visible.tolist(),
         'thermal_scale': {'kelvin_per_count': KELVIN_PER_COUNT},
         'classes': list(CLASSES),
         'frames': frames,
@@ -165,11 +164,3 @@ def _write_frame(folder: Path, frame: Frame, scene: Scene, with_thermal_truth: b
 def _write_array(path: Path, array: np.ndarray) -> None:
     with written_whole(path) as temporary:
         np.save(temporary, array)
-
-
-def _camera(camera: Intrinsics) -> dict[str, float]:
-    return asdict(camera)
-
-
-def _rows(matrix: np.ndarray) -> list[list[float]]:
-    return [[float(value) for value in row] for row in matrix]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_training.simulation.scenery.things import Piece, Surface, Thing
+from ldfusion_training.simulation.scenery.things import Surface, Thing
 
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -47,33 +47,24 @@ class SurfaceTable:
 
 def placed(things: Iterable[tuple[int, Thing]], seconds: float, table: SurfaceTable) -> Triangles:
     """All triangles of numbered things at a time."""
-    corners, packed, surface, instance = [], [], [], []
+    corners, packed = [np.zeros((0, 3, 3))], [np.zeros((0, 3, 6))]
+    surface, instance = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for number, thing in things:
         poses = thing.motion.poses(seconds)
         for index, piece in enumerate(thing.pieces):
             mesh = piece.mesh.moved(poses[index] if len(poses) > 1 else poses[0])
             count = len(mesh.corners)
             corners.append(mesh.corners)
-            packed.append(np.concatenate((mesh.normals, mesh.uv, _heat(piece, count)), axis=-1))
+            heat = np.zeros((count, 3)) if piece.heat is None else piece.heat
+            packed.append(np.concatenate((mesh.normals, mesh.uv, heat[..., None]), axis=-1))
             surface.append(np.full(count, table.number(piece.surface), np.int32))
             instance.append(np.full(count, number, np.int32))
-    if not corners:
-        return Triangles(
-            np.zeros((0, 3, 3), np.float32),
-            np.zeros((0, 3, 6), np.float32),
-            np.zeros(0, np.int32),
-            np.zeros(0, np.int32),
-        )
     return Triangles(
         np.concatenate(corners).astype(np.float32),
         np.concatenate(packed).astype(np.float32),
         np.concatenate(surface),
         np.concatenate(instance),
     )
-
-
-def _heat(piece: Piece, count: int) -> npt.NDArray[np.float64]:
-    return np.zeros((count, 3, 1)) if piece.heat is None else piece.heat[..., None]
 
 
 @dataclass(frozen=True)

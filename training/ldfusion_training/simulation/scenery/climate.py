@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from ldfusion_training.simulation.scenery.things import Colour, times
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Climate:
     indoors: bool
     air: float
     sun_direction: tuple[float, float, float]
-    sun: tuple[float, float, float]
-    zenith: tuple[float, float, float]
-    horizon: tuple[float, float, float]
+    sun: Colour
+    zenith: Colour
+    horizon: Colour
     sky_kelvin: float
     clouds: float
     storage: float
@@ -90,9 +89,9 @@ def draw_climate(random: np.random.Generator, light: str, weather: str, indoors:
         indoors=indoors,
         air=float(air),
         sun_direction=towards_sun,
-        sun=_colour(warm_sun, strength),
-        zenith=_colour(tint, sky),
-        horizon=_colour(glow, sky * 1.5),
+        sun=times(warm_sun, strength),
+        zenith=times(tint, sky),
+        horizon=times(glow, sky * 1.5),
         sky_kelvin=float(air - random.uniform(35, 55) * (1 - 0.85 * clouds)),
         clouds=float(clouds),
         storage=0.0 if indoors else {'day': 0.35, 'dusk': 0.4, 'night': 0.22}[light] * (0.5 if overcast else 1.0),
@@ -103,25 +102,17 @@ def draw_climate(random: np.random.Generator, light: str, weather: str, indoors:
     )
 
 
-def _colour(tint: tuple[float, float, float], strength: float) -> tuple[float, float, float]:
-    return tint[0] * strength, tint[1] * strength, tint[2] * strength
-
-
 def _puffs(random: np.random.Generator, indoors: bool) -> tuple[Puff, ...]:
     """A drifting bank of smoke ahead of the rig."""
     near, far, side = (3.0, 22.0, 1.2) if indoors else (6.0, 30.0, 6.0)
     thickness = random.uniform(-1.5, 0.0)
-    wind = random.uniform(-0.5, 0.5, 2)
+    wind = random.uniform(-0.5, 0.5, 2).tolist()
     return tuple(
         Puff(
-            (float(random.uniform(near, far)), float(random.uniform(-side, side)), float(random.uniform(0.3, 2.6))),
-            (
-                float(wind[0] + random.normal(0, 0.1)),
-                float(wind[1] + random.normal(0, 0.1)),
-                float(random.uniform(0.0, 0.15)),
-            ),
-            float(random.uniform(1.2, 3.5) * (0.6 if indoors else 1.0)),
-            float(10 ** (thickness + random.normal(0, 0.2))),
+            (random.uniform(near, far), random.uniform(-side, side), random.uniform(0.3, 2.6)),
+            (wind[0] + random.normal(0, 0.1), wind[1] + random.normal(0, 0.1), random.uniform(0.0, 0.15)),
+            random.uniform(1.2, 3.5) * (0.6 if indoors else 1.0),
+            10 ** (thickness + random.normal(0, 0.2)),
         )
         for _ in range(int(random.integers(5, 10)))
     )

@@ -1,12 +1,14 @@
 """Layouts under a roof: warehouse aisle, corridor, tunnel."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ldfusion_training.simulation.scenery import surroundings as around
 from ldfusion_training.simulation.scenery.climate import Climate
 from ldfusion_training.simulation.scenery.meshes import box, cylinder, ellipsoid, joined, loft, pose, rod
 from ldfusion_training.simulation.scenery.people import seated
-from ldfusion_training.simulation.scenery.routes import Layout, Route, draw_route, draw_walker
+from ldfusion_training.simulation.scenery.routes import Layout, draw_route, draw_walker
 from ldfusion_training.simulation.scenery.things import (
     METAL,
     RUBBER,
@@ -20,8 +22,9 @@ from ldfusion_training.simulation.scenery.things import (
     Surface,
     Thing,
     pick,
+    times,
 )
-from ldfusion_training.simulation.scenery.vehicles import car, truck
+from ldfusion_training.simulation.scenery.vehicles import ON_ITS_SIDE, car, truck
 
 LAMPS_BURNING = {'day': 0.95, 'dusk': 0.3, 'night': 0.05}
 """Part of the lamps that burn in a lit, a dim and a dark hall."""
@@ -48,17 +51,15 @@ def warehouse_aisle(random: Random, climate: Climate, seconds: float) -> Layout:
     for s in (-1, 1):
         things += _racks(random, span, s, half, depth)
     for _ in range(int(random.integers(1, 5))):
-        things.append(
-            draw_walker(random, climate, random.uniform(3, 25), random.uniform(-half + 0.4, half - 0.4), True)
-        )
+        x, y = random.uniform(3, 25), random.uniform(-half + 0.4, half - 0.4)
+        things.append(draw_walker(random, climate, x, y, True))
     for _ in range(int(random.integers(0, 4))):
         at = random.choice((-1, 1)) * (half - 0.5), random.uniform(4, 30)
         things.append(_crates_on_floor(random, at[1], at[0]))
     if random.random() < 0.65:
         yaw = random.choice((0.0, np.pi)) + random.normal(0, 0.2)
-        things += _forklift(
-            random, climate, route.speed * seconds + random.uniform(6, 22), random.uniform(-0.4, 0.4), yaw
-        )
+        x, y = route.speed * seconds + random.uniform(6, 22), random.uniform(-0.4, 0.4)
+        things += _forklift(random, climate, x, y, yaw)
     return Layout(tuple(things), route)
 
 
@@ -88,20 +89,11 @@ def _ceiling_lamps(
         for y in sides:
             on = random.random() < LAMPS_BURNING[climate.light]
             power = 0.1 * height**2 + 0.15 * spacing
-            light = LampLight(
-                (0, 0, -0.12), (0, 0, -1), (tint[0] * power, tint[1] * power, tint[2] * power), 70.0, 3.5 * height
-            )
-            glow = (tint[0] * 2.5, tint[1] * 2.5, tint[2] * 2.5) if on else (0.0, 0.0, 0.0)
-            pieces = (
-                Piece(box((1.2, 0.24, 0.08)), Surface((0.5, 0.5, 0.5), heat=7.0 if on else 1.0)),
-                Piece(
-                    box((1.14, 0.18, 0.02), (0, 0, -0.05)),
-                    Surface((0.7, 0.7, 0.7), emission=glow, heat=13.0 if on else 1.0),
-                ),
-            )
-            lamps.append(
-                Thing('lamp', pieces, Still(pose(x, y, height)), (light,) if on else (), ('lit',) if on else ('off',))
-            )
+            light = LampLight((0, 0, -0.12), (0, 0, -1), times(tint, power), 70.0, 3.5 * height)
+            case = Surface((0.5, 0.5, 0.5), heat=7.0 if on else 1.0)
+            pane = Surface((0.7, 0.7, 0.7), emission=times(tint, 2.5 * on), heat=13.0 if on else 1.0)
+            pieces = Piece(box((1.2, 0.24, 0.08)), case), Piece(box((1.14, 0.18, 0.02), (0, 0, -0.05)), pane)
+            lamps.append(Thing('lamp', pieces, Still(pose(x, y, height)), (light,) * on, ('lit' if on else 'off',)))
     return lamps
 
 
@@ -117,9 +109,8 @@ def _pipes(random: Random, span: tuple[float, float], side: float, height: float
             body = rod((span[0], y, z), (span[1], y, z), radius, 10)
             flanges = [rod((x, y, z), (x + 0.08, y, z), radius * 1.4, 10) for x in np.arange(span[0] + 2, span[1], 4.0)]
             surface = Surface(paint, Pattern.CONCRETE, (1.0, 0.0, 0.0, 0.0), heat=round(float(heat), 2), emissivity=0.9)
-            pipes.append(
-                Thing('pipe', (Piece(joined(body, *flanges), surface),), traits=('', 'warm') if heat > 8 else ('',))
-            )
+            traits = ('', 'warm') if heat > 8 else ('',)
+            pipes.append(Thing('pipe', (Piece(joined(body, *flanges), surface),), traits=traits))
     return pipes
 
 
@@ -150,16 +141,10 @@ def _racks(random: Random, span: tuple[float, float], side: int, half: float, de
                 at = x + place * bay
                 pallets.append(box((1.2, depth * 0.92, 0.13), (at, middle, base + 0.065)))
                 boxes += _boxes(random, at, middle, base + 0.13, depth * 0.85, step - 0.35)
-        things.append(
-            Thing(
-                'shelf',
-                (
-                    Piece(joined(*posts), blue),
-                    Piece(joined(*beams), orange),
-                    *([Piece(joined(*pallets), boards)] if pallets else []),
-                ),
-            )
-        )
+        shelf = [Piece(joined(*posts), blue), Piece(joined(*beams), orange)]
+        if pallets:
+            shelf.append(Piece(joined(*pallets), boards))
+        things.append(Thing('shelf', tuple(shelf)))
         if boxes:
             things.append(Thing('crate', tuple(boxes)))
     return things
@@ -174,12 +159,8 @@ def _boxes(random: Random, x: float, y: float, z: float, depth: float, room: flo
         return [Piece(box((1.05, depth, room * random.uniform(0.5, 0.95)), (x, y, z + room * 0.4)), paint)]
     if style < 0.4:
         drums = [cylinder(0.28, 0.85, 12).shifted(x + a, y + b, z) for a in (-0.29, 0.29) for b in (-0.22, 0.22)]
-        return [
-            Piece(
-                joined(*drums),
-                Surface(pick(random, ((0.05, 0.1, 0.35), (0.4, 0.05, 0.04), (0.2, 0.2, 0.2))), gloss=0.04, heat=heat),
-            )
-        ]
+        tint = pick(random, ((0.05, 0.1, 0.35), (0.4, 0.05, 0.04), (0.2, 0.2, 0.2)))
+        return [Piece(joined(*drums), Surface(tint, gloss=0.04, heat=heat))]
     rows = int(random.integers(1, 4))
     tall = min(random.uniform(0.25, 0.42), room / rows)
     z += tall / 2
@@ -193,9 +174,8 @@ def _boxes(random: Random, x: float, y: float, z: float, depth: float, room: flo
 def _crates_on_floor(random: Random, x: float, y: float) -> Thing:
     pallet = box((1.2, 0.9, 0.13), (0, 0, 0.065))
     goods = _boxes(random, 0.0, 0.0, 0.13, 0.8, random.uniform(0.5, 1.1))
-    return Thing(
-        'crate', (Piece(pallet, Surface((0.35, 0.24, 0.13))), *goods), Still(pose(x, y, 0.0, random.normal(0, 0.2)))
-    )
+    place = Still(pose(x, y, 0.0, random.normal(0, 0.2)))
+    return Thing('crate', (Piece(pallet, Surface((0.35, 0.24, 0.13))), *goods), place)
 
 
 def _forklift(random: Random, climate: Climate, x: float, y: float, yaw: float) -> tuple[Thing, Thing]:
@@ -215,14 +195,11 @@ def _forklift(random: Random, climate: Climate, x: float, y: float, yaw: float) 
     frame = [rod((0.5, s * 0.5, 1.0), (0.3, s * 0.45, 2.1), 0.035) for s in (-1, 1)]
     frame += [rod((-0.9, s * 0.5, 1.3), (-0.75, s * 0.45, 2.1), 0.035) for s in (-1, 1)]
     roof = [box((1.15, 0.06, 0.05), (-0.22, a, 2.12)) for a in np.linspace(-0.45, 0.45, 6)]
-    turn = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])
-    wheels = joined(
-        *(
-            cylinder(r, 0.2, 16).moved(turn).shifted(a, s * 0.48 + 0.1, r)
-            for a, r in ((0.55, 0.32), (-0.7, 0.26))
-            for s in (-1, 1)
-        )
-    )
+    wheels = [
+        cylinder(r, 0.2, 16).moved(ON_ITS_SIDE).shifted(a, s * 0.48 + 0.1, r)
+        for a, r in ((0.55, 0.32), (-0.7, 0.26))
+        for s in (-1, 1)
+    ]
     motor = box((0.1, 0.8, 0.4), (-1.06, 0, 0.75))
     moving = random.random() < 0.5
     speed = random.uniform(0.3, 0.8) if moving else 0.0
@@ -230,7 +207,7 @@ def _forklift(random: Random, climate: Climate, x: float, y: float, yaw: float) 
     beacon = Surface((0.6, 0.3, 0.02), emission=(1.5, 0.7, 0.05), heat=8.0)
     truck_thing = Thing('forklift', (
         Piece(hull, paint), Piece(joined(mast, forks, *frame, *roof), dark),
-        Piece(wheels, Surface(RUBBER.colour, heat=6.0)), Piece(motor, Surface((0.02, 0.02, 0.02), heat=24.0)),
+        Piece(joined(*wheels), Surface(RUBBER.colour, heat=6.0)), Piece(motor, Surface((0.02, 0.02, 0.02), heat=24.0)),
         Piece(cylinder(0.06, 0.12).shifted(-0.2, 0, 2.15), beacon),
     ), motion, traits=('moving' if moving else 'standing', 'warm'))  # fmt: skip
     return truck_thing, seated(random, climate, motion, (-0.3, 1.0), pedalling=False)
@@ -240,23 +217,16 @@ def corridor(random: Random, climate: Climate, seconds: float) -> Layout:
     """A corridor with doors, pipes under the ceiling, lamps, people and things left by the wall."""
     half, height = random.uniform(1.0, 1.8), random.uniform(2.5, 3.1)
     route = draw_route(random, climate, seconds, False, random.normal(0, 0.15))
-    route = Route(
-        min(route.speed, 1.2),
-        min(route.height, 1.3),
-        route.side,
-        route.yaw * 0.7,
-        route.pitch * 0.5,
-        route.sway,
-        route.lamps,
+    route = replace(
+        route, speed=min(route.speed, 1.2), height=min(route.height, 1.3), yaw=route.yaw * 0.7, pitch=route.pitch * 0.5
     )
     reach = route.speed * seconds + random.uniform(16, 45)
     span = (-3.0, reach)
     length, middle = span[1] - span[0], (span[0] + span[1]) / 2
     paint = pick(random, WALL_PAINTS)
     lower: Colour = (paint[0] * 0.55, paint[1] * 0.6, paint[2] * 0.6)
-    tiles = Surface(
-        (0.35, 0.35, 0.33), Pattern.TILES, (round(random.uniform(0.3, 0.6), 3), 0, 0, 0), gloss=0.03, heat=-0.6
-    )
+    size = round(random.uniform(0.3, 0.6), 3)
+    tiles = Surface((0.35, 0.35, 0.33), Pattern.TILES, (size, 0, 0, 0), gloss=0.03, heat=-0.6)
     ceiling_tiles = Surface((0.6, 0.6, 0.58), Pattern.TILES, (0.6, 0, 0, 0), heat=0.8)
     upper_wall, lower_wall = Surface(paint, heat=0.2), Surface(lower, Pattern.CONCRETE, (1.5, 0, 0, 0), heat=-0.2)
     sides = [
@@ -285,8 +255,8 @@ def corridor(random: Random, climate: Climate, seconds: float) -> Layout:
             else:
                 things.append(_radiator(random, x, s * (half - 0.08)))
     for _ in range(int(random.integers(1, 5))):
-        walker = draw_walker(random, climate, random.uniform(2.5, 16), random.uniform(-half + 0.4, half - 0.4), True)
-        things.append(walker)
+        x, y = random.uniform(2.5, 16), random.uniform(-half + 0.4, half - 0.4)
+        things.append(draw_walker(random, climate, x, y, True))
     for _ in range(int(random.integers(0, 4))):
         s, x = random.choice((-1, 1)), random.uniform(2, 15)
         things.append(_left_by_wall(random, x, s * (half - 0.3)))
@@ -319,15 +289,12 @@ def tunnel(random: Random, climate: Climate, seconds: float) -> Layout:
     """A road tunnel with walkways, lamps, pipes, vehicles that stopped, and people; usually full of smoke."""
     half, height = random.uniform(4.0, 5.0), random.uniform(5.0, 6.2)
     route = draw_route(random, climate, seconds, random.random() < 0.6, -half * 0.4)
-    route = Route(
-        min(route.speed, 4.0), route.height, route.side, route.yaw, route.pitch * 0.6, route.sway, route.lamps
-    )
+    route = replace(route, speed=min(route.speed, 4.0), pitch=route.pitch * 0.6)
     reach = route.speed * seconds + random.uniform(60, 100)
     span = (-12.0, reach)
     road_half = half - 0.9
-    road = Surface(
-        around.ASPHALT.colour, Pattern.ROAD, (round(road_half, 3), round(road_half - 0.2, 3), 6.0, 0.14), heat=-0.3
-    )
+    lanes = (round(road_half, 3), round(road_half - 0.2, 3), 6.0, 0.14)
+    road = Surface(around.ASPHALT.colour, Pattern.ROAD, lanes, heat=-0.3)
     angle = np.linspace(0.0, np.pi, 15)
     arch = [(-half, 0.0)] + [(-half * np.cos(a), 1.8 + (height - 1.8) * np.sin(a)) for a in angle] + [(half, 0.0)]
     stations = np.linspace(span[0], span[1], max(2, round((span[1] - span[0]) / 6)))

@@ -81,8 +81,12 @@ def quads(corners: Floats, uv: Floats | None = None) -> Mesh:
         uv = np.stack(
             (np.einsum('qki,qi->qk', offset, along / length[:, None]), np.einsum('qki,qi->qk', offset, up)), axis=-1
         )
-    order = np.array([[0, 1, 2], [0, 2, 3]])
-    return flat(corners[:, order].reshape(-1, 3, 3), uv[:, order].reshape(-1, 3, 2))
+    return flat(_halved(corners), _halved(uv))
+
+
+def _halved(quadrilaterals: Floats) -> Floats:
+    """Values (Q, 4, C) at the corners of quadrilaterals to those (2 Q, 3, C) of triangles."""
+    return quadrilaterals[:, np.array([[0, 1, 2], [0, 2, 3]])].reshape(-1, 3, quadrilaterals.shape[-1])
 
 
 def box(size: tuple[float, float, float], centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Mesh:
@@ -107,13 +111,8 @@ def floor(x: tuple[float, float], y: tuple[float, float], z: float = 0.0, step: 
     ys = np.linspace(*y, max(2, round((y[1] - y[0]) / step) + 1))
     left, bottom = np.meshgrid(xs[:-1], ys[:-1], indexing='ij')
     right, top = np.meshgrid(xs[1:], ys[1:], indexing='ij')
-    uv = np.stack(
-        [
-            np.stack(pair, axis=-1).reshape(-1, 2)
-            for pair in ((left, bottom), (right, bottom), (right, top), (left, top))
-        ],
-        axis=1,
-    )
+    around = (left, bottom), (right, bottom), (right, top), (left, top)
+    uv = np.stack([np.stack(corner, axis=-1).reshape(-1, 2) for corner in around], axis=1)
     return quads(np.concatenate((uv, np.full((*uv.shape[:2], 1), z)), axis=-1), uv)
 
 
@@ -162,14 +161,9 @@ def revolve(profile: list[tuple[float, float]], segments: int = 12, smooth: bool
     u = np.broadcast_to(angle * max(radius.max(), 1e-6), (len(radius), len(angle)))
     surface = np.stack((u, np.broadcast_to(distance[:, None], u.shape)), -1)
     uv = corners_of(surface[:-1], surface[1:])
-    order = np.array([[0, 1, 2], [0, 2, 3]])
-    mesh = Mesh(
-        corners[:, order].reshape(-1, 3, 3), normals[:, order].reshape(-1, 3, 3), uv[:, order].reshape(-1, 3, 2)
-    )
-    area = np.linalg.norm(
-        np.cross(mesh.corners[:, 1] - mesh.corners[:, 0], mesh.corners[:, 2] - mesh.corners[:, 0]), axis=1
-    )
-    kept = area > 1e-12
+    mesh = Mesh(_halved(corners), _halved(normals), _halved(uv))
+    edges = mesh.corners[:, 1:] - mesh.corners[:, :1]
+    kept = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) > 1e-12
     return Mesh(mesh.corners[kept], mesh.normals[kept], mesh.uv[kept])
 
 

@@ -1,13 +1,15 @@
 """Layouts under the sky: street, parking lot, campus path."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ldfusion_training.simulation.scenery import surroundings as around
 from ldfusion_training.simulation.scenery.climate import Climate
 from ldfusion_training.simulation.scenery.meshes import pose
 from ldfusion_training.simulation.scenery.people import person
-from ldfusion_training.simulation.scenery.routes import Layout, Route, draw_route, draw_walker
-from ldfusion_training.simulation.scenery.things import Glide, Pattern, Random, Still, Surface, Thing
+from ldfusion_training.simulation.scenery.routes import Layout, draw_route, draw_walker
+from ldfusion_training.simulation.scenery.things import Glide, Pattern, Random, Still, Thing
 from ldfusion_training.simulation.scenery.vehicles import bicycle, car, rider, truck
 
 
@@ -22,16 +24,9 @@ def street(random: Random, climate: Climate, seconds: float) -> Layout:
     span = (-25.0, reach)
     pavement = random.uniform(1.8, 4.0)
     edge = half + pavement
-    road = Surface(
-        around.ASPHALT.colour,
-        Pattern.ROAD,
-        (round(half, 3), round(lane, 3), 6.0, 0.14),
-        solar=22.0,
-        heat=1.0,
-        cooling=1.0,
-    )
+    layout = (round(half, 3), round(lane, 3), 6.0, 0.14)
     things = [
-        around.ground(span, (-half, half), road, 'road'),
+        around.ground(span, (-half, half), replace(around.ASPHALT, pattern=Pattern.ROAD, layout=layout), 'road'),
         around.ground(span, (half, edge), around.PAVING, 'pavement', 0.12),
         around.ground(span, (-edge, -half), around.PAVING, 'pavement', 0.12),
         around.ground((-60, reach + 80), (edge, 90), around.GRASS, 'grass', 0.05),
@@ -40,47 +35,42 @@ def street(random: Random, climate: Climate, seconds: float) -> Layout:
         around.kerb(span, half), around.kerb(span, -half),
     ]  # fmt: skip
     for side in (-1, 1):
-        rural = random.random() < 0.25
-        if rural:
-            things.append(around.guard_rail(span, side * (edge + 0.4)))
-            things += [
-                around.tree(
-                    random,
-                    random.uniform(-10, reach),
-                    side * random.uniform(edge + 3, edge + 25),
-                    random.uniform(4, 11),
-                )
-                for _ in range(int(reach / 7))
-            ]
-        else:
-            things += _houses(random, climate, span, side, edge + random.uniform(0.2, 4.0))
+        things += _roadside(random, climate, span, side, edge)
         things += _furniture(random, climate, span, side, half)
-    things += _parked_cars(random, climate, span, half, lane, lanes) if parking else []
-    things += _traffic(random, climate, lane, lanes, route.speed, seconds)
-    for _ in range(int(random.integers(4, 11))):
-        side = random.choice((-1, 1))
-        things.append(
-            draw_walker(
-                random, climate, random.uniform(4, 45), side * random.uniform(half + 0.4, edge - 0.3), along=True
-            )
-        )
-    for _ in range(int(random.integers(0, 3))):
-        x = route.speed * seconds + random.uniform(7, 25)
-        start = random.choice((-1, 1)) * random.uniform(0.5, half)
-        things.append(person(random, climate, x, start, -np.sign(start) * np.pi / 2, random.uniform(0.8, 1.5)))
+    things += _parked_cars(random, climate, span, half) if parking else []
+    things += _traffic(random, climate, lane, route.speed, seconds)
+    things += _people(random, climate, half, edge, route.speed * seconds)
     if random.random() < 0.5:
         side = random.choice((-1, 1))
-        away = side < 0
-        things += rider(
-            random,
-            climate,
-            random.uniform(8, 40),
-            side * (half - 0.7 - parking),
-            0.0 if away else np.pi,
-            random.uniform(3, 5),
-        )
+        x, yaw = random.uniform(8, 40), 0.0 if side < 0 else np.pi
+        things += rider(random, climate, x, side * (half - 0.7 - parking), yaw, random.uniform(3, 5))
     things += [around.building(random, climate, reach + 30 + 18 * i, 40 - 30 * i, -np.pi / 2, 30, 12) for i in range(3)]
     return Layout(tuple(things), route)
+
+
+def _roadside(random: Random, climate: Climate, span: tuple[float, float], side: int, edge: float) -> list[Thing]:
+    """A row of houses, or a guard rail with trees behind it."""
+    if random.random() >= 0.25:
+        return _houses(random, climate, span, side, edge + random.uniform(0.2, 4.0))
+    things = [around.guard_rail(span, side * (edge + 0.4))]
+    for _ in range(int(span[1] / 7)):
+        x, y = random.uniform(-10, span[1]), side * random.uniform(edge + 3, edge + 25)
+        things.append(around.tree(random, x, y, random.uniform(4, 11)))
+    return things
+
+
+def _people(random: Random, climate: Climate, half: float, edge: float, way: float) -> list[Thing]:
+    """Walkers on both pavements, and some who cross the road ahead of where the rig gets to (``way``)."""
+    things = []
+    for _ in range(int(random.integers(4, 11))):
+        side = random.choice((-1, 1))
+        x, y = random.uniform(4, 45), side * random.uniform(half + 0.4, edge - 0.3)
+        things.append(draw_walker(random, climate, x, y, along=True))
+    for _ in range(int(random.integers(0, 3))):
+        x = way + random.uniform(7, 25)
+        start = random.choice((-1, 1)) * random.uniform(0.5, half)
+        things.append(person(random, climate, x, start, -np.sign(start) * np.pi / 2, random.uniform(0.8, 1.5)))
+    return things
 
 
 def _houses(random: Random, climate: Climate, span: tuple[float, float], side: int, front: float) -> list[Thing]:
@@ -89,9 +79,8 @@ def _houses(random: Random, climate: Climate, span: tuple[float, float], side: i
         width = random.uniform(7, 18)
         setback = random.uniform(0, 1.2)
         yaw, corner = (0.0, x) if side > 0 else (np.pi, x + width)
-        houses.append(
-            around.building(random, climate, corner, side * (front + setback), yaw, width, random.uniform(8, 13))
-        )
+        y = side * (front + setback)
+        houses.append(around.building(random, climate, corner, y, yaw, width, random.uniform(8, 13)))
         x += width + (random.uniform(2, 9) if random.random() < 0.35 else 0.0)
     return houses
 
@@ -119,17 +108,14 @@ def _furniture(random: Random, climate: Climate, span: tuple[float, float], side
         x = random.uniform(5, 40)
         things += [around.bollard(x + 1.5 * i, side * (half + 0.35)) for i in range(5)]
     for _ in range(int(random.integers(0, 3))):
-        things.append(
-            bicycle(random, Still(pose(random.uniform(5, 50), side * (half + 1.2), 0.12, random.uniform(-0.3, 0.3))))
-        )
+        place = pose(random.uniform(5, 50), side * (half + 1.2), 0.12, random.uniform(-0.3, 0.3))
+        things.append(bicycle(random, Still(place)))
     if random.random() < 0.4:
         things.append(around.bench(random.uniform(8, 40), side * (half + 1.3), -side * np.pi / 2))
     return things
 
 
-def _parked_cars(
-    random: Random, climate: Climate, span: tuple[float, float], half: float, lane: float, lanes: int
-) -> list[Thing]:
+def _parked_cars(random: Random, climate: Climate, span: tuple[float, float], half: float) -> list[Thing]:
     things = []
     for side in (-1, 1):
         density = random.uniform(0.25, 0.9)
@@ -142,9 +128,7 @@ def _parked_cars(
     return things
 
 
-def _traffic(
-    random: Random, climate: Climate, lane: float, lanes: int, own_speed: float, seconds: float
-) -> list[Thing]:
+def _traffic(random: Random, climate: Climate, lane: float, own_speed: float, seconds: float) -> list[Thing]:
     things = []
     ahead = own_speed * random.uniform(0.9, 1.3)
     gap = max(0.0, (own_speed - ahead) * seconds)
@@ -168,16 +152,10 @@ def parking_lot(random: Random, climate: Climate, seconds: float) -> Layout:
     pitch = 2 * depth + aisle
     offset = aisle / 2 + depth
     route = draw_route(random, climate, seconds, random.random() < 0.4, random.normal(0, 0.6))
-    route = Route(min(route.speed, 3.0), route.height, route.side, route.yaw, route.pitch, route.sway, route.lamps)
+    route = replace(route, speed=min(route.speed, 3.0))
     reach = route.speed * seconds + 60
-    marked = Surface(
-        around.ASPHALT.colour,
-        Pattern.PARKING,
-        (width, depth, round(pitch, 3), round(offset, 3)),
-        solar=22.0,
-        heat=1.0,
-        cooling=1.0,
-    )
+    layout = (width, depth, round(pitch, 3), round(offset, 3))
+    marked = replace(around.ASPHALT, pattern=Pattern.PARKING, layout=layout)
     edge = offset + pitch
     things = [
         around.ground((-30, reach), (-edge - 8, edge + 8), marked, 'ground'),
@@ -192,15 +170,9 @@ def parking_lot(random: Random, climate: Climate, seconds: float) -> Layout:
                 if random.random() < fullness * (0.75 if abs(row) > offset else 1.0):
                     running = random.random() < 0.1
                     nose = -half_row * np.pi / 2 if random.random() < 0.7 else half_row * np.pi / 2
-                    spot = Still(
-                        pose(
-                            x + random.normal(0, 0.12),
-                            row + half_row * depth / 2 + random.normal(0, 0.15),
-                            0.0,
-                            nose + random.normal(0, 0.03),
-                        )
-                    )
-                    things.append(car(random, climate, spot, running))
+                    there = x + random.normal(0, 0.12), row + half_row * depth / 2 + random.normal(0, 0.15)
+                    spot = pose(*there, 0.0, nose + random.normal(0, 0.03))
+                    things.append(car(random, climate, Still(spot), running))
         things += [
             around.street_lamp(random, climate, x, row, random.choice((-1.0, 1.0)), random.uniform(5, 8))
             for x in np.arange(random.uniform(-5, 10), reach, random.uniform(18, 28))
@@ -215,9 +187,8 @@ def parking_lot(random: Random, climate: Climate, seconds: float) -> Layout:
         x, y = random.uniform(3, 30), random.choice((-1, 1)) * random.uniform(1.2, aisle / 2)
         things.append(draw_walker(random, climate, x, y, along=random.random() < 0.7))
     if random.random() < 0.5:
-        things.append(
-            car(random, climate, Glide(random.uniform(15, 40) + route.speed * seconds, aisle / 4, np.pi, 1.5), True)
-        )
+        way = Glide(random.uniform(15, 40) + route.speed * seconds, aisle / 4, np.pi, 1.5)
+        things.append(car(random, climate, way, True))
     return Layout(tuple(things), route)
 
 
@@ -237,25 +208,15 @@ def campus_path(random: Random, climate: Climate, seconds: float) -> Layout:
         things += [around.street_lamp(random, climate, x, side * (half + 0.5), -side, height)
                    for x in np.arange(random.uniform(0, 14), reach, random.uniform(14, 22))]  # fmt: skip
         for _ in range(int(random.integers(6, 16))):
-            things.append(
-                around.tree(
-                    random,
-                    random.uniform(-5, reach),
-                    side * random.uniform(half + 2, half + 14),
-                    random.uniform(3.5, 10),
-                )
-            )
+            x, y = random.uniform(-5, reach), side * random.uniform(half + 2, half + 14)
+            things.append(around.tree(random, x, y, random.uniform(3.5, 10)))
         for _ in range(int(random.integers(1, 5))):
-            things.append(
-                around.bush(
-                    random, random.uniform(3, 40), side * random.uniform(half + 1, half + 6), random.uniform(0.5, 1.2)
-                )
-            )
+            x, y = random.uniform(3, 40), side * random.uniform(half + 1, half + 6)
+            things.append(around.bush(random, x, y, random.uniform(0.5, 1.2)))
         if random.random() < 0.5:
             start = random.uniform(2, 30)
-            things.append(
-                around.hedge(random, (start, start + random.uniform(6, 18)), side * (half + random.uniform(1.0, 2.5)))
-            )
+            end = start + random.uniform(6, 18)
+            things.append(around.hedge(random, (start, end), side * (half + random.uniform(1.0, 2.5))))
         things.append(around.bench(random.uniform(5, 30), side * (half + 0.6), -side * np.pi / 2))
         things += _houses(random, climate, (random.uniform(-15, 10), reach), side, random.uniform(16, 30))
     things += [around.building(random, climate, reach + 20, 30, -np.pi / 2, 60, 15)]
@@ -266,10 +227,6 @@ def campus_path(random: Random, climate: Climate, seconds: float) -> Layout:
         x, side = random.uniform(8, 40), random.choice((-1, 1))
         things += rider(random, climate, x, side * half * 0.5, 0.0 if side < 0 else np.pi, random.uniform(2.5, 5))
     for _ in range(int(random.integers(0, 3))):
-        things.append(
-            bicycle(
-                random,
-                Still(pose(random.uniform(4, 30), random.choice((-1, 1)) * (half + 0.5), 0.0, random.uniform(0, 6))),
-            )
-        )
+        x, y = random.uniform(4, 30), random.choice((-1, 1)) * (half + 0.5)
+        things.append(bicycle(random, Still(pose(x, y, 0.0, random.uniform(0, 6)))))
     return Layout(tuple(things), route)

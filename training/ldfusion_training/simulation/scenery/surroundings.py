@@ -16,6 +16,7 @@ from ldfusion_training.simulation.scenery.things import (
     Surface,
     Thing,
     pick,
+    times,
 )
 
 ASPHALT = Surface((0.09, 0.09, 0.092), Pattern.ASPHALT, emissivity=0.95, solar=22.0, cooling=1.0, heat=1.0)
@@ -76,23 +77,18 @@ def building(random: Random, climate: Climate, x: float, y: float, yaw: float, w
         pieces.append(Piece(quads(slopes), roof))
     for _ in range(int(random.integers(1, 3))):
         at = random.uniform(0.8, max(0.9, width - 0.8))
-        pieces.append(
-            Piece(box((1.1, 0.08, 2.2), (at, -0.03, 1.35)), Surface(pick(random, WALLS), solar=8.0, heat=2.5))
-        )
+        leaf = Surface(pick(random, WALLS), solar=8.0, heat=2.5)
+        pieces.append(Piece(box((1.1, 0.08, 2.2), (at, -0.03, 1.35)), leaf))
         pieces.append(Piece(box((1.6, 0.7, 0.14), (at, -0.3, 2.6)), trim))
     return Thing('building', tuple(pieces), Still(place))
 
 
 def door(random: Random, x: float, y: float, yaw: float) -> Thing:
     """A door leaf with frame and handle, facing its own -y."""
-    leaf = Surface(
-        pick(random, ((0.3, 0.18, 0.08), (0.4, 0.4, 0.38), (0.1, 0.2, 0.3), (0.35, 0.06, 0.05))), heat=-0.8, gloss=0.03
-    )
-    frame = joined(
-        box((0.08, 0.12, 2.15), (-0.5, 0, 1.07)),
-        box((0.08, 0.12, 2.15), (0.5, 0, 1.07)),
-        box((1.08, 0.12, 0.08), (0, 0, 2.14)),
-    )
+    paint = pick(random, ((0.3, 0.18, 0.08), (0.4, 0.4, 0.38), (0.1, 0.2, 0.3), (0.35, 0.06, 0.05)))
+    leaf = Surface(paint, heat=-0.8, gloss=0.03)
+    posts = [box((0.08, 0.12, 2.15), (a, 0, 1.07)) for a in (-0.5, 0.5)]
+    frame = joined(*posts, box((1.08, 0.12, 0.08), (0, 0, 2.14)))
     return Thing('door', (
         Piece(box((0.94, 0.06, 2.1), (0, 0, 1.05)), leaf), Piece(frame, Surface((0.2, 0.2, 0.2), heat=-0.2)),
         Piece(joined(box((0.14, 0.06, 0.03), (0.36, -0.06, 1.05)), box((0.3, 0.02, 0.3), (0.0, -0.035, 1.55))), METAL),
@@ -110,16 +106,13 @@ def street_lamp(random: Random, climate: Climate, x: float, y: float, towards: f
     on = climate.lamps_on and climate.light != 'day' and random.random() < 0.92
     colour = ((1.0, 0.62, 0.25), (1.0, 0.86, 0.68), (0.85, 0.93, 1.0))[random.integers(3)]
     power = random.uniform(1.5, 3.0) * height**2 / 36
-    lamp = LampLight(
-        (0.0, towards * (arm + 0.2), height + 0.12), (0.0, 0.0, -1.0),
-        (colour[0] * power, colour[1] * power, colour[2] * power), 62.0, 4.0 * height,
-    )  # fmt: skip
-    glow = (colour[0] * 4, colour[1] * 4, colour[2] * 4) if on else (0.0, 0.0, 0.0)
+    place = (0.0, towards * (arm + 0.2), height + 0.12)
+    lamp = LampLight(place, (0.0, 0.0, -1.0), times(colour, power), 62.0, 4.0 * height)
     pieces = (
-        Piece(pole, post), Piece(head, Surface((0.2, 0.2, 0.2), heat=9.0 if on else 0.0)),
-        Piece(pane, Surface((0.6, 0.6, 0.6), emission=glow, heat=18.0 if on else 0.0)),
+        Piece(pole, post), Piece(head, Surface((0.2, 0.2, 0.2), heat=9.0 * on)),
+        Piece(pane, Surface((0.6, 0.6, 0.6), emission=times(colour, 4.0 * on), heat=18.0 * on)),
     )  # fmt: skip
-    return Thing('lamp post', pieces, Still(pose(x, y)), (lamp,) if on else (), ('lit',) if on else ('off',))
+    return Thing('lamp post', pieces, Still(pose(x, y)), (lamp,) * on, ('lit' if on else 'off',))
 
 
 def sign(random: Random, x: float, y: float, height: float = 2.4) -> Thing:
@@ -183,12 +176,11 @@ def _leaf_clump(number: int) -> Mesh:
 
 def bush(random: Random, x: float, y: float, size: float) -> Thing:
     """A low round bush."""
-    clumps = [
-        _leafy(random, size * random.uniform(0.5, 0.8)).shifted(
-            random.uniform(-0.5, 0.5) * size, random.uniform(-0.5, 0.5) * size, size * 0.5
-        )
-        for _ in range(3)
-    ]
+    clumps = []
+    for _ in range(3):
+        clump = _leafy(random, size * random.uniform(0.5, 0.8))
+        x_off, y_off = random.uniform(-0.5, 0.5, 2) * size
+        clumps.append(clump.shifted(x_off, y_off, size * 0.5))
     leaves = Surface((0.05, 0.09, 0.03), Pattern.LEAVES, solar=3.0, cooling=1.5, emissivity=0.97)
     return Thing('bush', (Piece(joined(*clumps), leaves),), Still(pose(x, y)))
 
@@ -201,14 +193,8 @@ def hedge(random: Random, x: tuple[float, float], y: float) -> Thing:
         _leafy(random, 0.45 * height).shifted(a, y + random.normal(0, 0.05), height * 0.62)
         for a in np.arange(x[0], x[1], 0.5)
     ]
-    return Thing(
-        'bush',
-        (
-            Piece(
-                joined(box((x[1] - x[0], 0.55, height * 0.9), ((x[0] + x[1]) / 2, y, height * 0.45)), *clumps), leaves
-            ),
-        ),
-    )
+    core = box((x[1] - x[0], 0.55, height * 0.9), ((x[0] + x[1]) / 2, y, height * 0.45))
+    return Thing('bush', (Piece(joined(core, *clumps), leaves),))
 
 
 def guard_rail(x: tuple[float, float], y: float) -> Thing:
@@ -224,12 +210,10 @@ def guard_rail(x: tuple[float, float], y: float) -> Thing:
 
 def bench(x: float, y: float, yaw: float) -> Thing:
     """A park bench facing its own x axis."""
-    slats = [box((0.1, 1.6, 0.04), (a, 0, 0.45)) for a in (0.0, 0.14, 0.28)] + [
-        box((0.04, 1.6, 0.1), (-0.12, 0, z)) for z in (0.62, 0.78)
-    ]
-    legs = [box((0.4, 0.06, 0.45), (0.1, side * 0.7, 0.22)) for side in (-1, 1)] + [
-        box((0.05, 0.06, 0.85), (-0.12, side * 0.7, 0.42)) for side in (-1, 1)
-    ]
+    slats = [box((0.1, 1.6, 0.04), (a, 0, 0.45)) for a in (0.0, 0.14, 0.28)]
+    slats += [box((0.04, 1.6, 0.1), (-0.12, 0, z)) for z in (0.62, 0.78)]
+    legs = [box((0.4, 0.06, 0.45), (0.1, side * 0.7, 0.22)) for side in (-1, 1)]
+    legs += [box((0.05, 0.06, 0.85), (-0.12, side * 0.7, 0.42)) for side in (-1, 1)]
     wood = Surface((0.28, 0.16, 0.08), Pattern.CONCRETE, (0.4, 0.0, 0.0, 0.0), solar=12.0, cooling=2.0)
     return Thing('bench', (Piece(joined(*slats), wood), Piece(joined(*legs), METAL)), Still(pose(x, y, 0.0, yaw)))
 

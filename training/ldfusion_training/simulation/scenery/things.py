@@ -166,3 +166,8 @@ def pick(random: Random, choices: tuple[Colour, ...]) -> Colour:
         np.array(choices[random.integers(len(choices))]) * random.uniform(0.75, 1.25), 0.01, 0.9
     ).round(4)
     return float(red), float(green), float(blue)
+
+
+def times(colour: Colour, factor: float) -> Colour:
+    """A colour of a light made stronger or weaker."""
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor

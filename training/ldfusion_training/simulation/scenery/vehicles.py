@@ -76,10 +76,9 @@ def _wheels(places: list[tuple[float, float]], radius: float, width: float) -> t
     tyre = revolve([(0.0, -width / 2), (radius * 0.94, -width / 2), (radius, -width / 3), (radius, width / 3),
                     (radius * 0.94, width / 2), (0.0, width / 2)], 20, smooth=False)  # fmt: skip
     rim = cylinder(radius * 0.62, width + 0.02, 12).shifted(0, 0, -(width + 0.02) / 2)
-    turn = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], np.float64)
-    tyres = [tyre.moved(turn).shifted(x, y, radius) for x, y in places]
-    rims = [rim.moved(turn).shifted(x, y, radius) for x, y in places]
-    return joined(*tyres), joined(*rims)
+    tyre, rim = tyre.moved(ON_ITS_SIDE), rim.moved(ON_ITS_SIDE)
+    tyres, rims = (joined(*(part.shifted(x, y, radius) for x, y in places)) for part in (tyre, rim))
+    return tyres, rims
 
 
 @dataclass(frozen=True)
@@ -146,12 +145,9 @@ def car_shape(style: CarStyle) -> CarShape:
     )
     pillars = [rod(tuple(low[i]), tuple(high[i]), 0.045) for i in range(4)]
     middle = float(low[0, 0] + low[1, 0]) / 2
-    pillars += [
-        rod(
-            (middle, side * half * 0.93, style.belt - 0.04), (middle - 0.08, side * half * 0.74, style.top - 0.06), 0.05
-        )
-        for side in SIDES
-    ]
+    for s in SIDES:
+        foot, head = (middle, s * half * 0.93, style.belt - 0.04), (middle - 0.08, s * half * 0.74, style.top - 0.06)
+        pillars.append(rod(foot, head, 0.05))
     mirrors = [
         ellipsoid((0.07, 0.1, 0.07), 8, 6).shifted(scuttle - 0.1, s * (half + 0.1), style.belt + 0.08) for s in SIDES
     ]
@@ -200,7 +196,7 @@ def car(random: Random, climate: Climate, motion: Motion, running: bool) -> Thin
     pieces = (
         Piece(shape.hull, paint, engine * shape.engine),
         Piece(joined(shape.frame, shape.roof), paint),
-        Piece(shape.glass, _pane(running)),
+        Piece(shape.glass, replace(GLASS, heat=4.0 * running, cooling=3.0)),
         Piece(shape.tyres, replace(RUBBER, heat=14.0 * running, cooling=0.0)),
         Piece(shape.rims, replace(METAL, heat=18.0 * running)),
         Piece(shape.arches, Surface((0.01, 0.01, 0.01), heat=6.0 * running)),
@@ -211,13 +207,8 @@ def car(random: Random, climate: Climate, motion: Motion, running: bool) -> Thin
         Piece(shape.underside, Surface((0.01, 0.01, 0.01), heat=18.0 * running, cooling=0.0, solar=0.0)),
         Piece(shape.exhaust, Surface((0.1, 0.1, 0.1), heat=60.0 * running)),
     )
-    return Thing(
-        'car', pieces, motion, _beam(style.length / 2, style.wing - 0.08) if lit else (), _traits(motion, running)
-    )
-
-
-def _pane(running: bool) -> Surface:
-    return replace(GLASS, heat=4.0 * running, cooling=3.0)
+    lamps = _beam(style.length / 2 + 0.05, style.wing - 0.08) if lit else ()
+    return Thing('car', pieces, motion, lamps, _traits(motion, running))
 
 
 def _head_lamp(lit: bool) -> Surface:
@@ -230,7 +221,7 @@ def _tail_lamp(lit: bool) -> Surface:
 
 def _beam(front: float, height: float) -> tuple[LampLight, ...]:
     """One light in the middle does for two lamps at half the cost."""
-    return (LampLight((front + 0.05, 0.0, height), (1.0, 0.0, -0.06), (10.0, 9.6, 8.4), 13.0, 40.0),)
+    return (LampLight((front, 0.0, height), (1.0, 0.0, -0.06), (10.0, 9.6, 8.4), 13.0, 40.0),)
 
 
 def _traits(motion: Motion, running: bool) -> tuple[str, str]:
@@ -241,13 +232,10 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
     """A lorry with a box body."""
     length, half = random.uniform(6.5, 8.5), 1.2
     front, back = length / 2, -length / 2
-    paint = Surface(
-        pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.92, heat=1.0 if running else 0.0, solar=12.0, cooling=3.0
-    )
-    cargo = Surface(
-        pick(random, CARGO_COLOURS), Pattern.STRIPES, (0.6, 0.05, 0.85, 0.0), solar=14.0, cooling=3.5, emissivity=0.9
-    )
-    glass = Surface(GLASS.colour, gloss=0.12, emissivity=0.84, heat=4.0 if running else 0.0, solar=4.0, cooling=3.0)
+    paint = Surface(pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.92, heat=1.0 * running, solar=12.0, cooling=3.0)
+    ribs = (0.6, 0.05, 0.85, 0.0)
+    cargo = Surface(pick(random, CARGO_COLOURS), Pattern.STRIPES, ribs, solar=14.0, cooling=3.5, emissivity=0.9)
+    glass = replace(GLASS, heat=4.0 * running, cooling=3.0)
     cab_rings = np.array([
         [(front - 1.9, -half, 0.5), (front, -half, 0.5), (front, half, 0.5), (front - 1.9, half, 0.5)],
         [(front - 1.9, -half, 1.5), (front - 0.02, -half, 1.5), (front - 0.02, half, 1.5), (front - 1.9, half, 1.5)],
@@ -261,9 +249,8 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
     )
     hold = box((length - 2.1, half * 2.06, 2.5), (back + (length - 2.1) / 2, 0, 2.2))
     frame = box((length - 0.3, 1.0, 0.25), (0, 0, 0.7))
-    tyres, rims = _wheels(
-        [(x, side * 1.02) for x in (front - 1.0, back + 1.2, back + 2.3) for side in (-1, 1)], 0.48, 0.3
-    )
+    axles = front - 1.0, back + 1.2, back + 2.3
+    tyres, rims = _wheels([(x, side * 1.02) for x in axles for side in SIDES], 0.48, 0.3)
     lit = running and climate.lamps_on
     heads = joined(*(box((0.06, 0.34, 0.2), (front + 0.02, side * 0.9, 0.75)) for side in (-1, 1)))
     tails = joined(*(box((0.05, 0.3, 0.16), (back - 0.02, side * 0.95, 0.85)) for side in (-1, 1)))
@@ -272,33 +259,20 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
         Piece(cab, paint), Piece(panes, glass), Piece(hold, cargo),
         Piece(frame, Surface((0.02, 0.02, 0.02), heat=10.0 * running)),
         Piece(tyres, Surface(RUBBER.colour, heat=15.0 * running, cooling=0.0)),
-        Piece(rims, Surface(METAL.colour, gloss=0.3, emissivity=0.6, heat=18.0 * running)),
+        Piece(rims, replace(METAL, heat=18.0 * running)),
         Piece(heads, Surface((0.6, 0.6, 0.6), emission=(5.0, 4.8, 4.2) if lit else (0, 0, 0), heat=12.0 * lit)),
         Piece(tails, Surface((0.35, 0.01, 0.01), emission=(0.6, 0.01, 0.01) if lit else (0, 0, 0), heat=3.0 * lit)),
         Piece(grille, Surface((0.02, 0.02, 0.02), heat=22.0 * running)),
     )  # fmt: skip
-    lamps = (LampLight((front + 0.1, 0.0, 0.75), (1.0, 0.0, -0.06), (10.0, 9.6, 8.4), 13.0, 40.0),)
-    traits = ('moving' if not isinstance(motion, Still) else 'parked', 'warm' if running else 'cold')
-    return Thing('truck', pieces, motion, lamps if lit else (), traits)
+    return Thing('truck', pieces, motion, _beam(front + 0.1, 0.75) if lit else (), _traits(motion, running))
 
 
 def bicycle(random: Random, motion: Motion) -> Thing:
     """A bicycle without a rider."""
-    return Thing(
-        'bicycle',
-        _bicycle_pieces(random),
-        motion,
-        traits=('moving' if not isinstance(motion, Still) else 'parked', 'cold'),
-    )
-
-
-def _bicycle_pieces(random: Random) -> tuple[Piece, ...]:
     frame, wheels, saddle = _bicycle_shape()
-    return (
-        Piece(frame, Surface(pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.9)),
-        Piece(wheels, RUBBER),
-        Piece(saddle, Surface((0.02, 0.02, 0.02))),
-    )
+    paint = Surface(pick(random, CAR_COLOURS), gloss=0.05, emissivity=0.9)
+    pieces = Piece(frame, paint), Piece(wheels, RUBBER), Piece(saddle, Surface((0.02, 0.02, 0.02)))
+    return Thing('bicycle', pieces, motion, traits=_traits(motion, False))
 
 
 @cache
@@ -324,5 +298,4 @@ def _hoop(x: float, radius: float) -> Mesh:
 def rider(random: Random, climate: Climate, x: float, y: float, yaw: float, speed: float) -> tuple[Thing, Thing]:
     """A person on a bicycle: two things that move together."""
     path = Glide(x, y, yaw, speed)
-    person_on_it = seated(random, climate, path, (-0.15, 1.0), pedalling=True)
-    return person_on_it, bicycle(random, path)
+    return seated(random, climate, path, (-0.15, 1.0), pedalling=True), bicycle(random, path)
