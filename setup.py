@@ -25,6 +25,7 @@ setup(
         'ldfusion_models': ['py.typed'],
         'ldfusion_models.weights': ['*', 'text/*'],
         'ldfusion_training': ['py.typed'],
+        'ldfusion_training.bag_evaluation': ['templates/*'],
         'ldfusion_training.configs': ['*.yaml', 'ablations/*.yaml'],
         'ldfusion_training.evaluation': ['paper_tables.yaml'],
         'ldfusion_ros': ['py.typed', 'fastdds.xml'],

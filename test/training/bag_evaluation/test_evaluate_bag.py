@@ -23,7 +23,7 @@ from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_training.bag_evaluation.compare import bootstrap_interval
 from ldfusion_training.bag_evaluation.frame_log import FrameLog, read_rows
 from ldfusion_training.bag_evaluation.gallery import EVEN, KINDS, WORST, WORST_BY, Gallery
-from ldfusion_training.bag_evaluation.page import write_page
+from ldfusion_training.bag_evaluation.page import write_report_page
 from ldfusion_training.bag_evaluation.run import evaluate_recording
 from ldfusion_training.bag_evaluation.settings import BagSettings, NodeSettings, node_settings
 from ldfusion_training.bag_evaluation.summary import Evaluated, frame_table, latencies, make_report
@@ -450,13 +450,15 @@ def ten_minutes(folder: Path) -> Evaluated:
 
 
 def test_the_page_holds_everything_and_shows_what_is_wrong(tmp_path: Path, run: Run) -> None:
-    bag = record(tmp_path / 'drive')
+    bag = record(tmp_path / '<i>drive & "co"')
     (bag / 'metadata.yaml').unlink()
     assert run(bag, '--output', tmp_path / 'out', '--metrics-every', 2)[0] == 1
     page = (tmp_path / 'out/report.html').read_text()
     report = json.loads((tmp_path / 'out/report.json').read_text())
     for text in ('no metadata.yaml', report['weights'], f'{report["measures"]["VIF"]["mean"]:.3f}', 'metrics_every'):
         assert text in page
+    assert '&lt;i&gt;drive &amp;' in page
+    assert '<i>' not in page
     links = re.findall(r'(?:src|href)="([^"]{0,40})', page)
     assert links
     assert all(link.startswith('data:image/jpeg;base64,') for link in links)
@@ -494,7 +496,7 @@ def test_the_report_of_a_long_recording_is_small(tmp_path: Path) -> None:
     worst = {name: [asdict(entry) for entry in kept] for name, kept in gallery.worst.items()}
     long.done['pictures'] = {'even': gallery.even, 'worst': worst}
     report = make_report([long], {})
-    write_page(tmp_path / 'report.html', report, [long], latencies([long]))
+    write_report_page(tmp_path / 'report.html', report, [long], latencies([long]))
     assert (tmp_path / 'report.html').stat().st_size < 20e6
     assert len(json.dumps(report)) < 100_000
     assert len(frame_table([long])) < 20e6

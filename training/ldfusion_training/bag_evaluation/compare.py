@@ -4,7 +4,6 @@ import csv
 import json
 import math
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
-from ldfusion_training.bag_evaluation import html_parts as html
+from ldfusion_training.bag_evaluation.html_page import FrameCard, TimePlot, number, write_page
 from ldfusion_training.bag_evaluation.measures import MEASURES
 from ldfusion_training.bag_evaluation.run import PICTURES
-from ldfusion_training.bag_evaluation.summary import RECORDINGS, TABLE, read_report
+from ldfusion_training.bag_evaluation.summary import RECORDINGS, TABLE, flat, read_report
 from ldfusion_training.report.tables import markdown_table, write_json, write_text
 
 Values = npt.NDArray[np.float64]
@@ -152,7 +151,21 @@ def write_comparison(output: Path, a: Evaluation, b: Evaluation) -> list[Differe
     }
     write_json(output / RESULT, content)
     write_text(output / WORDS, as_markdown(a, b, differences))
-    write_text(output / PAGE, html.document(f'{a.name} and {b.name}', _page(a, b, differences, settings, common)))
+    first = [key for key in common if key[0] == common[0][0]]
+    write_page(
+        output / PAGE,
+        'compare.html.jinja',
+        title=f'{a.name} and {b.name}',
+        a=a,
+        b=b,
+        frames_in_common=len(common),
+        differences=differences,
+        settings={name: [json.dumps(value) for value in values] for name, values in settings.items()},
+        plots=_plots(a, b, first),
+        first=common[0][0],
+        several=len(first) < len(common),
+        frames=[_frame(a, b, key) for key in _frames_with_pictures(a, b, common)],
+    )
     return differences
 
 
@@ -167,16 +180,9 @@ def as_markdown(a: Evaluation, b: Evaluation, differences: list[Difference]) -> 
 
 def changed_settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Weights, engine and settings that are not the same in two reports."""
-    first, second = (_flat({name: report[name] for name in ('weights', 'engine', 'settings')}) for report in (a, b))
+    first, second = (flat({name: report[name] for name in ('weights', 'engine', 'settings')}) for report in (a, b))
     names = [*first, *(name for name in second if name not in first)]
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
-
-
-def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
-    return found
 
 
 def _verdict(low: float, high: float, better: int) -> str:
@@ -201,61 +207,16 @@ def _read_frames(path: Path) -> dict[tuple[str, int], dict[str, float]]:
         raise InputError(f'{path}: not a table of frames ({error})') from error
 
 
-def _page(
-    a: Evaluation,
-    b: Evaluation,
-    differences: list[Difference],
-    settings: dict[str, tuple[Any, Any]],
-    common: list[tuple[str, int]],
-) -> list[str]:
-    rows = [_difference_row(entry) for entry in differences]
-    return [
-        html.heading(1, 'Two evaluations side by side'),
-        html.paragraph(f'A is {a.name}, B is {b.name}; {len(common):,} frames in common'),
-        html.heading(2, 'Measures'),
-        html.table(['measure', 'A', 'B', 'B − A', '95 % interval', 'frames', 'B is'], rows),
-        html.paragraph(
-            'Intervals by a block bootstrap over the differences frame by frame; "no difference" where they hold 0.'
-        ),
-        html.heading(2, 'What was different'),
-        _settings_table(settings),
-        html.heading(2, 'B − A over time'),
-        _plots(a, b, common),
-        html.heading(2, 'Frames'),
-        *(_frame(a, b, key) for key in _frames_with_pictures(a, b, common)),
-    ]
-
-
-def _difference_row(entry: Difference) -> list[str]:
-    colour = {'better': ' class="good"', 'worse': ' class="bad"'}.get(entry.verdict, '')
-    interval = f'{html.number(entry.low)} to {html.number(entry.high)}'
-    return [
-        escape(entry.measure), html.number(entry.a), html.number(entry.b), html.number(entry.difference), interval,
-        f'{entry.frames:,}', f'<td{colour}>{entry.verdict}</td>',
-    ]  # fmt: skip
-
-
-def _settings_table(settings: dict[str, tuple[Any, Any]]) -> str:
-    if not settings:
-        return html.paragraph('Neither weights nor engine nor settings.')
-    rows = [
-        [escape(name), *(html.words_cell(json.dumps(value)) for value in values)] for name, values in settings.items()
-    ]
-    return html.table(['setting', 'A', 'B'], rows)
-
-
-def _plots(a: Evaluation, b: Evaluation, common: list[tuple[str, int]]) -> str:
-    parts = []
-    first = common[0][0]
-    keys = [key for key in common if key[0] == first]
+def _plots(a: Evaluation, b: Evaluation, keys: list[tuple[str, int]]) -> list[TimePlot]:
+    """B - A over the frames of one recording."""
+    seconds = np.array([(stamp - keys[0][1]) / 1e9 for _, stamp in keys])
+    plots = []
     for name in PLOTS:
         values = np.array([b.frames[key].get(name, math.nan) - a.frames[key].get(name, math.nan) for key in keys])
         known = np.isfinite(values)
         if known.sum() > 1:
-            seconds = np.array([(stamp - keys[0][1]) / 1e9 for _, stamp in keys])
-            parts.append(html.time_plot(f'{name}, B − A', seconds[known], values[known], html.MOST_POINTS))
-    names = '' if len({key[0] for key in common}) == 1 else html.paragraph(f'of {first}')
-    return f'{names}<div class="plots">{"".join(parts)}</div>'
+            plots.append(TimePlot.of(f'{name}, B − A', seconds[known], values[known]))
+    return plots
 
 
 def _frames_with_pictures(a: Evaluation, b: Evaluation, common: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -273,20 +234,21 @@ def _pictures(side: Evaluation, key: tuple[str, int]) -> Path:
     return side.folder / RECORDINGS / key[0] / PICTURES / f'{int(side.frames[key]["frame"]):06d}'
 
 
-def _frame(a: Evaluation, b: Evaluation, key: tuple[str, int]) -> str:
+def _frame(a: Evaluation, b: Evaluation, key: tuple[str, int]) -> FrameCard:
     first, second = (_pictures(side, key) for side in (a, b))
     changes = [
-        f'{name} {html.number(a.frames[key][name])} → {html.number(b.frames[key][name])}'
+        f'{name} {number(a.frames[key][name])} → {number(b.frames[key][name])}'
         for name in ('VIF', 'Qabf', 'AbsRel')
         if name in a.frames[key] and name in b.frames[key]
     ]
-    caption = ' · '.join([key[0], f'stamp {key[1]}', *changes])
-    pictures = [('visible', first / 'visible.jpg'), ('thermal', first / 'thermal.jpg')]
-    pictures += [('A fused', first / 'fused.jpg'), ('B fused', second / 'fused.jpg')]
-    depths = [('A depth', first / 'depth.jpg'), ('B depth', second / 'depth.jpg')]
-    difference = _enlarged_difference(read_image(first / 'fused.jpg'), read_image(second / 'fused.jpg'))
-    cells: list[tuple[str, Path | bytes]] = [*pictures, (f'|B − A| × {DIFFERENCE_GAIN}', difference), *depths]
-    return html.frame_card(caption, html.figures(cells))
+    files = {
+        'visible': first / 'visible.jpg', 'thermal': first / 'thermal.jpg', 'A fused': first / 'fused.jpg',
+        'B fused': second / 'fused.jpg', 'A depth': first / 'depth.jpg', 'B depth': second / 'depth.jpg',
+    }  # fmt: skip
+    pictures = [(name, file.read_bytes()) for name, file in files.items() if file.is_file()]
+    difference = _enlarged_difference(read_image(files['A fused']), read_image(files['B fused']))
+    pictures.insert(4, (f'|B − A| × {DIFFERENCE_GAIN}', difference))
+    return FrameCard(' · '.join([key[0], f'stamp {key[1]}', *changes]), pictures)
 
 
 def _enlarged_difference(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> bytes:

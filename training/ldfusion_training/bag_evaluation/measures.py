@@ -38,6 +38,11 @@ class Measure:
     better: int
     meaning: str
 
+    @property
+    def titled(self) -> str:
+        """Its name with an arrow to where it is better."""
+        return self.name + {1: ' ↑', -1: ' ↓', 0: ''}[self.better]
+
 
 MEASURES = (
     Measure('EN', 'quick', 1, 'entropy of the fused image, bits'),

@@ -113,6 +113,14 @@ def read_report(path: Path) -> dict[str, Any]:
     return report
 
 
+def flat(settings: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Nested settings by their names with dots."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
+    return found
+
+
 def statistics(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """By measure: mean, standard deviation, percentiles and extremes over the frames that have it."""
     found = {}

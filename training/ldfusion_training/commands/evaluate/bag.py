@@ -81,7 +81,7 @@ def add_bag(kinds: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the recordings."""
     from ldfusion_training.bag_evaluation.batch import Batch, evaluate_all
-    from ldfusion_training.bag_evaluation.page import PAGE, write_page
+    from ldfusion_training.bag_evaluation.page import PAGE, write_report_page
     from ldfusion_training.bag_evaluation.summary import RECORDINGS, Evaluated, latencies, write_summary
 
     if arguments.workers < 1:
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError('; '.join(failed.values()))
     evaluated = [Evaluated.read(arguments.output / RECORDINGS / name) for name in results if name not in failed]
     report = write_summary(arguments.output, evaluated, failed)
-    write_page(arguments.output / PAGE, report, evaluated, latencies(evaluated))
+    write_report_page(arguments.output / PAGE, report, evaluated, latencies(evaluated))
     return _say(report, arguments.output)
 
 
