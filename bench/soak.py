@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
@@ -54,9 +54,8 @@ class Memory:
     @classmethod
     def of(cls, pid: int) -> 'Memory':
         """What a running process uses now."""
-        lines = Path(f'/proc/{pid}/status').read_text().splitlines()
-        values = {line.split(':')[0]: line.split()[1] for line in lines if line.startswith(('RssAnon', 'VmRSS'))}
-        return cls(int(values['RssAnon']) / 1024, int(values['VmRSS']) / 1024)
+        used = psutil.Process(pid).memory_info()
+        return cls((used.rss - used.shared) / 2**20, used.rss / 2**20)
 
 
 @dataclass

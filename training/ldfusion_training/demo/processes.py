@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 from ldfusion_models.errors import InputError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -100,14 +102,14 @@ class Child:
         Raises:
             ProcessLookupError: it has ended.
         """
-        folder = Path('/proc') / str(self._process.pid)
-        # Fields after the name in brackets, which may hold spaces; see proc(5).
-        fields = (folder / 'stat').read_text().rpartition(')')[2].split()
-        cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-        status = dict(line.split(':', 1) for line in (folder / 'status').read_text().splitlines())
-        if 'VmHWM' not in status:
-            raise ProcessLookupError(self.name)
-        return Usage(cpu_seconds, int(status['VmHWM'].split()[0]) / 1024)
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+            # The kernel's high-water mark; psutil only knows what is used now.
+            lines = Path(f'/proc/{self._process.pid}/status').read_text().splitlines()
+            status = dict(line.split(':', 1) for line in lines)
+            return Usage(times.user + times.system, int(status['VmHWM'].split()[0]) / 1024)
+        except (psutil.NoSuchProcess, FileNotFoundError, KeyError) as error:
+            raise ProcessLookupError(self.name) from error
 
     def last_lines(self, count: int = 10) -> str:
         """The end of its output."""
