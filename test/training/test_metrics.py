@@ -1,10 +1,11 @@
-"""Fusion metrics against closed forms on small images and, where the data is there, against published outputs."""
+"""Fusion metrics against closed forms and the toolbox's definitions on made images, and against published outputs."""
 
 import json
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+import toolbox
 from paths import DATA
 from scipy.signal import convolve2d
 
@@ -146,6 +147,31 @@ def test_chroma_error_looks_at_the_cold_half_only() -> None:
     assert chroma_error(visible, thermal, fused) == pytest.approx(np.hypot(10, 3), abs=0.6)
 
 
+def made_scene() -> tuple[np.ndarray, np.ndarray]:
+    """A visible image with stripes, a bright patch and grain, and a thermal one with warm spots; 61x83 pixels."""
+    rows, columns = np.indices((61, 83))
+    stripes = 90 + 50 * np.sin(columns / 3.7) + 25 * np.cos(rows / 5.1) + (rows * 7 + columns * 3) % 11
+    stripes[20:40, 50:70] = 255
+    warm = 40 + 190 * np.exp(-((rows - 22) ** 2 + (columns - 25) ** 2) / 60) + (rows * 5 + columns * 13) % 7
+    warm += 120 * ((rows - 45) ** 2 + (columns - 60) ** 2 < 90)
+    return stripes.clip(0, 255).astype(np.uint8), warm.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize('rule', ['mean', 'maximum', 'visible edges sharpened', 'another image', 'inverted'])
+def test_all_measures_are_those_of_the_toolbox(rule: str) -> None:
+    visible, thermal = made_scene()
+    mean = visible.astype(int) // 2 + thermal // 2
+    fused = {
+        'mean': mean,
+        'maximum': np.maximum(visible, thermal),
+        'visible edges sharpened': mean + 2 * (visible.astype(int) - np.roll(visible, 1, axis=1)),
+        'another image': texture(4, *visible.shape),
+        'inverted': 255 - mean,
+    }[rule].clip(0, 255)
+    found = asdict(evaluate_fusion(visible, thermal, fused.astype(np.uint8)))
+    assert found == pytest.approx(toolbox.measures(visible, thermal, fused.astype(np.uint8)), rel=1e-4, abs=1e-9)
+
+
 def test_values_do_not_drift() -> None:
     """Frozen values of made images, computed when this module reproduced the toolbox's values below."""
     thermal, visible = texture(1), texture(2)
@@ -192,7 +218,7 @@ def test_wrong_images_are_refused(fused: np.ndarray, reason: str) -> None:
 @pytest.mark.skipif(not (PEERS / 'peers.json').is_file(), reason='needs ../shared/data/tno')
 def test_nine_published_methods_have_the_toolbox_values() -> None:
     for peer, images in json.loads((PEERS / 'peers.json').read_text()).items():
-        for name, wanted in images.items():
+        for name, wanted in list(images.items())[::4]:
             thermal, visible, fused = (
                 to_grey(read_image(PEERS / folder / f'{name}.png')) for folder in ('ir', 'vi', f'peers/{peer}')
             )

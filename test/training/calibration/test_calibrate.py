@@ -89,6 +89,7 @@ def real_pairs() -> list[tuple[Grey, Grey]]:
     [
         ('simulated', 0.75, 1.5, (14, -9), 1.0),
         ('simulated', 1.3, -1.0, (-20, 12), 1.0),
+        ('drawn', 0.9, 2.0, (18, 10), 1.0),
         # These pairs were aligned by hand; they are off by about a pixel themselves.
         ('real', 0.9, 2.0, (18, 10), 1.5),
     ],
@@ -103,7 +104,8 @@ def test_a_known_misalignment_is_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     warp = true_map(scale, degrees, *shift)
-    arguments = write_pairs(tmp_path, simulated_pairs() if kind == 'simulated' else real_pairs(), warp)
+    pairs = {'simulated': simulated_pairs, 'drawn': shapes, 'real': real_pairs}[kind]()
+    arguments = write_pairs(tmp_path, pairs, warp)
     assert main(['calibrate', *arguments, '--output', str(tmp_path / 'found.yaml')]) == 0
     found = read_registration(tmp_path / 'found.yaml')
     off = errors(found, warp)
@@ -117,7 +119,7 @@ def test_a_known_misalignment_is_found(
     assert float(told[2]) < mean
 
 
-def shapes(x: float, y: float, count: int = 4) -> list[tuple[Grey, Grey]]:
+def shapes(x: float = 0, y: float = 0, count: int = 4) -> list[tuple[Grey, Grey]]:
     return [two_views(seed, x, y, WIDTH, HEIGHT) for seed in range(count)]
 
 

@@ -17,7 +17,7 @@ from ldfusion_models.graph.manifest import from_mapping
 from ldfusion_training.language.captions import caption, known_opening
 from ldfusion_training.language.cells import shown_in_cells
 from ldfusion_training.language.facts import Facts, Mention
-from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_scenes
+from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_labels, read_kitti_scenes
 from ldfusion_training.language.scenes import facts_seen
 from ldfusion_training.runs.trainer import train
 from ldfusion_training.stages import captioner as stage_module
@@ -63,6 +63,21 @@ def test_labels_become_the_facts_that_a_person_reads_from_them(layout: str, tmp_
     )
     assert left.focal == pytest.approx(240.0 * 320 / 200)
     assert not left.has_thermal
+
+
+@pytest.mark.parametrize('turn', [-3.0, -1.2, -0.4, 0.0, 0.8, 1.6, 2.5])
+def test_the_distance_of_a_label_is_that_of_its_nearest_corner(turn: float, tmp_path: Path) -> None:
+    """A box drawn corner by corner, 4.2 m long and 1.7 m wide, its middle 15 m ahead."""
+    length, width, middle = 4.2, 1.7, 15.0
+    corners = [
+        middle - along * np.sin(turn) + across * np.cos(turn)
+        for along in (-length / 2, length / 2)
+        for across in (-width / 2, width / 2)
+    ]
+    label = tmp_path / 'a.txt'
+    label.write_text(f'Car 0.00 0 0.00 20.00 60.00 60.00 90.00 1.50 {width} {length} 0.30 1.60 {middle} {turn}\n')
+    (found,) = read_kitti_labels(label)
+    assert found.distance_m == pytest.approx(min(corners))
 
 
 @pytest.mark.skipif(not (DATA / 'kitti' / 'train' / 'label').is_dir(), reason='the development data is not here')
