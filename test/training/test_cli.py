@@ -13,7 +13,7 @@ import pytest
 
 from ldfusion_training.cli import main
 from ldfusion_training.recordings.bags import read_bag
-from ldfusion_training.recordings.pair_recording import covering
+from ldfusion_training.recordings.pair_recording import cover
 
 RANDOM = np.random.default_rng(1)
 Run = Callable[..., tuple[int, str]]
@@ -112,7 +112,7 @@ class TestMakeBag:
 def test_covering_keeps_proportions_and_the_middle() -> None:
     image = np.zeros((100, 300), np.uint8)
     image[40:60, 140:160] = 255
-    found = covering(image, 50, 50)
+    found = cover(image, 50, 50)
     assert found.shape == (50, 50)
     bright = np.argwhere(found > 128)
     np.testing.assert_allclose(bright.mean(axis=0), [24.5, 24.5], atol=1)

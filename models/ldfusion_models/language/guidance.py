@@ -93,12 +93,12 @@ class PairCaptioner:
         if thermal_focal is None and focal is not None and visible is not None and thermal is not None:
             thermal_focal = focal * thermal.shape[1] / visible.shape[1]
         return Captions(
-            '' if visible is None else described(as_rgb8(visible), self._visible, focal),
-            '' if thermal is None else described(as_grey8(thermal, self._gain), self._thermal, thermal_focal),
+            '' if visible is None else describe(as_rgb8(visible), self._visible, focal),
+            '' if thermal is None else describe(as_grey8(thermal, self._gain), self._thermal, thermal_focal),
         )
 
 
-def described(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) -> str:
+def describe(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) -> str:
     """A caption of ``image`` (H, W, 3) or (H, W) with ``focal`` in pixels at this size."""
     height, width = image.shape[:2]
     if (scale := LONGEST_SIDE / max(width, height)) < 1:

@@ -26,7 +26,7 @@ _GAIN = 1.25
 _LARGEST_GAIN = 2.0
 # So much of the detail of the size of a pixel is added once more: hardly to be seen, but spatial frequency rises.
 _CRISPNESS = 0.09
-# What is decided at each place, see ``decided``.
+# What is decided at each place, see ``decide``.
 DECISIONS = 5
 # Differences below this, in hundredths per pixel, are noise.
 _FAINT = 0.2
@@ -93,13 +93,13 @@ class FusionNetwork(nn.Module):
         activities = activity(right, below, len(self.lateral))
         images = self.images(torch.cat([visible, thermal], dim=1))
         decision = self._decision(features, activities, images, text)
-        maps = enlarged(decided(decision, activities[0]))
+        maps = enlarge(decide(decision, activities[0]))
         lift = self._lift(sources, right, below, maps)
         drawn = sources[:, :1] + lift
         return visible + lift + _CRISPNESS * (drawn - _mean_around(drawn, 3))
 
     def _decision(self, features: list[Tensor], activities: list[Tensor], images: Tensor, text: Tensor) -> Tensor:
-        """(B, DECISIONS, H / 2, W / 2), see ``decided``."""
+        """(B, DECISIONS, H / 2, W / 2), see ``decide``."""
         coarser, tone, change = None, None, None
         for scale in reversed(range(len(self.lateral))):
             x = self.lateral[scale](features[scale]) + self.activity[scale](activities[scale])
@@ -117,7 +117,7 @@ class FusionNetwork(nn.Module):
         assert tone is not None
         decision: Tensor = self.decide(coarser + tone[:, :, None, None])
         if change is not None:
-            decision = decision + enlarged(change, 1 << (len(self.lateral) - 1))
+            decision = decision + enlarge(change, 1 << (len(self.lateral) - 1))
         return decision
 
     def _lift(self, sources: Tensor, right: Tensor, below: Tensor, maps: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class FusionNetwork(nn.Module):
         return held + correction
 
 
-def decided(decision: Tensor, activities: Tensor) -> Tensor:
+def decide(decision: Tensor, activities: Tensor) -> Tensor:
     """The network's decision and the sources' edge strengths as the maps that make the picture.
 
     Args:
@@ -190,7 +190,7 @@ def activity(right: Tensor, below: Tensor, scales: int) -> list[Tensor]:
     return [(power + _FAINT**2).log() for power in powers]
 
 
-def enlarged(image: Tensor, times: int = 2) -> Tensor:
+def enlarge(image: Tensor, times: int = 2) -> Tensor:
     """So many times the size, bilinear."""
     return F.interpolate(image, scale_factor=float(times), mode='bilinear', align_corners=False)
 

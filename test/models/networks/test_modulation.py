@@ -21,7 +21,13 @@ from ldfusion_models.networks.modulation import Emphasis  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
 from ldfusion_training.language.pair_texts import FILE, read_texts  # noqa: E402
-from ldfusion_training.language.prompt_effect import contrast_of_things, contrast_within, hot_spots, mask_of, raised  # noqa: E402
+from ldfusion_training.language.prompt_effect import (  # noqa: E402
+    contrast_of_things,
+    contrast_within,
+    hot_spots,
+    mask_of,
+    raise_contrast,
+)
 from ldfusion_training.runs.trainer import read_checkpoint  # noqa: E402
 from ldfusion_training.simulation.scenery.things import CLASSES  # noqa: E402
 from ldfusion_training.stages.crops_in_memory import CropConfig  # noqa: E402
@@ -51,7 +57,7 @@ def test_contrast_within_stripes_is_their_relative_deviation() -> None:
 def test_what_is_named_stands_out_more_and_the_rest_stays(level: float) -> None:
     mask = disc()
     fused = np.where(mask, level, 0.4).astype(np.float32)[None].repeat(3, 0)
-    target = raised(fused, mask, gain=1.5, reach=12.0)
+    target = raise_contrast(fused, mask, gain=1.5, reach=12.0)
     assert np.array_equal(target[:, ~mask], fused[:, ~mask])
     # Some of the disc itself counts as its surroundings, the more the nearer its middle.
     assert target[0][mask].mean() - 0.4 == pytest.approx(1.5 * (level - 0.4), rel=0.1)

@@ -7,7 +7,7 @@ torch = pytest.importorskip('torch')
 from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph  # noqa: E402
 from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from ldfusion_models.networks.depth import DepthConfig, DepthNetwork, DepthOutput, combine, convex_upsample  # noqa: E402
-from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, decided, luminance  # noqa: E402
+from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, decide, luminance  # noqa: E402
 from ldfusion_models.networks.modulation import SemanticModulation  # noqa: E402
 
 GIGA = 1e9
@@ -69,11 +69,11 @@ def test_fusion_shows_what_only_one_source_sees_and_keeps_the_colours() -> None:
 @torch.no_grad()
 def test_fusion_follows_its_decision() -> None:
     activities = torch.tensor([1.0, 1.5]).reshape(1, 2, 1, 1).expand(1, 2, 4, 6)
-    undecided = decided(torch.zeros(1, 5, 4, 6), activities)
+    undecided = decide(torch.zeros(1, 5, 4, 6), activities)
     assert float(undecided[0, 0].max()) < float(undecided[0, 1].min())  # the stronger source's gradients win
     wanted = torch.zeros(1, 5, 4, 6)
     wanted[:, 0], wanted[:, 1], wanted[:, 4] = 20.0, 20.0, 0.25
-    visible, thermal, contrasts, offset = decided(wanted, activities)[0]
+    visible, thermal, contrasts, offset = decide(wanted, activities)[0]
     for plane, value in ((visible, 2.0), (thermal, 0.0), (contrasts, 0.5), (offset, 0.25)):
         torch.testing.assert_close(plane, torch.full_like(plane, value), rtol=0, atol=1e-4)
 

@@ -42,7 +42,7 @@ FACTS = st.builds(
 )
 
 TOKENIZE = open_clip.SimpleTokenizer()
-TOKENS = set(clip_stage.tokens_met(TOKENIZE).tolist())
+TOKENS = set(clip_stage.training_tokens(TOKENIZE).tolist())
 
 
 @pytest.fixture(scope='module')
@@ -66,7 +66,7 @@ def test_a_caption_can_be_read_back(told: facts.Facts) -> None:
     assert (read.place, read.light, read.weather) == (told.place, told.light, told.weather)
     wanted = [(each.name, each.side, each.distance_m) for group in facts.groups_of(told.mentions) for each in group]
     assert [(each.name, each.side, each.distance_m) for each in read.mentions] == wanted
-    assert set(captions.words_of(told, thermal=True)) <= set(captions.vocabulary())
+    assert set(captions.tokens_of(told, thermal=True)) <= set(captions.vocabulary())
 
 
 @given(FACTS, st.integers(0, 1000))
@@ -81,12 +81,12 @@ def test_every_wording_is_made_of_words_that_the_encoder_is_trained_on(told: fac
 @given(FACTS.filter(lambda told: bool(told.mentions)), st.sampled_from(facts.SIDES), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
 def test_one_aspect_is_changed_and_no_other(told: facts.Facts, _: str, seed: int) -> None:
-    other = facts.changed(np.random.default_rng(seed), told, 'side')
+    other = facts.change_aspect(np.random.default_rng(seed), told, 'side')
     assert other != told
     assert [dataclasses.replace(each, side='') for each in other.mentions] == [
         dataclasses.replace(each, side='') for each in told.mentions
     ]
-    darker = facts.changed(np.random.default_rng(seed), told, 'light')
+    darker = facts.change_aspect(np.random.default_rng(seed), told, 'light')
     assert darker.light != told.light
     assert dataclasses.replace(darker, light=told.light) == told
 

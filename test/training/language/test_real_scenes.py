@@ -14,8 +14,8 @@ pytest.importorskip('accelerate')
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_models.graph.manifest import from_mapping
-from ldfusion_training.language.captions import caption, known_opening
-from ldfusion_training.language.cells import shown_in_cells
+from ldfusion_training.language.captions import caption, opening_tokens
+from ldfusion_training.language.cells import classes_in_cells
 from ldfusion_training.language.facts import Facts, Mention
 from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_labels, read_kitti_scenes
 from ldfusion_training.language.scenes import facts_seen
@@ -94,12 +94,12 @@ def test_real_labels_agree_with_what_the_laser_measured() -> None:
 
 def test_only_what_is_known_of_a_place_is_to_be_learned() -> None:
     random = np.random.default_rng(0)
-    words, known = known_opening(random, Facts('parking lot'), thermal=False)
+    words, known = opening_tokens(random, Facts('parking lot'), thermal=False)
     assert words[0] in ('day', 'dusk', 'night')
     assert (words[1:], known) == (['parking', 'lot'], [False, True, True])
-    told = known_opening(random, Facts('street', 'night', 'smoke'), thermal=False)
+    told = opening_tokens(random, Facts('street', 'night', 'smoke'), thermal=False)
     assert told == (['night', 'street', 'in', 'smoke', '.'], [True] * 5)
-    assert known_opening(random, Facts('street'), thermal=True) == (['infrared', 'street', '.'], [True] * 3)
+    assert opening_tokens(random, Facts('street'), thermal=True) == (['infrared', 'street', '.'], [True] * 3)
 
 
 def test_the_captioner_learns_from_simulated_labelled_and_known_images_at_once(tmp_path: Path) -> None:
@@ -127,17 +127,17 @@ def test_the_captioner_learns_from_simulated_labelled_and_known_images_at_once(t
     assert isinstance(stage, stage_module.CaptionerStage)
     vocabulary = stage.config.network.vocabulary
     learned = {
-        ' '.join(vocabulary[number] for number in item.words[item.learned])
+        ' '.join(vocabulary[number] for number in item.tokens[item.learned])
         for item in stage._items
         if not item.modality
     }
     assert 'night street' in learned, 'nothing but the opening of a pair without labels'
     assert any(text.startswith('day street . a car on the') and not text.endswith('<end>') for text in learned)
-    losses = [report.losses['words'] for report in train(stage, config.trainer, tmp_path / 'run')]
+    losses = [report.losses['tokens'] for report in train(stage, config.trainer, tmp_path / 'run')]
     assert losses[-1] < 0.7 * losses[0]
     continued = dataclasses.replace(config, initial_weights=str(tmp_path / 'run' / 'checkpoint.pt'))
     first = next(iter(train(stage_module.create(continued), config.trainer, tmp_path / 'again')))
-    assert first.losses['words'] < 0.7 * losses[0], 'it goes on from where the other run ended'
+    assert first.losses['tokens'] < 0.7 * losses[0], 'it goes on from where the other run ended'
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_cells_hold_what_fills_at_least_a_sixteenth_of_them() -> None:
     classes = np.zeros((16, 24), np.uint8)
     classes[0:2, 0:2] = 1  # 4 of 64 pixels
     classes[8, 8:11] = 2  # 3 of 64
-    shown = shown_in_cells(classes, 3)
+    shown = classes_in_cells(classes, 3)
     assert shown.shape == (3, 2, 3)
     assert shown[0].all()
     assert shown[1].sum() == 1

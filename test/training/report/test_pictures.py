@@ -10,7 +10,7 @@ from ldfusion_training.report.pictures import (
     colour_depth,
     contact_sheet,
     depth_legend,
-    fitted,
+    fit_into,
     on_surfaces,
     orbit,
     render_points,
@@ -109,7 +109,7 @@ def test_points_between_two_surfaces_are_found() -> None:
 
 
 def test_fitted_keeps_proportions() -> None:
-    picture = fitted(np.full((10, 40), 200, np.uint8), 80, 80)
+    picture = fit_into(np.full((10, 40), 200, np.uint8), 80, 80)
     assert picture.shape == (80, 80, 3)
     assert (picture == 200).all(axis=2).sum() == 80 * 20
 

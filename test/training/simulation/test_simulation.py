@@ -10,10 +10,10 @@ from ldfusion_models.camera.lens import Intrinsics, points_from_depth, rays
 from ldfusion_models.errors import InputError
 from ldfusion_training.cli import main
 from ldfusion_training.simulation import CLASSES, KINDS, SimulationConfig, draw_scene, simulate_scene
-from ldfusion_training.simulation.rendering.raycast import SurfaceTable, World, placed
+from ldfusion_training.simulation.rendering.raycast import SurfaceTable, World, place_things
 from ldfusion_training.simulation.rendering.shading import look
 from ldfusion_training.simulation.rendering.thermal import KELVIN_PER_COUNT
-from ldfusion_training.simulation.scene import Rig, camera_pose, camera_rays, distorted
+from ldfusion_training.simulation.scene import Rig, camera_pose, camera_rays, distort
 from ldfusion_training.simulation.scenery.climate import Puff, draw_climate
 from ldfusion_training.simulation.scenery.layouts import LAYOUTS
 from ldfusion_training.simulation.scenery.meshes import box, ellipsoid, floor, pose
@@ -34,7 +34,7 @@ def depth_of(*meshes, height=1.4, yaw=0.0, pitch=0.0):
     """Depth (H, W) and camera pose for bodies seen from (0, 0, height)."""
     table = SurfaceTable()
     things = [Thing('wall', (Piece(mesh, GREY),)) for mesh in meshes]
-    world = World(placed(enumerate(things, start=1), 0.0, table))
+    world = World(place_things(enumerate(things, start=1), 0.0, table))
     climate = draw_climate(np.random.default_rng(0), 'day', 'clear', indoors=False)
     camera = camera_pose(replace(STANDING, height=height, yaw=yaw, pitch=pitch), 0.0, np.zeros(3))
     view = look(camera, camera_rays(CAMERA, (0, 0, 0, 0, 0)), (CAMERA.height, CAMERA.width), world, table, climate, 0.0)
@@ -61,7 +61,7 @@ def test_depth_of_level_ground_is_height_over_fall(height, pitch):
 
 
 def test_depth_of_a_slanted_wall_follows_its_plane():
-    wall = box((0.2, 60.0, 30.0), (0, 0, 0)).moved(pose(20.0, 0.0, 5.0, yaw=0.6))
+    wall = box((0.2, 60.0, 30.0), (0, 0, 0)).move(pose(20.0, 0.0, 5.0, yaw=0.6))
     depth, camera = depth_of(wall)
     normal = np.array([np.cos(0.6), np.sin(0.6), 0.0])
     distance = normal @ np.array([20.0, 0.0, 0.0]) - 0.1
@@ -86,7 +86,7 @@ def test_depth_of_a_box_is_its_front(distance):
 
 def test_depth_of_a_sphere():
     centre, radius = np.array([6.0, 0.5, 1.2]), 0.8
-    depth, camera = depth_of(ellipsoid((radius, radius, radius), 512, 256).shifted(*centre))
+    depth, camera = depth_of(ellipsoid((radius, radius, radius), 512, 256).shift(*centre))
     direction = directions_in_world(camera)
     offset = centre - camera[:3, 3]
     a, b, c = (direction**2).sum(-1), direction @ offset, offset @ offset - radius**2
@@ -102,7 +102,7 @@ def test_depth_of_a_sphere():
 def test_rays_of_a_distorting_lens_land_on_their_pixels():
     lens = (-0.25, 0.06, 0.001, -0.002, 0.0)
     ideal = camera_rays(CAMERA, lens)[:, :2].astype(np.float64)
-    x, y = (distorted(ideal, lens) * CAMERA.fx + np.array([CAMERA.cx, CAMERA.cy])).T
+    x, y = (distort(ideal, lens) * CAMERA.fx + np.array([CAMERA.cx, CAMERA.cy])).T
     columns, rows = np.meshgrid(np.arange(CAMERA.width), np.arange(CAMERA.height))
     np.testing.assert_allclose(x, columns.reshape(-1), atol=0.01)
     np.testing.assert_allclose(y, rows.reshape(-1), atol=0.01)

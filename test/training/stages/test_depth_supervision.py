@@ -102,7 +102,7 @@ def test_known_truth_stays_and_only_the_rest_is_completed() -> None:
     visible, thermal = torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
     truth = torch.full((2, 1, 64, 64), torch.nan)
     truth[0, 0, :5] = 7.0
-    completed = judge.completed(truth, visible, thermal)
+    completed = judge.complete(truth, visible, thermal)
     torch.testing.assert_close(completed[0], truth[0], equal_nan=True)
     assert torch.isfinite(completed[1]).all()
 

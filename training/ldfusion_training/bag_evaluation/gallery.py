@@ -87,14 +87,14 @@ def save_pictures(folder: Path, frame: FusedFrame, truth: DepthTruth) -> None:
         'visible': frame.visible,
         'thermal': frame.thermal,
         'fused': frame.fused,
-        'depth': colour_depth(reduced_depth(frame.depth), DEPTH_SCALE),
+        'depth': colour_depth(reduce_depth(frame.depth), DEPTH_SCALE),
     }
     if frame.truth is not None:
         # The measures have said what is wrong with it, if anything is.
         with suppress(InputError):
-            pictures['measured depth'] = colour_depth(reduced_depth(truth(frame)), DEPTH_SCALE)
+            pictures['measured depth'] = colour_depth(reduce_depth(truth(frame)), DEPTH_SCALE)
     for kind, picture in pictures.items():
-        _write_jpeg(folder / f'{kind}.jpg', reduced(picture))
+        _write_jpeg(folder / f'{kind}.jpg', reduce_picture(picture))
 
 
 def _write_jpeg(path: Path, picture: npt.NDArray[np.uint8]) -> None:
@@ -109,7 +109,7 @@ def remove_pictures(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def reduced(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def reduce_picture(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """A picture of at most ``WIDTH`` pixels, its proportions kept."""
     height, width = picture.shape[:2]
     if width <= WIDTH:
@@ -118,7 +118,7 @@ def reduced(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def reduced_depth(depth: Depth) -> Depth:
+def reduce_depth(depth: Depth) -> Depth:
     """Depth (H, W) for a picture of that width: of the pixels that fall together the nearest."""
     known = is_known(depth)
     stride = max(1, depth.shape[1] // WIDTH)

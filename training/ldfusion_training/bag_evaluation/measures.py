@@ -107,7 +107,7 @@ class DepthTruth:
                 f'{frame.truth.topic}: /tf_static has no way from {frame.truth.message.header.frame_id} to '
                 f'{frame.frame_id}; give --calibration'
             )
-        return _projected(frame.truth, camera, transform)
+        return _project(frame.truth, camera, transform)
 
 
 def measure(
@@ -125,8 +125,8 @@ def measure(
     assert frame.fused is not None
     visible, fused = metrics.to_grey(frame.visible), metrics.to_grey(frame.fused)
     if not full:
-        return _titled(metrics.quick_measures(visible, frame.thermal, fused)), ''
-    values = _titled(asdict(metrics.evaluate_fusion(visible, frame.thermal, fused)))
+        return _by_title(metrics.quick_measures(visible, frame.thermal, fused)), ''
+    values = _by_title(asdict(metrics.evaluate_fusion(visible, frame.thermal, fused)))
     values['chroma error'] = metrics.chroma_error(frame.visible, frame.thermal, frame.fused)
     if before is not None and before.fused is not None and before.fused.shape == frame.fused.shape:
         motion = estimated_motion(metrics.to_grey(before.visible), visible)
@@ -140,7 +140,7 @@ def measure(
         return values, str(error)
 
 
-def _titled(values: dict[str, float]) -> dict[str, float]:
+def _by_title(values: dict[str, float]) -> dict[str, float]:
     return {metrics.TITLES[name]: value for name, value in values.items()}
 
 
@@ -154,7 +154,7 @@ def _depth_measures(frame: FusedFrame, truth: DepthTruth, settings: BagSettings)
     return {depth_metrics.TITLES[name]: value for name, value in values.items() if name not in UNUSED_DEPTH}
 
 
-def _projected(cloud: Record, camera: Intrinsics | None, transform: npt.NDArray[np.float64]) -> Depth:
+def _project(cloud: Record, camera: Intrinsics | None, transform: npt.NDArray[np.float64]) -> Depth:
     if camera is None:
         raise InputError('no camera_info of the visible camera; a scan cannot be projected into its image')
     points = cloud.points()

@@ -19,7 +19,7 @@ from ldfusion_training.bag_evaluation.frame_log import FrameLog, Row
 from ldfusion_training.bag_evaluation.fusing import FusedFrame, Fuser
 from ldfusion_training.bag_evaluation.gallery import Gallery, remove_pictures, save_pictures
 from ldfusion_training.bag_evaluation.measures import DepthTruth, measure
-from ldfusion_training.bag_evaluation.outputs import OutputBag, Video
+from ldfusion_training.bag_evaluation.outputs import WriteFrame, open_output_bag, open_video
 from ldfusion_training.bag_evaluation.pairs import InputPair, PairReader
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import ChosenTopics, choose_topics
@@ -113,14 +113,15 @@ class _Evaluation:
             before: FusedFrame | None = None
             done, timed = len(log.rows), len(latencies.rows)
             for index, frame in enumerate(self._fused(done, everything=bool(outputs))):
-                for output in outputs:
-                    output.write(frame)
+                for write in outputs:
+                    write(frame)
                 if index >= done:
                     full = self._settings.metrics_every > 0 and index % self._settings.metrics_every == 0
-                    task = self._measured if self._settings.metrics_every else self._unmeasured
-                    pending.append(_Pending(index, frame, pool.submit(task, frame, before, full)))
+                    pending.append(_Pending(index, frame, pool.submit(self._measure, frame, before, full)))
                     if index >= len(latencies.rows):
-                        latencies.append({'frame': index, **_rounded(frame.milliseconds)})
+                        latencies.append(
+                            {'frame': index} | {name: round(ms, 3) for name, ms in frame.milliseconds.items()}
+                        )
                 before = frame
                 while pending and (pending[0].measures.done() or len(pending) > 2 * _threads()):
                     self._store(pending.popleft(), log)
@@ -161,19 +162,18 @@ class _Evaluation:
             self._problems.setdefault('refused', f'pair at {pair.stamp_ns}: {error}')
             return None
 
-    def _outputs(self, stack: ExitStack) -> list[OutputBag | Video]:
-        outputs: list[OutputBag | Video] = []
+    def _outputs(self, stack: ExitStack) -> list[WriteFrame]:
+        outputs = []
         if self._settings.output_bag:
-            outputs.append(stack.enter_context(OutputBag(self._folder / OUTPUT_BAG)))
+            outputs.append(stack.enter_context(open_output_bag(self._folder / OUTPUT_BAG)))
         if self._settings.mp4:
-            outputs.append(stack.enter_context(Video(self._folder / VIDEO)))
+            outputs.append(stack.enter_context(open_video(self._folder / VIDEO)))
         return outputs
 
-    def _measured(self, frame: FusedFrame, before: FusedFrame | None, full: bool) -> Measured:
+    def _measure(self, frame: FusedFrame, before: FusedFrame | None, full: bool) -> Measured:
+        if not self._settings.metrics_every:
+            return {}, ''
         return measure(frame, before, full, self._truth, self._settings)
-
-    def _unmeasured(self, frame: FusedFrame, before: FusedFrame | None, full: bool) -> Measured:
-        return {}, ''
 
     def _remember(self, rows: list[Row]) -> None:
         for index, row in enumerate(rows):
@@ -194,15 +194,8 @@ class _Evaluation:
         taken, left_out = self._gallery.offer(pending.index, frame.stamp_ns, values)
         if taken:
             save_pictures(self._pictures(pending.index), frame, self._truth)
-        log.append(
-            {
-                'frame': pending.index,
-                'stamp_ns': frame.stamp_ns,
-                'offset_ms': frame.offset_ns / 1e6,
-                'covered': frame.covered,
-                **values,
-            }
-        )
+        about = {'frame': pending.index, 'stamp_ns': frame.stamp_ns}
+        log.append(about | {'offset_ms': frame.offset_ns / 1e6, 'covered': frame.covered} | values)
         for index in left_out:
             remove_pictures(self._pictures(index))
 
@@ -215,9 +208,7 @@ class _Evaluation:
         damage = [*self._recording.problems, *self._reader.problems.values(), *self._problems.values()]
         content = {
             'topics': {name: topic for name, topic in asdict(self._topics).items() if topic},
-            'counts': {
-                name: counts.get(name, 0) for name in ('visible', 'thermal', 'pairs', 'pairs with measured depth')
-            },
+            'counts': {name: counts.get(name, 0) for name in COUNTS},
             'drops': self._reader.drops | ({'refused': self._refused} if self._refused else {}),
             'problems': damage,
             'notes': self._notes,
@@ -267,10 +258,6 @@ def _state(
         'weights': engine.info.weights_id,
         'settings': asdict(settings),
     }
-
-
-def _rounded(milliseconds: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in milliseconds.items()}
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def choose_topics(asked: Topics, topics: Mapping[str, str], recording: Path) -> 
     for camera in ('visible', 'thermal'):
         name = getattr(asked, camera)
         images[camera] = (
-            _required(name, topics, (IMAGE, COMPRESSED_IMAGE), recording)
+            _require(name, topics, (IMAGE, COMPRESSED_IMAGE), recording)
             if name
             else find_camera(topics, camera, recording)
         )
@@ -65,7 +65,7 @@ def choose_topics(asked: Topics, topics: Mapping[str, str], recording: Path) -> 
     return chosen, [note for note in (depth_note, points_note) if note]
 
 
-def _required(name: str, topics: Mapping[str, str], kinds: tuple[str, ...], recording: Path) -> str:
+def _require(name: str, topics: Mapping[str, str], kinds: tuple[str, ...], recording: Path) -> str:
     if name not in topics:
         raise InputError(f'{recording}: no topic {name}; it has {", ".join(sorted(topics)) or "none"}')
     if topics[name] not in kinds:
@@ -83,7 +83,7 @@ def _choose_one(
     if asked == NONE:
         return '', ''
     if asked:
-        return _required(asked, topics, kinds, recording), ''
+        return _require(asked, topics, kinds, recording), ''
     found = sorted(
         topic
         for topic, kind in topics.items()

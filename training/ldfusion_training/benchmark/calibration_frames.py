@@ -56,10 +56,10 @@ def calibration_frames(config: CalibrationConfig, pipeline: Pipeline) -> list[Fr
         raise InputError(f'{config.bag}: no pairs of {config.visible_topic} and {config.thermal_topic} to calibrate on')
     step = -(-len(kept) // config.frames)
     return [
-        pipeline.inputs_of(_sized(pair.visible.image(), config.size), _sized(pair.thermal.image(), config.size))
+        pipeline.inputs_of(_resize(pair.visible.image(), config.size), _resize(pair.thermal.image(), config.size))
         for pair in kept[::step]
     ]
 
 
-def _sized(image: npt.NDArray[Any], size: tuple[int, int] | None) -> npt.NDArray[Any]:
+def _resize(image: npt.NDArray[Any], size: tuple[int, int] | None) -> npt.NDArray[Any]:
     return image if size is None else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

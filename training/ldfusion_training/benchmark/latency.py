@@ -64,11 +64,13 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
     engine = create_engine(config.engine, config.weights, config.threads, config.precision)
     load_s = time.perf_counter() - start
     inputs = _made_inputs(config, engine.info.text_dim)
-    first_run = _timed(engine, inputs)
+    first_run = _time_frame(engine, inputs)
     _wait_for_build(engine, inputs)
     for _ in range(config.warm_up):
         engine.run(**inputs)
-    times = [_timed(engine, inputs) for _ in tqdm(range(config.runs), desc=engine.name, unit='frame', disable=None)]
+    times = [
+        _time_frame(engine, inputs) for _ in tqdm(range(config.runs), desc=engine.name, unit='frame', disable=None)
+    ]
     # Before the profile and the rates, which need memory of their own.
     peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     p50, p95, p99 = np.percentile(times, (50, 95, 99))
@@ -221,7 +223,7 @@ def _made_inputs(config: BenchmarkConfig, text_dim: int) -> dict[str, npt.NDArra
     }
 
 
-def _timed(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> float:
+def _time_frame(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> float:
     start = time.perf_counter()
     engine.run(**inputs)
     return (time.perf_counter() - start) * 1e3

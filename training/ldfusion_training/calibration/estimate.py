@@ -86,15 +86,15 @@ def calibrate(pairs: Sequence[Pair], start: Registration, method: str, search: b
     fitted, measured = (pairs[::2], pairs[1::2]) if len(pairs) > 1 else (pairs, pairs)
     size, thermal_size = _size(pairs[0][0]), _size(pairs[0][1])
     known = start if start.method == 'cameras' else _as_homography(start, size, thermal_size)
-    views = [_reduced(pair, WORK_WIDTH) for pair in fitted]
+    views = [_reduce(pair, WORK_WIDTH) for pair in fitted]
     if method == 'shift':
-        found = _shifted(views, known)
+        found = _shift(views, known)
     else:
         few = fitted[:: max(1, len(fitted) // SEARCH_PAIRS)]
-        found = _searched([_reduced(pair, SEARCH_WIDTH) for pair in few], known) if search else known
+        found = _search([_reduce(pair, SEARCH_WIDTH) for pair in few], known) if search else known
         for side, reach, model in ROUNDS:
-            found = _refined(views, found, side, reach, model)
-    places, left = _block_shifts([_reduced(pair, WORK_WIDTH) for pair in measured], found, *MEASURE)
+            found = _refine(views, found, side, reach, model)
+    places, left = _block_shifts([_reduce(pair, WORK_WIDTH) for pair in measured], found, *MEASURE)
     if len(places) < FEWEST_PLACES:
         raise InputError(NO_TEXTURE)
     scale = size[0] / _size(views[0][0])[0]
@@ -119,13 +119,13 @@ def _size(image: npt.NDArray[Any]) -> Size:
     return image.shape[1], image.shape[0]
 
 
-def _reduced(pair: Pair, width: int) -> Pair:
+def _reduce(pair: Pair, width: int) -> Pair:
     """Both images at most so wide."""
-    visible, thermal = (_limited(image, width) for image in pair)
+    visible, thermal = (_shrink(image, width) for image in pair)
     return visible, thermal
 
 
-def _limited(image: Grey, width: int) -> Grey:
+def _shrink(image: Grey, width: int) -> Grey:
     if image.shape[1] <= width:
         return image
     size = width, max(1, round(image.shape[0] * width / image.shape[1]))
@@ -154,7 +154,7 @@ def _scaling(size: Size, other: Size) -> Floats:
     return np.array([[scale[0], 0, (scale[0] - 1) / 2], [0, scale[1], (scale[1] - 1) / 2], [0, 0, 1]])
 
 
-def _corrected(found: Registration, correction: Floats, work: Size) -> Registration:
+def _correct(found: Registration, correction: Floats, work: Size) -> Registration:
     """With thermal content looked up at ``correction`` (3, 3) of each pixel, in images of size ``work``."""
     assert found.thermal_H_visible and found.visible_size
     enlarge = _scaling(work, found.visible_size)
@@ -182,7 +182,7 @@ def _agreement(views: Sequence[Pair], found: Registration) -> Plane:
     return total
 
 
-def _searched(views: Sequence[Pair], start: Registration) -> Registration:
+def _search(views: Sequence[Pair], start: Registration) -> Registration:
     """The scale and shift of the whole image at which edges agree most."""
     assert start.thermal_size and start.visible_size
     work = _size(views[0][0])
@@ -199,10 +199,10 @@ def _searched(views: Sequence[Pair], start: Registration) -> Registration:
     shift = shifts[best]
     if not shift.is_certain:
         raise InputError(NO_TEXTURE)
-    return _corrected(candidates[best], _translation(-shift.x, -shift.y), work)
+    return _correct(candidates[best], _translation(-shift.x, -shift.y), work)
 
 
-def _shifted(views: Sequence[Pair], start: Registration) -> Registration:
+def _shift(views: Sequence[Pair], start: Registration) -> Registration:
     """With the shift of the whole image at which edges agree most."""
     found = start
     work = _size(views[0][0])
@@ -211,7 +211,7 @@ def _shifted(views: Sequence[Pair], start: Registration) -> Registration:
         if not shift.is_certain:
             raise InputError(NO_TEXTURE)
         if found.method == 'homography':
-            found = _corrected(found, _translation(-shift.x, -shift.y), work)
+            found = _correct(found, _translation(-shift.x, -shift.y), work)
         else:
             assert found.thermal
             x, y = _slope(found, views[0]) @ (-shift.x, -shift.y) * _ratio(found, views[0])
@@ -232,7 +232,7 @@ def _slope(found: Registration, view: Pair) -> Floats:
     return np.stack([np.nanmean(np.diff(pixels, axis=axis), axis=(0, 1)) for axis in (1, 0)], axis=1)
 
 
-def _refined(views: Sequence[Pair], found: Registration, side: int, reach: int, model: str) -> Registration:
+def _refine(views: Sequence[Pair], found: Registration, side: int, reach: int, model: str) -> Registration:
     """With the map that fits the shifts of the blocks best, as rich a model as there are blocks for."""
     places, shifts = _block_shifts(views, found, side, reach)
     if not len(places):
@@ -241,7 +241,7 @@ def _refined(views: Sequence[Pair], found: Registration, side: int, reach: int, 
     allowed = [name for name in FITS if len(places) >= FEWEST[name]]
     name = model if model in allowed else allowed[-1]
     correction = FITS[name](places, sources, max(INLIER, reach / 8))
-    return found if correction is None else _corrected(found, correction, _size(views[0][0]))
+    return found if correction is None else _correct(found, correction, _size(views[0][0]))
 
 
 def _block_shifts(views: Sequence[Pair], found: Registration, side: int, reach: int) -> tuple[Floats, Floats]:

@@ -99,7 +99,7 @@ def report(table: PaperTable, scores: Mapping[str, MethodScore], others: Sequenc
     header.append(f'{MUTUAL_INFORMATION} here')
     rows = [_row(table, row, scores.get(row)) for row in table.rows]
     ratios = printed_to_measured(table, scores)
-    notes = [f'({mark}) "{", ".join(_about(note))}": {note.text}.' for mark, note in _marked(table)]
+    notes = [f'({mark}) "{", ".join(_about(note))}": {note.text}.' for mark, note in _marks(table)]
     if ratios:
         count = sum(row in scores for row in table.rows if row != OURS)
         cells = [cell for heading in table.columns for cell in ('', f'x {ratios[heading]:.2f}')]
@@ -190,7 +190,7 @@ def _row(table: PaperTable, row: str, score: MethodScore | None) -> list[str | f
     cells: list[str | float] = [row]
     for heading, measure in table.columns.items():
         printed = table.rows.get(row, {}).get(heading)
-        marks = ''.join(f' ({mark})' for mark, note in _marked(table) if note.concerns(row, heading))
+        marks = ''.join(f' ({mark})' for mark, note in _marks(table) if note.concerns(row, heading))
         cells += [values.get(measure, UNDEFINED), UNDEFINED if printed is None else f'{printed:.4f}{marks}']
     return [*cells, values.get(MUTUAL_INFORMATION, UNDEFINED)]
 
@@ -200,7 +200,7 @@ def _values(score: MethodScore) -> dict[str, float]:
     return mean
 
 
-def _marked(table: PaperTable) -> list[tuple[str, Note]]:
+def _marks(table: PaperTable) -> list[tuple[str, Note]]:
     return list(zip(string.ascii_lowercase, table.notes, strict=False))
 
 

@@ -25,37 +25,37 @@ NOTHING = 'nothing near .'
 
 def caption(facts: Facts, thermal: bool) -> str:
     """The caption of what one camera sees: visible images tell light and weather, thermal ones what is warm."""
-    return sentence(words_of(facts, thermal))
+    return sentence(tokens_of(facts, thermal))
 
 
-def words_of(facts: Facts, thermal: bool) -> list[str]:
+def tokens_of(facts: Facts, thermal: bool) -> list[str]:
     """The caption's words, small letters, punctuation apart."""
     sentences = [_opening(facts, thermal)]
     sentences += [_group(group, thermal) for group in groups_of(facts.mentions)] or [NOTHING]
     return ' '.join(sentences).split()
 
 
-def known_opening(random: np.random.Generator, facts: Facts, thermal: bool) -> tuple[list[str], list[bool]]:
+def opening_tokens(random: np.random.Generator, facts: Facts, thermal: bool) -> tuple[list[str], list[bool]]:
     """The opening words for facts of which only the place is known for sure, and which of the words are known.
 
     A light that is not known is guessed, for a caption has no gaps; after a weather that is not known nothing follows.
     """
     light = facts.light or LIGHTS[int(random.integers(len(LIGHTS)))]
-    words = _opening(dataclasses.replace(facts, light=light, weather=facts.weather or 'clear'), thermal).split()
+    tokens = _opening(dataclasses.replace(facts, light=light, weather=facts.weather or 'clear'), thermal).split()
     if thermal:
-        return words, [True] * len(words)
+        return tokens, [True] * len(tokens)
     if not facts.weather:
-        words = words[: 1 + len(facts.place.split())]
-    return words, [bool(facts.light), *[True] * (len(words) - 1)]
+        tokens = tokens[: 1 + len(facts.place.split())]
+    return tokens, [bool(facts.light), *[True] * (len(tokens) - 1)]
 
 
 def vocabulary() -> tuple[str, ...]:
     """All words that captions may have."""
-    words = {'infrared', 'in', '.', ',', 'and', 'a', 'an', 'at', 'm', 'warm', *NOTHING.split(), *NUMBERS[2:]}
-    words |= {'day', 'dusk', 'night', *ROOM_LIGHTS.values(), *map(str, DISTANCES)}
+    tokens = {'infrared', 'in', '.', ',', 'and', 'a', 'an', 'at', 'm', 'warm', *NOTHING.split(), *NUMBERS[2:]}
+    tokens |= {'day', 'dusk', 'night', *ROOM_LIGHTS.values(), *map(str, DISTANCES)}
     for phrase in (*PLACES, *WEATHER_PHRASES.values(), *SIDE_PHRASES.values(), *CLASSES, *map(plural, CLASSES)):
-        words |= set(phrase.split())
-    return tuple(sorted(words))
+        tokens |= set(phrase.split())
+    return tuple(sorted(tokens))
 
 
 def plural(name: str) -> str:
@@ -73,14 +73,14 @@ def read_caption(text: str) -> Facts:
     sentences = [part.strip().lower() for part in text.split('.') if part.strip()]
     light = weather = place = ''
     mentions: list[Mention] = []
-    for told in sentences:
-        found = _read_group(told)
+    for part in sentences:
+        found = _read_group(part)
         mentions += found
         if not found:
-            place = place or next((name for name in PLACES if name in told), '')
-            light = light or _read_light(told)
-            if not weather and not told.startswith('infrared'):
-                phrases = [name for name, phrase in WEATHER_PHRASES.items() if phrase and phrase in told]
+            place = place or next((name for name in PLACES if name in part), '')
+            light = light or _read_light(part)
+            if not weather and not part.startswith('infrared'):
+                phrases = [name for name, phrase in WEATHER_PHRASES.items() if phrase and phrase in part]
                 weather = phrases[0] if phrases else 'clear' if place else ''
     return Facts(place, light, weather, tuple(mentions))
 
@@ -120,5 +120,5 @@ def _read_group(sentence: str) -> list[Mention]:
 
 
 def _read_light(sentence: str) -> str:
-    words = sentence.split()
-    return next((light for light, room in ROOM_LIGHTS.items() if light in words or room in words), '')
+    tokens = sentence.split()
+    return next((light for light, room in ROOM_LIGHTS.items() if light in tokens or room in tokens), '')

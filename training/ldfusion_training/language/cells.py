@@ -7,7 +7,7 @@ import numpy.typing as npt
 CELL = 8
 
 
-def shown_in_cells(classes: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.bool_]:
+def classes_in_cells(classes: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.bool_]:
     """(count, H / CELL, W / CELL): whether at least a sixteenth of a cell of ``classes`` (H, W) shows the class."""
     height, width = (length // CELL for length in classes.shape)
     cells = classes.reshape(height, CELL, width, CELL)

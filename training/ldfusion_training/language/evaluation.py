@@ -52,7 +52,7 @@ class CaptionScores:
     distance_share_of: Mapping[str, float]
 
 
-def described(scene: LabelledScene, thermal: bool) -> DescribedScene:
+def truth_of(scene: LabelledScene, thermal: bool) -> DescribedScene:
     """The truth for one image of a scene."""
     seen = facts_seen(scene, thermal)
     wanted = Facts(seen.place, seen.light, seen.weather, tuple(most_telling(seen.mentions)))
@@ -65,11 +65,11 @@ def described(scene: LabelledScene, thermal: bool) -> DescribedScene:
 
 def score_captions(truths: Sequence[DescribedScene], captions: Sequence[str]) -> CaptionScores:
     """Compare captions of the fixed form with the truth."""
-    told = [read_caption(text) for text in captions]
+    read = [read_caption(text) for text in captions]
     found, wanted, right, said = Counter[str](), Counter[str](), 0, 0
     sides: list[bool] = []
     errors: dict[str, list[tuple[float, float]]] = {}
-    for truth, facts in zip(truths, told, strict=True):
+    for truth, facts in zip(truths, read, strict=True):
         matches = match(facts.mentions, truth.allowed.mentions)
         right += len(matches)
         said += len(facts.mentions)
@@ -83,7 +83,7 @@ def score_captions(truths: Sequence[DescribedScene], captions: Sequence[str]) ->
         hits = match(truth.wanted.mentions, facts.mentions)
         found.update(truth.wanted.mentions[row].name for row, _ in hits)
     every = [pair for pairs in errors.values() for pair in pairs]
-    pairs = list(zip(told, truths, strict=True))
+    pairs = list(zip(read, truths, strict=True))
     return CaptionScores(
         recall=_share(found.total(), wanted.total()),
         precision=_share(right, said),
@@ -217,8 +217,8 @@ def _nearest(mention: Mention, objects: Sequence[Mention]) -> float | None:
 
 def _right(pairs: Sequence[tuple[str, str]]) -> float:
     """Share of what is told that is true; thermal captions tell no light and no weather."""
-    told = [(said, truth) for said, truth in pairs if said]
-    return _share(sum(said == truth for said, truth in told), len(told))
+    read = [(said, truth) for said, truth in pairs if said]
+    return _share(sum(said == truth for said, truth in read), len(read))
 
 
 def _commonest(values: Sequence[str]) -> str:

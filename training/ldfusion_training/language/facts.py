@@ -66,12 +66,12 @@ def mentions_of(objects: Sequence[dict[str, Any]]) -> list[Mention]:
 def most_telling(mentions: Sequence[Mention], moving: int = 4, fixed: int = 1, farthest: float = 50.0) -> list[Mention]:
     """What is worth saying: the nearest people and vehicles, then the nearest of a few kinds of fixed things."""
     near = sorted((each for each in mentions if each.distance_m <= farthest), key=lambda each: each.distance_m)
-    told = [each for each in near if each.name in MOVING][:moving]
+    moving_things = [each for each in near if each.name in MOVING][:moving]
     kinds: dict[str, Mention] = {}
     for each in near:
         if each.name in FIXED and each.name != 'building':
             kinds.setdefault(each.name, each)
-    return told + list(kinds.values())[:fixed]
+    return moving_things + list(kinds.values())[:fixed]
 
 
 def groups_of(mentions: Sequence[Mention]) -> list[list[Mention]]:
@@ -87,7 +87,7 @@ def distance_class(distance_m: float) -> str:
     return 'near' if distance_m < NEAR else 'far' if distance_m > FAR else 'middle'
 
 
-def changed(random: np.random.Generator, facts: Facts, aspect: str) -> Facts:
+def change_aspect(random: np.random.Generator, facts: Facts, aspect: str) -> Facts:
     """The same facts but for one aspect: ``object``, ``distance``, ``side``, ``light`` or ``weather``.
 
     Facts that don't tell that aspect come back as they are.

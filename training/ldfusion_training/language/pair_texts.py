@@ -43,14 +43,14 @@ def make_texts(frame: SimulatedFrame, captioner: PairCaptioner | None, seed: int
     described = frame.read_text()
     seen = {str(each['class']) for each in described['objects']}
     if captioner:
-        told = captioner(frame.read_visible(), frame.read_thermal(), frame.visible_camera.fx).text
+        captions = captioner(frame.read_visible(), frame.read_thermal(), frame.visible_camera.fx).text
     else:
         mentions = [each for each in mentions_of(described['objects']) if each.name in CLASSES]
         facts = Facts(place_of(frame.kind), frame.light, frame.weather, tuple(most_telling(mentions)))
-        told = f'{caption(facts, thermal=False)} {caption(facts, thermal=True)}'
-    named = {mention.name for mention in read_caption(told).mentions}
+        captions = f'{caption(facts, thermal=False)} {caption(facts, thermal=True)}'
+    named = {mention.name for mention in read_caption(captions).mentions}
     texts = [
-        PairText(told, tuple(sorted(named)), 'caption'),
+        PairText(captions, tuple(sorted(named)), 'caption'),
         PairText(described['text'], named_in(described['text'], seen), 'description'),
     ]
     random = np.random.default_rng(seed)
@@ -70,8 +70,8 @@ def prompts_about_people(seed: int) -> list[PairText]:
 
 def named_in(text: str, classes: set[str]) -> tuple[str, ...]:
     """Those of ``classes`` that a description names."""
-    words = text.lower().replace('people', 'person')
-    return tuple(sorted(name for name in classes if name in words))
+    singular = text.lower().replace('people', 'person')
+    return tuple(sorted(name for name in classes if name in singular))
 
 
 def _prompt(random: np.random.Generator, present: Sequence[str], surfaces: Sequence[str]) -> PairText:

@@ -44,7 +44,7 @@ def mask_of(names: Sequence[str], classes: npt.NDArray[np.uint8]) -> Mask:
     return np.isin(classes, [number for number, name in enumerate(CLASSES) if name in parts])
 
 
-def raised(fused: npt.NDArray[np.float32], named: Mask, gain: float, reach: float) -> npt.NDArray[np.float32]:
+def raise_contrast(fused: npt.NDArray[np.float32], named: Mask, gain: float, reach: float) -> npt.NDArray[np.float32]:
     """The fused image (3, H, W) in [0, 1] with the contrast of what is named enlarged.
 
     Args:
@@ -56,12 +56,12 @@ def raised(fused: npt.NDArray[np.float32], named: Mask, gain: float, reach: floa
     """
     luma: Luminance = np.tensordot(np.asarray(LUMA, np.float32), fused, axes=1).astype(np.float32)
     outside: Luminance = np.where(named, 0.02, 1.0).astype(np.float32)
-    difference = luma - blurred(luma * outside, reach) / blurred(outside, reach)
+    difference = luma - blur(luma * outside, reach) / blur(outside, reach)
     target: npt.NDArray[np.float32] = np.clip(fused + np.float32(gain - 1.0) * named * difference, 0.0, 1.0)
     return target
 
 
-def blurred(image: Luminance, deviation: float) -> Luminance:
+def blur(image: Luminance, deviation: float) -> Luminance:
     """Gaussian with a standard deviation in pixels, borders repeated."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE), np.float32)
 
@@ -86,9 +86,9 @@ def contrast_within(luma: Luminance, surface: Mask) -> list[float]:
     if surface.sum() < FEWEST_PIXELS:
         return []
     weight = surface.astype(np.float32)
-    count: Luminance = np.maximum(blurred(weight, RING), np.float32(1e-6))
-    mean: Luminance = blurred(luma * weight, RING) / count
-    variance = blurred(np.square(luma - mean) * weight, RING) / count
+    count: Luminance = np.maximum(blur(weight, RING), np.float32(1e-6))
+    mean: Luminance = blur(luma * weight, RING) / count
+    variance = blur(np.square(luma - mean) * weight, RING) / count
     return [float((np.sqrt(variance[surface]) / np.maximum(mean[surface], 0.02)).mean())]
 
 

@@ -65,7 +65,7 @@ class KittiFrame:
             InputError: image, labels or camera are missing or damaged.
         """
         image, focal = as_rgb8(read_image(self.image)), _focal(self.camera)
-        numbers, objects = _painted(read_kitti_labels(self.labels), (image.shape[1], image.shape[0]))
+        numbers, objects = _paint(read_kitti_labels(self.labels), (image.shape[1], image.shape[0]))
         height, width = image.shape[:2]
         side = min(width, round(height * WIDTH / HEIGHT))
         count = math.ceil(width / side)
@@ -115,16 +115,16 @@ def read_kitti_labels(path: Path) -> list[KittiObject]:
     """
     try:
         lines = [line.split() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
-        return [_kitti_object(words) for words in lines if words[0] in KITTI_CLASSES]
+        return [_kitti_object(fields) for fields in lines if fields[0] in KITTI_CLASSES]
     except (OSError, ValueError, IndexError) as error:
         raise InputError(f'{path}: not readable as KITTI object labels ({error})') from error
 
 
-def _kitti_object(words: list[str]) -> KittiObject:
-    left, top, right, bottom, _, width, length, _, _, ahead, turn = (float(word) for word in words[4:15])
+def _kitti_object(fields: list[str]) -> KittiObject:
+    left, top, right, bottom, _, width, length, _, _, ahead, turn = (float(number) for number in fields[4:15])
     # The position is of its middle; what one sees is its near side.
     half = (length * abs(math.sin(turn)) + width * abs(math.cos(turn))) / 2
-    return KittiObject(KITTI_CLASSES[words[0]], left, top, right, bottom, max(NEAREST_M, ahead - half))
+    return KittiObject(KITTI_CLASSES[fields[0]], left, top, right, bottom, max(NEAREST_M, ahead - half))
 
 
 def _focal(path: Path) -> float:
@@ -138,7 +138,7 @@ def _focal(path: Path) -> float:
         raise InputError(f'{path}: needs the line P2 of a KITTI calibration') from error
 
 
-def _painted(
+def _paint(
     labels: Sequence[KittiObject], size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.uint16], tuple[SceneObject, ...]]:
     """Instances (H, W) for an image of ``size`` (width, height), nearer boxes over farther ones, and what they are."""
@@ -185,9 +185,9 @@ class KnownPlace:
 
     def __post_init__(self) -> None:
         """Raises InputError for a word that captions don't have."""
-        for name, words in (('place', PLACES), ('light', ('', *LIGHTS)), ('weather', ('', *WEATHERS))):
-            if (value := getattr(self, name)) not in words:
-                raise InputError(f'{self.folder}: {name} {value!r} is unknown; choose one of {", ".join(words)}')
+        for name, known in (('place', PLACES), ('light', ('', *LIGHTS)), ('weather', ('', *WEATHERS))):
+            if (value := getattr(self, name)) not in known:
+                raise InputError(f'{self.folder}: {name} {value!r} is unknown; choose one of {", ".join(known)}')
 
 
 def read_known_places(known: KnownPlace) -> list[LabelledScene]:

@@ -12,13 +12,13 @@ from ldfusion_training.language.captions import caption
 from ldfusion_training.language.evaluation import (
     CaptionScores,
     RetrievalScores,
-    described,
     majority_facts,
     retrieval_rank,
     score_aspect,
     score_captions,
+    truth_of,
 )
-from ldfusion_training.language.facts import Facts, changed, most_telling
+from ldfusion_training.language.facts import Facts, change_aspect, most_telling
 from ldfusion_training.language.scenes import LabelledScene, facts_seen
 from ldfusion_training.language.wording import reword
 from ldfusion_training.report.tables import markdown_table
@@ -39,7 +39,7 @@ def measure_captions(
     for modality in ('visible', 'thermal'):
         thermal = modality == 'thermal'
         captioner, estimator = Captioner.load(modality, weights), DepthEstimator.load(modality, weights)
-        truths = [described(scene, thermal) for scene in scenes]
+        truths = [truth_of(scene, thermal) for scene in scenes]
         estimated, true = [], []
         for scene, record in zip(scenes, written, strict=True):
             image = scene.image(thermal)
@@ -72,7 +72,7 @@ def measure_text(
     for aspect in ASPECTS:
         triples = []
         for each in facts:
-            other = changed(random, each, aspect)
+            other = change_aspect(random, each, aspect)
             if other != each:
                 triples.append((reword(random, each), reword(random, each), reword(random, other)))
         scores[aspect] = score_aspect(encoder.encode, triples)

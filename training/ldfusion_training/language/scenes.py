@@ -104,12 +104,12 @@ def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> lis
 def facts_seen(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.uint16] | None = None) -> Facts:
     """What the thermal or the visible image shows; ``instances`` (h, w) of a view of it, by default of the whole."""
     numbers = scene.instances if instances is None else instances
-    told = [each for each in scene.objects if (each.seen_thermal if thermal else each.seen_visible)]
+    standing_out = [each for each in scene.objects if (each.seen_thermal if thermal else each.seen_visible)]
     flat = numbers.reshape(-1)
     counts = np.bincount(flat, minlength=1)
     columns = np.bincount(flat, weights=np.tile(np.arange(numbers.shape[1]), numbers.shape[0]))
     mentions = []
-    for each in sorted(told, key=lambda each: each.distance_m):
+    for each in sorted(standing_out, key=lambda each: each.distance_m):
         count = counts[each.instance] if each.instance < len(counts) else 0
         if count >= SMALLEST_PART * numbers.size:
             side = side_of(columns[each.instance] / count / numbers.shape[1])

@@ -83,22 +83,22 @@ WARM_WORDS = ('warm', 'hot', 'warm', 'glowing')
 
 def reword(random: np.random.Generator, facts: Facts) -> str:
     """One of many texts that tell ``facts``."""
-    if facts.place and facts.light and facts.weather and _sides_told(facts) and random.random() < 0.35:
+    if facts.place and facts.light and facts.weather and _tells_sides(facts) and random.random() < 0.35:
         return _as_captioner(random, facts)
     parts = [_scene(random, facts), *(_group(random, group) for group in groups_of(facts.mentions))]
     if facts.topics:
         parts.append(_topics(random, facts.topics))
-    told = [part for part in parts if part]
+    parts_told = [part for part in parts if part]
     if random.random() < 0.3:
-        told = [told[row] for row in random.permutation(len(told))]
+        parts_told = [parts_told[row] for row in random.permutation(len(parts_told))]
     separator, end = (('. ', '.'), (', ', ''), ('; ', ''))[int(random.integers(3))]
-    text = separator.join(told) + end
+    text = separator.join(parts_told) + end
     if random.random() < 0.5:
         text = text[:1].upper() + text[1:]
     return text
 
 
-def _sides_told(facts: Facts) -> bool:
+def _tells_sides(facts: Facts) -> bool:
     return all(each.side and each.distance_m for each in facts.mentions) and not facts.topics
 
 

@@ -143,7 +143,7 @@ class BagWriter:
 
     def write_transforms(self, stamp_ns: int, transforms: Collection[Transform], static: bool = False) -> None:
         """Write to ``/tf``, or to the latched ``/tf_static``."""
-        message = TYPES.types[TRANSFORMS](transforms=[_stamped(stamp_ns, transform) for transform in transforms])
+        message = TYPES.types[TRANSFORMS](transforms=[_transform_message(stamp_ns, each) for each in transforms])
         topic, qos = ('/tf_static', _qos(latched=True)) if static else ('/tf', _qos())
         self.write(topic, message, stamp_ns, qos)
 
@@ -303,7 +303,7 @@ def open_recording(bag: Path) -> Iterator[Recording]:
     """
     with ExitStack() as stack:
         try:
-            recording = Recording(bag, stack.enter_context(_opened(bag)))
+            recording = Recording(bag, stack.enter_context(_open(bag)))
         except InputError as error:
             if not bag.exists() or bag.suffix == '.bag':
                 raise
@@ -320,7 +320,7 @@ def topics_of(bag: Path) -> dict[str, str]:
     Raises:
         InputError: no such recording, or it can't be read.
     """
-    with _opened(bag) as reader:
+    with _open(bag) as reader:
         return {connection.topic: connection.msgtype for connection in reader.connections}
 
 
@@ -330,7 +330,7 @@ def duration_of(bag: Path) -> float:
     Raises:
         InputError: no such recording, or it can't be read.
     """
-    with _opened(bag) as reader:
+    with _open(bag) as reader:
         return max(0, reader.duration) / SECOND
 
 
@@ -340,7 +340,7 @@ def read_bag(bag: Path, topics: Collection[str] | None = None) -> Iterator[Recor
     Raises:
         InputError: no such recording, a topic that is not in it, or it can't be read.
     """
-    with _opened(bag) as reader:
+    with _open(bag) as reader:
         names = {connection.topic for connection in reader.connections}
         missing = sorted(set(topics or ()) - names)
         if missing:
@@ -399,7 +399,7 @@ def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> npt.NDAr
 
 
 @contextmanager
-def _opened(bag: Path) -> Iterator[AnyReader]:
+def _open(bag: Path) -> Iterator[AnyReader]:
     if not bag.exists():
         raise InputError(f'{bag}: no such recording')
     if bag.suffix == '.bag':
@@ -436,7 +436,7 @@ def _header(stamp_ns: int, frame_id: str) -> Any:
     return TYPES.types['std_msgs/msg/Header'](stamp=_time(stamp_ns), frame_id=frame_id)
 
 
-def _stamped(stamp_ns: int, transform: Transform) -> Any:
+def _transform_message(stamp_ns: int, transform: Transform) -> Any:
     types = TYPES.types
     x, y, z = transform.matrix[:3, 3].tolist()
     qx, qy, qz, qw = quaternion_from_rotation(transform.matrix[:3, :3])

@@ -57,7 +57,7 @@ def record_pairs(pairs: Iterable[tuple[Path, Path]], recording: Path, config: Re
                 if camera == 'visible' and image.dtype == np.uint16:
                     image = as_rgb8(image)
                 if config.size is not None:
-                    image = covering(image, *config.size)
+                    image = cover(image, *config.size)
                 height, width = image.shape[:2]
                 if sizes.setdefault(camera, (width, height)) != (width, height):
                     first_width, first_height = sizes[camera]
@@ -86,7 +86,7 @@ def rig_transforms() -> list[Transform]:
     return [Transform('base_link', f'{camera}_optical_frame', BODY_T_OPTICAL) for camera in CAMERAS]
 
 
-def covering(image: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
+def cover(image: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
     """Scale (H, W) or (H, W, C) with its proportions kept to cover ``width`` x ``height``; cut evenly what is over."""
     scale = max(width / image.shape[1], height / image.shape[0])
     size = max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale))

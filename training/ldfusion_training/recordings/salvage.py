@@ -192,7 +192,7 @@ def _chunk_content(body: bytes) -> tuple[IO[bytes], str]:
     if len(head) < 28 or len(length) < 8:
         return io.BytesIO(), 'is truncated'
     try:
-        content = _decompressed(compression, stream.read())
+        content = _decompress_chunk(compression, stream.read())
     except (RuntimeError, ValueError, EOFError, ZstdError) as error:
         return io.BytesIO(), f'a chunk is damaged ({error})'
     size, checksum = struct.unpack('<QI', head[16:28])
@@ -203,7 +203,7 @@ def _chunk_content(body: bytes) -> tuple[IO[bytes], str]:
     return io.BytesIO(content), ''
 
 
-def _decompressed(compression: str, stored: bytes) -> bytes:
+def _decompress_chunk(compression: str, stored: bytes) -> bytes:
     if compression == 'zstd':
         content: bytes = zstd.ZstdDecompressor().decompress(stored)
         return content

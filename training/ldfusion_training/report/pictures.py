@@ -199,13 +199,13 @@ def contact_sheet(columns: Sequence[str], rows: Sequence[Row], cell: tuple[int, 
         _write(sheet, row.caption, gap, top, scale=0.42)
         top += LINE_HEIGHT
         for index, picture in enumerate(row.pictures):
-            _paste(sheet, fitted(picture, width, height), gap + index * (width + gap), top)
+            _paste(sheet, fit_into(picture, width, height), gap + index * (width + gap), top)
         if legend is not None:
-            _paste(sheet, fitted(legend, legend.shape[1], height), gap + len(columns) * (width + gap), top)
+            _paste(sheet, fit_into(legend, legend.shape[1], height), gap + len(columns) * (width + gap), top)
     return sheet
 
 
-def fitted(picture: npt.NDArray[np.uint8], width: int, height: int) -> RGB:
+def fit_into(picture: npt.NDArray[np.uint8], width: int, height: int) -> RGB:
     """A grey or RGB picture scaled into (height, width, 3) with its proportions kept, centred on the background."""
     colour = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
     scale = min(width / colour.shape[1], height / colour.shape[0])

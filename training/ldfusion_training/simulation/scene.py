@@ -10,8 +10,8 @@ from ldfusion_models.camera.lens import Intrinsics, rays
 from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.errors import InputError
 from ldfusion_training.simulation.config import INDOOR_KINDS, Distortion, SimulationConfig
-from ldfusion_training.simulation.rendering.raycast import Float32s, SurfaceTable, World, placed
-from ldfusion_training.simulation.rendering.shading import Spot, View, look, openness, sun_on, turned
+from ldfusion_training.simulation.rendering.raycast import Float32s, SurfaceTable, World, place_things
+from ldfusion_training.simulation.rendering.shading import Spot, View, look, openness, rotate, sun_on
 from ldfusion_training.simulation.rendering.thermal import ThermalSensor, apparent_temperature, infrared_transmission
 from ldfusion_training.simulation.rendering.visible import Exposure, photograph, visible_light
 from ldfusion_training.simulation.scenery.climate import Climate, draw_climate
@@ -117,7 +117,7 @@ class Rig:
         self._random = np.random.default_rng([config.seed, 3, scene.index])
         numbered = list(enumerate(scene.layout.things, start=1))
         self._table = SurfaceTable()
-        self._world = World(placed([pair for pair in numbered if not pair[1].moves], 0.0, self._table))
+        self._world = World(place_things([pair for pair in numbered if not pair[1].moves], 0.0, self._table))
         self._moving = [pair for pair in numbered if pair[1].moves]
         self._class_of = np.array([0] + [CLASSES.index(thing.name) for _, thing in numbered], np.uint8)
         self._sensor = ThermalSensor(scene.thermal.width, scene.thermal.height, self._random)
@@ -138,7 +138,7 @@ class Rig:
         """The frame of that number. Exposure, gain and sensor go on from the frame asked for before."""
         scene, climate = self.scene, self.scene.climate
         seconds = index / self._config.rate_hz
-        self._world.place(placed(self._moving, seconds, self._table))
+        self._world.place(place_things(self._moving, seconds, self._table))
         camera = self._camera_pose(seconds)
         view = self._look(camera, self._directions, scene.visible, seconds)
         sun = sun_on(view.points, climate, self._world)
@@ -204,7 +204,7 @@ class Rig:
         flow = np.zeros((camera.height * camera.width, 2), np.float32)
         points, count = view.points, view.central
         rays = points.ray[:count]
-        moved = turned(points.position[:count] + speeds[points.instance[:count]], later[:3, :3]) + later[:3, 3]
+        moved = rotate(points.position[:count] + speeds[points.instance[:count]], later[:3, :3]) + later[:3, 3]
         ahead = np.maximum(moved[:, 2:], 0.05)
         scale = np.array([camera.fx, camera.fy], np.float32) / np.float32(step)
         flow[rays] = (moved[:, :2] / ahead - self._directions[rays, :2]) * scale
@@ -236,15 +236,15 @@ def camera_rays(camera: Intrinsics, distortion: Distortion) -> Float32s:
         # OpenCV's own inversion stops after five rounds; depth is to be exact.
         with np.errstate(over='ignore', invalid='ignore'):
             for _ in range(50):
-                ideal += seen - distorted(ideal, distortion)
-            worst = float(np.nan_to_num(np.abs(distorted(ideal, distortion) - seen), nan=np.inf).max()) * camera.fx
+                ideal += seen - distort(ideal, distortion)
+            worst = float(np.nan_to_num(np.abs(distort(ideal, distortion) - seen), nan=np.inf).max()) * camera.fx
         if worst > 0.01:
             raise InputError(f'distortion {distortion}: too strong for this field of view; choose smaller values')
         directions[:, :2] = ideal
     return directions
 
 
-def distorted(points: Floats, distortion: Distortion) -> Floats:
+def distort(points: Floats, distortion: Distortion) -> Floats:
     """Where ideal normalised image points (N, 2) fall behind a lens k1, k2, p1, p2, k3."""
     k1, k2, p1, p2, k3 = distortion
     x, y = points.T

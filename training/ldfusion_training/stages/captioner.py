@@ -24,8 +24,8 @@ from ldfusion_models.networks.captioner import CaptionNetwork
 from ldfusion_models.networks.depth import DepthNetwork
 from ldfusion_models.rig.depth_estimator import DepthEstimator
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
-from ldfusion_training.language.captions import DISTANCES, known_opening, vocabulary, words_of
-from ldfusion_training.language.cells import shown_in_cells
+from ldfusion_training.language.captions import DISTANCES, opening_tokens, tokens_of, vocabulary
+from ldfusion_training.language.cells import classes_in_cells
 from ldfusion_training.language.facts import CLASSES, MOVING, Facts, most_telling
 from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_scenes, read_known_places
 from ldfusion_training.language.scenes import HEIGHT, WIDTH, LabelledScene, facts_seen, read_scenes
@@ -112,7 +112,7 @@ class CaptionItem:
     Attributes:
         fine, coarse: features of the image encoder, float16.
         truth, estimate: (height, width) metres, NaN unknown, float16.
-        words: numbers of the caption's words, with start and end, padded.
+        tokens: numbers of the caption's words, with start and end, padded.
         learned: whether each of them is to be learned.
         cells: (classes, h, w), whether a cell holds the class.
         modality: 0 visible, 1 thermal.
@@ -123,7 +123,7 @@ class CaptionItem:
     coarse: npt.NDArray[np.float16]
     truth: npt.NDArray[np.float16]
     estimate: npt.NDArray[np.float16]
-    words: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.int64]
     learned: npt.NDArray[np.bool_]
     cells: npt.NDArray[np.bool_]
     modality: int
@@ -164,7 +164,7 @@ class CaptionerStage(Stage):
             'fine': item.fine.astype(np.float32),
             'coarse': item.coarse.astype(np.float32),
             'depth': depth[None],
-            'words': item.words,
+            'tokens': item.tokens,
             'learned': item.learned,
             'cells': item.cells,
             'modality': np.asarray(item.modality),
@@ -179,13 +179,13 @@ class CaptionerStage(Stage):
         return (item.truth * error).astype(np.float32)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``loss`` and its terms: words, cells."""
+        """``loss`` and its terms: tokens, cells."""
         scene = self.captioner.scene((batch['fine'], batch['coarse']), batch['depth'], batch['modality'])
         scene_keys = self.captioner.decoder.scene_keys_and_values(self.captioner.memory(scene))
-        words = batch['words']
-        longest = int((words != PADDING).sum(dim=1).max())
-        logits = self.captioner.decoder(words[:, : longest - 1], scene_keys).float()
-        wanted = words[:, 1:longest]
+        tokens = batch['tokens']
+        longest = int((tokens != PADDING).sum(dim=1).max())
+        logits = self.captioner.decoder(tokens[:, : longest - 1], scene_keys).float()
+        wanted = tokens[:, 1:longest]
         assert isinstance(self.targets, Tensor)
         missed = -(self.targets[wanted] * logits.log_softmax(dim=-1)).sum(dim=-1)
         counted = batch['learned'][:, 1:longest]
@@ -193,8 +193,8 @@ class CaptionerStage(Stage):
         # Rare classes would drown among empty cells.
         weight = (1.0 + 4.0 * present) * batch['labelled']
         cells = F.binary_cross_entropy_with_logits(self.cells(scene).float(), present, weight=weight)
-        terms = {'words': (missed * counted).sum() / counted.sum(), 'cells': cells * 10.0}
-        return {'loss': terms['words'] + self.config.loss.cells * terms['cells'], **terms}
+        terms = {'tokens': (missed * counted).sum() / counted.sum(), 'cells': cells * 10.0}
+        return {'loss': terms['tokens'] + self.config.loss.cells * terms['cells'], **terms}
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
@@ -202,18 +202,18 @@ class CaptionerStage(Stage):
         import cv2
 
         rows = []
-        words = self.config.network.vocabulary
+        tokens = self.config.network.vocabulary
         for item in self._items[:: max(1, len(self._items) // 8)][:8]:
             features = torch.from_numpy(item.fine).float()[None], torch.from_numpy(item.coarse).float()[None]
             written = self.captioner.write_features(
                 features, torch.from_numpy(item.truth).float()[None, None], torch.tensor([item.modality])
             )
-            wanted = [int(number) for number in item.words if number >= len(SPECIAL)]
+            wanted = [int(number) for number in item.tokens if number >= len(SPECIAL)]
             near = np.nan_to_num(item.truth.astype(np.float32), nan=80.0).clip(1, 80)
             row = np.full((near.shape[0], 1000, 3), 255, np.uint8)
             row[:, : near.shape[1]] = (255 * (1 - np.log(near) / np.log(80)))[..., None]
             for line, numbers in enumerate((wanted, written)):
-                text = sentence([words[number] for number in numbers])
+                text = sentence([tokens[number] for number in numbers])
                 for part in range(0, len(text), 95):
                     place = (near.shape[1] + 8, 16 + 68 * line + 15 * (part // 95))
                     cv2.putText(row, text[part : part + 95], place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0))
@@ -267,8 +267,8 @@ class CaptionerStage(Stage):
     ) -> CaptionItem:
         instances = view.of_instances(scene.instances)
         facts = facts_seen(scene, thermal, instances)
-        told = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
-        words, learned = self._numbered(*_words_known(generator, scene, told, thermal))
+        facts = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
+        tokens, learned = self._encode(*_tokens_to_learn(generator, scene, facts, thermal))
         # Where the truth is not known, the branch's estimate is all there is.
         truth = scene.depth if np.isfinite(scene.depth).any() else estimate
         image = change_light(
@@ -280,19 +280,19 @@ class CaptionerStage(Stage):
             coarse[0].half().numpy(),
             view.of_depth(truth).astype(np.float16),
             view.of_depth(estimate).astype(np.float16),
-            words,
+            tokens,
             learned,
             _cells(scene, thermal, instances),
             int(thermal),
-            _classes_known(scene),
+            _labelled_classes(scene),
         )
 
-    def _numbered(
-        self, words: Sequence[str], known: Sequence[bool]
+    def _encode(
+        self, tokens: Sequence[str], known: Sequence[bool]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Words as numbers with start, end and padding, and which of them are to be learned."""
         longest = self.config.network.longest
-        numbers = [START, *[self._numbers[word] for word in words][:longest], END]
+        numbers = [START, *[self._numbers[word] for word in tokens][:longest], END]
         padded = np.pad(np.array(numbers, np.int64), (0, longest + 2 - len(numbers)), constant_values=PADDING)
         learned = np.zeros(padded.shape, bool)
         learned[1 : len(numbers)] = known[: len(numbers) - 1]
@@ -316,28 +316,28 @@ def _lend_encoder(network: CaptionNetwork, weights: Path | None) -> None:
 
 def _soft_targets(config: CaptionerStageConfig) -> Tensor:
     """(words, words): each word counts for itself, distances a little for their neighbours as well."""
-    words = config.network.vocabulary
-    targets = torch.eye(len(words))
-    places = torch.tensor([words.index(str(step)) for step in DISTANCES])
+    tokens = config.network.vocabulary
+    targets = torch.eye(len(tokens))
+    places = torch.tensor([tokens.index(str(step)) for step in DISTANCES])
     logs = torch.log(torch.tensor(DISTANCES, dtype=torch.float32))
     shares = torch.exp(-((logs[:, None] - logs) ** 2) / (2 * config.loss.neighbours**2))
     targets[places[:, None], places] = shares / shares.sum(dim=1, keepdim=True)
     return targets
 
 
-def _words_known(
-    generator: np.random.Generator, scene: LabelledScene, told: Facts, thermal: bool
+def _tokens_to_learn(
+    generator: np.random.Generator, scene: LabelledScene, facts: Facts, thermal: bool
 ) -> tuple[list[str], list[bool]]:
     """The words of a caption, and for each and for the end whether it is known."""
-    if scene.known == 'place' or (scene.known == 'moving' and not told.mentions):
-        words, known = known_opening(generator, told, thermal)
-        return words, [*known, False]
-    words = words_of(told, thermal)
+    if scene.known == 'place' or (scene.known == 'moving' and not facts.mentions):
+        tokens, known = opening_tokens(generator, facts, thermal)
+        return tokens, [*known, False]
+    tokens = tokens_of(facts, thermal)
     # What follows the people and vehicles is not known, if only these are.
-    return words, [*[True] * len(words), scene.known == 'all']
+    return tokens, [*[True] * len(tokens), scene.known == 'all']
 
 
-def _classes_known(scene: LabelledScene) -> npt.NDArray[np.bool_]:
+def _labelled_classes(scene: LabelledScene) -> npt.NDArray[np.bool_]:
     """(classes, 1, 1): whether the scene says where things of the class are."""
     names = {'all': CLASSES, 'moving': MOVING, 'place': ()}[scene.known]
     return np.isin(CLASSES, names)[:, None, None]
@@ -349,4 +349,4 @@ def _cells(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.uint16
     for each in scene.objects:
         if each.seen_thermal if thermal else each.seen_visible:
             numbers[each.instance] = CLASSES.index(each.name)
-    return shown_in_cells(numbers.astype(np.uint8)[instances], len(CLASSES))
+    return classes_in_cells(numbers.astype(np.uint8)[instances], len(CLASSES))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ldfusion_training.data.augment import LightConfig, change_light
 from ldfusion_training.data.pairs import Image8
-from ldfusion_training.language.facts import Facts, changed, most_telling
+from ldfusion_training.language.facts import Facts, change_aspect, most_telling
 from ldfusion_training.language.scenes import LabelledScene, facts_seen, read_scenes
 from ldfusion_training.language.wording import SURFACES, every_word, one, reword
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig
@@ -35,13 +35,13 @@ class ClipDataConfig:
     Attributes:
         folders: simulated data sets.
         prompts: part of the texts that are prompts, such as "people" or "road markings".
-        told: probability that light, weather or place is told.
+        mentioned: probability that light, weather or place is told.
         bare: part of the texts without distances, and of those without sides.
     """
 
     folders: tuple[str, ...] = ()
     prompts: float = 0.25
-    told: float = 0.6
+    mentioned: float = 0.6
     bare: float = 0.25
 
 
@@ -111,7 +111,7 @@ class ClipStage(Stage):
         self.settings = dataclasses.asdict(config)
         self.config = config
         self._tokenize = open_clip.SimpleTokenizer(context_length=config.network.context)
-        self.tokens = tokens_met(self._tokenize)
+        self.tokens = training_tokens(self._tokenize)
         # Trained with the tokens that it meets; ``release`` puts them into open_clip's whole vocabulary.
         self.text = open_clip.CLIP(**config.network.model_cfg(len(self.tokens)))
         self.text.register_buffer('tokens', torch.from_numpy(self.tokens))
@@ -125,13 +125,13 @@ class ClipStage(Stage):
         index = int(generator.integers(len(self._scenes)))
         thermal, mirrored = generator.random(2) < (0.4, 0.5)
         scene = self._scenes[index]
-        facts = self._told(generator, facts_seen(scene, bool(thermal)), scene)
+        facts = self._draw_facts(generator, facts_seen(scene, bool(thermal)), scene)
         image = self._images[index][int(thermal)]
         if mirrored:
             facts, image = mirror(facts), np.ascontiguousarray(image[:, ::-1])
         other = facts
         for aspect in generator.permutation(ASPECTS):
-            other = changed(generator, facts, str(aspect))
+            other = change_aspect(generator, facts, str(aspect))
             if other != facts:
                 break
         texts = [reword(generator, each) for each in (facts, facts, other, other)]
@@ -142,14 +142,14 @@ class ClipStage(Stage):
         height, width = self.config.network.image_size
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _told(self, random: np.random.Generator, facts: Facts, scene: LabelledScene) -> Facts:
+    def _draw_facts(self, random: np.random.Generator, facts: Facts, scene: LabelledScene) -> Facts:
         """A part of the facts."""
         data = self.config.data
         if random.random() < data.prompts:
             return self._prompt(random, facts, scene)
         all_told = random.random() < 0.3
         place, light, weather = (
-            word if all_told or random.random() < data.told else ''
+            word if all_told or random.random() < data.mentioned else ''
             for word in (facts.place, facts.light, facts.weather)
         )
         if light and facts.indoors:
@@ -218,7 +218,7 @@ class ClipStage(Stage):
         return np.asarray(cv2.applyColorMap(big, cv2.COLORMAP_VIRIDIS)[..., ::-1], np.uint8)
 
 
-def tokens_met(tokenize: Any) -> npt.NDArray[np.int64]:
+def training_tokens(tokenize: Any) -> npt.NDArray[np.int64]:
     """The tokens of open_clip's vocabulary that training texts are made of, sorted; the first is the padding."""
     ends = tokenize.all_special_ids
     return np.unique([0, *tokenize.encode(every_word()), *ends])

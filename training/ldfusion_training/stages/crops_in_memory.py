@@ -14,9 +14,9 @@ from ldfusion_models.graph.frame_graph import FrameGraph
 from ldfusion_training.data.augment import LightConfig, change_light
 from ldfusion_training.data.pairs import Image8, Pair, open_pairs
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
-from ldfusion_training.language.cells import shown_in_cells
+from ldfusion_training.language.cells import classes_in_cells
 from ldfusion_training.language.pair_texts import PairText, prompts_about_people, read_texts
-from ldfusion_training.language.prompt_effect import Mask, hot_spots, mask_of, raised
+from ldfusion_training.language.prompt_effect import Mask, hot_spots, mask_of, raise_contrast
 from ldfusion_training.simulation.scenery.things import CLASSES
 from ldfusion_training.stages.pairs_in_memory import as_planes
 
@@ -94,16 +94,16 @@ class CropMaker:
         """The texts of all crops so far; a text's place is its row in the table of embeddings."""
         return list(self._rows)
 
-    def simulated(self) -> Iterator[Crop]:
+    def simulated_crops(self) -> Iterator[Crop]:
         """Crops of labelled frames.
 
         Raises:
             InputError: no such data set, or no texts.
         """
-        for frame, texts, generator in self._drawn_frames():
+        for frame, texts, generator in self._draw_frames():
             yield self._of_frame(frame, texts, generator)
 
-    def _drawn_frames(self) -> Iterator[tuple[SimulatedFrame, list[PairText], np.random.Generator]]:
+    def _draw_frames(self) -> Iterator[tuple[SimulatedFrame, list[PairText], np.random.Generator]]:
         """Frames in random order, each with a source of randomness; all once before one comes again."""
         frames: list[tuple[SimulatedFrame, list[PairText]]] = []
         for folder in map(Path, self._config.folders):
@@ -115,7 +115,7 @@ class CropMaker:
         for number in range(self._config.crops):
             yield *frames[order[number % len(frames)]], np.random.default_rng([self._seed, 1, number])
 
-    def real(self) -> Iterator[Crop]:
+    def real_crops(self) -> Iterator[Crop]:
         """Crops of real pairs that have hot spots.
 
         Raises:
@@ -160,10 +160,10 @@ class CropMaker:
         features = self._graph.extractor(*images)
         plain = self._graph.fusion(*images, features, torch.zeros(1, self._graph.config.fusion.text_dim)).clamp(0, 1)
         fused = plain[0].numpy()
-        twice = raised(fused, np.ones(fused.shape[1:], bool), 2.0, self._reach)
+        twice = raise_contrast(fused, np.ones(fused.shape[1:], bool), 2.0, self._reach)
         contrast = np.abs(twice - fused).mean(axis=0, keepdims=True).astype(np.float16)
         halves = [_half(tensor) for tensor in (*images, plain, *features)]
-        cells = shown_in_cells(classes, len(CLASSES))
+        cells = classes_in_cells(classes, len(CLASSES))
         return Crop(halves[0], halves[1], halves[2], contrast, tuple(halves[3:]), classes, cells, texts)
 
 

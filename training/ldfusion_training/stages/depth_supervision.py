@@ -76,7 +76,7 @@ class DepthSupervision(nn.Module):
         agree = (of_visible.log_depth - of_thermal.log_depth).abs() <= self.config.agreement
         return torch.where(agree, combine(of_visible, of_thermal).exp(), torch.nan)
 
-    def completed(self, truth: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    def complete(self, truth: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
         """``truth`` (B, 1, H, W), or pseudo truth for those images of which nothing is known."""
         known = torch.isfinite(truth).flatten(1).any(dim=1)
         if known.all():

@@ -145,13 +145,13 @@ class FusionStage(Stage):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` and its terms."""
-        fused = self._fused(batch)
-        half = self._fused(_halved(batch)) if self.config.loss.scale > 0 else None
+        fused = self._fuse(batch)
+        half = self._fuse(_halve(batch)) if self.config.loss.scale > 0 else None
         # Local variances as differences of squares don't survive half precision.
         with torch.autocast(fused.device.type, enabled=False):
             return self._losses(fused, half, batch)
 
-    def _fused(self, batch: dict[str, Tensor]) -> Tensor:
+    def _fuse(self, batch: dict[str, Tensor]) -> Tensor:
         fused: Tensor = self.networks(batch['visible'], batch['thermal'], batch.get('noise'))
         return fused.float()
 
@@ -176,7 +176,7 @@ class FusionStage(Stage):
             named['scale'] = lambda: losses.brightness_change(grey, luminance(half))
         judge = self.judge
         if judge is not None:
-            named['depth'] = lambda: judge(clipped, judge.completed(batch['depth'], visible, thermal))
+            named['depth'] = lambda: judge(clipped, judge.complete(batch['depth'], visible, thermal))
         weights = {name: weight for name, weight in dataclasses.asdict(self.config.loss).items() if weight > 0}
         terms = {name: named[name]() for name in weights}
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
@@ -195,7 +195,7 @@ class FusionStage(Stage):
         return np.hstack(columns)
 
 
-def _halved(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def _halve(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The images at half their size; noise stays as strong as it was."""
     halved = {name: F.avg_pool2d(batch[name], 2) for name in ('visible', 'thermal')}
     return {**halved, 'noise': batch['noise'][..., ::2, ::2]} if 'noise' in batch else halved

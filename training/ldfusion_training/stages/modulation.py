@@ -25,7 +25,7 @@ from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_models.networks.fusion import FusionNetwork
 from ldfusion_training.data.pairs import Image8
 from ldfusion_training.language.pair_texts import PairText
-from ldfusion_training.language.prompt_effect import mask_of, raised
+from ldfusion_training.language.prompt_effect import mask_of, raise_contrast
 from ldfusion_training.runs.starting_weights import load_weights
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig
 from ldfusion_training.simulation.scenery.things import CLASSES
@@ -38,7 +38,7 @@ class EffectConfig:
 
     Attributes:
         gain: of the contrast of what a prompt names.
-        told_gain: of the contrast of what a caption or a description names: most things, so gentler.
+        caption_gain: of the contrast of what a caption or a description names: most things, so gentler.
         reach: standard deviation in pixels of the surroundings that contrast is with.
         named_weight: of the error where something is named.
         rest_weight: of the error elsewhere.
@@ -47,7 +47,7 @@ class EffectConfig:
     """
 
     gain: float = 1.8
-    told_gain: float = 1.8
+    caption_gain: float = 1.8
     reach: float = 12.0
     named_weight: float = 1.0
     rest_weight: float = 1.0
@@ -86,7 +86,7 @@ class ModulationStage(Stage):
         super().__init__()
         self.config = config
         graph, manifest = load_frame_graph(Path(config.weights) if config.weights else None)
-        self.fusion = with_text_of(graph, encoder.dim, config.context)
+        self.fusion = with_fresh_modulation(graph, encoder.dim, config.context)
         self.cells = nn.Conv2d(self.fusion.config.widths[-1], len(CLASSES), 1)
         self.parts = {'fusion': self.fusion, 'cells': self.cells}
         if config.initial_run:
@@ -103,7 +103,7 @@ class ModulationStage(Stage):
             'weights_id': manifest.weights_id,
         }
         maker = CropMaker(config.data, config.trainer.seed, graph, config.effect.reach)
-        self.crops = [*maker.simulated(), *maker.real()]
+        self.crops = [*maker.simulated_crops(), *maker.real_crops()]
         self.embeddings = encoder.encode(maker.texts)
 
     def sample(self, generator: np.random.Generator) -> Sample:
@@ -113,17 +113,17 @@ class ModulationStage(Stage):
         a cell shows the class, and ``cells_weight`` (classes, h, w) in the error of telling so.
         """
         crop, effect = self.crops[int(generator.integers(len(self.crops)))], self.config.effect
-        text, row = self._drawn_text(generator, crop)
+        text, row = self._draw_text(generator, crop)
         named, plain = mask_of(text.names, crop.classes), crop.plain.astype(np.float32)
-        gain = effect.gain if text.kind == 'prompt' else effect.told_gain
+        gain = effect.gain if text.kind == 'prompt' else effect.caption_gain
         images = {
             'visible': crop.visible,
             'thermal': crop.thermal,
             'plain': plain,
-            'target': raised(plain, named, gain, effect.reach) if named.any() else plain,
+            'target': raise_contrast(plain, named, gain, effect.reach) if named.any() else plain,
             'named': named[None],
             # What has no contrast shows no change of it.
-            'weight': (crop.contrast + np.float32(effect.floor)) * _known(crop.classes, text.names),
+            'weight': (crop.contrast + np.float32(effect.floor)) * _known_pixels(crop.classes, text.names),
             'cells': crop.cells,
             # Rare classes would drown among empty cells.
             'cells_weight': (1.0 + 4.0 * crop.cells) * _known_classes(crop.classes)[:, None, None],
@@ -131,7 +131,7 @@ class ModulationStage(Stage):
         images |= {f'features{scale}': feature for scale, feature in enumerate(crop.features)}
         return {name: image.astype(np.float32) for name, image in images.items()} | {'text': self.embeddings[row]}
 
-    def _drawn_text(self, generator: np.random.Generator, crop: Crop) -> tuple[PairText, int]:
+    def _draw_text(self, generator: np.random.Generator, crop: Crop) -> tuple[PairText, int]:
         kinds = [text.kind for text, _ in crop.texts]
         # A kind is drawn by its weight, however many texts of it there are.
         weights = np.array([getattr(self.config.data, f'{kind}s') / kinds.count(kind) for kind in kinds])
@@ -154,7 +154,7 @@ class ModulationStage(Stage):
         named = batch['weight'] * batch['named']
         terms = {'named': _mean(error, named), 'rest': _mean(error, batch['weight'] - named)}
         if self.config.context:
-            terms['cells'] = self._missed_cells(batch)
+            terms['cells'] = self._cells_loss(batch)
         weights = dataclasses.asdict(self.config.effect)
         total = torch.stack([weights[f'{name}_weight'] * term for name, term in terms.items()]).sum()
         return {'loss': total, **terms}
@@ -162,7 +162,7 @@ class ModulationStage(Stage):
     def _remember(self, _module: nn.Module, _inputs: tuple[Tensor, ...], known: Tensor) -> None:
         self._known = known
 
-    def _missed_cells(self, batch: dict[str, Tensor]) -> Tensor:
+    def _cells_loss(self, batch: dict[str, Tensor]) -> Tensor:
         logits = self.cells(self._known).float()
         error = F.binary_cross_entropy_with_logits(logits, batch['cells'], weight=batch['cells_weight'])
         return 10.0 * error
@@ -186,7 +186,7 @@ def create(config: ModulationStageConfig) -> Stage:
     return ModulationStage(config, load_text_encoder(config.text_encoder))
 
 
-def with_text_of(graph: FrameGraph, text_dim: int, context: int) -> FusionNetwork:
+def with_fresh_modulation(graph: FrameGraph, text_dim: int, context: int) -> FusionNetwork:
     """The graph's fusion with a fresh modulation for embeddings of that length; only the modulation can be trained."""
     fusion = FusionNetwork(dataclasses.replace(graph.config.fusion, text_dim=text_dim, context=context))
     kept = {name: value for name, value in graph.fusion.state_dict().items() if not name.startswith('modulation.')}
@@ -196,7 +196,7 @@ def with_text_of(graph: FrameGraph, text_dim: int, context: int) -> FusionNetwor
     return fusion
 
 
-def _known(classes: Image8, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _known_pixels(classes: Image8, names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Where (side, side) it is known whether a text names what is there; of real pairs only people are known."""
     known: npt.NDArray[np.bool_] = (classes != UNKNOWN) | ('person' in names)
     return known

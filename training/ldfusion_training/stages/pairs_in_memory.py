@@ -94,10 +94,10 @@ def _read_pairs(folder: Path, config: PairDataConfig, with_depth: bool) -> list[
     frames = open_simulation(folder)
     if not all(frame.is_aligned for frame in frames):
         raise InputError(f'{folder}: its images are not aligned; simulate without a baseline')
-    return read_each(frames, partial(_known, with_depth=with_depth), config.faults)
+    return read_each(frames, partial(_read_known_pair, with_depth=with_depth), config.faults)
 
 
-def _known(frame: SimulatedFrame, with_depth: bool) -> KnownPair:
+def _read_known_pair(frame: SimulatedFrame, with_depth: bool) -> KnownPair:
     # Frames without any known depth are faulty either way, so that both kinds of training see the same pairs.
     depth: Depth = frame.read_depth() * np.float32(CANONICAL_FOCAL / frame.visible_camera.fx)
     return KnownPair(frame.read_pair(), depth if with_depth else None)

@@ -36,7 +36,7 @@ def v_cycle(screening: float = SCREENING, levels: int = LEVELS) -> tuple[list[Te
         across = -((_DAMPING / diagonal) ** 2) * operator
         across[1, 1] += 2 * _DAMPING / diagonal
         # The coarser grid's operator is scaled by 4, as its right-hand side must be.
-        moved = _convolved(interpolation, smoothing)
+        moved = _convolve(interpolation, smoothing)
         entries += [_entries(moved), _entries(moved), _entries(across)]
     return entries, 1 / (4 + screening * 4**levels)
 
@@ -123,7 +123,7 @@ def _smooth_noise(generator: np.random.Generator, size: float) -> npt.NDArray[np
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), size), np.float32)
 
 
-def _convolved(first: Tensor, second: Tensor) -> Tensor:
+def _convolve(first: Tensor, second: Tensor) -> Tensor:
     return F.conv2d(first[None, None], second.flip(0, 1)[None, None], padding=second.shape[0] - 1)[0, 0]
 
 

@@ -34,20 +34,20 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
     weights = named_below(content['average'], part)
     if not weights:
         raise InputError(f'{checkpoint}: holds no weights of {part!r}')
-    manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _untrained(folder)
+    manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _write_untrained(folder)
     if part in LANGUAGE_PARTS:
         entry = _write_language(part, weights, content['settings']['network'], folder)
         write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: {**entry, **facts}}))
         return
     entry = {**_write(weights, part, folder), **facts}
     if part == 'fusion':
-        manifest = _with_text_of(manifest, content.get('settings', {}))
+        manifest = _adopt_text_encoder(manifest, content.get('settings', {}))
     # Traced anew each time: the graph is that of the code which releases the weights.
     graph = _trace(manifest.frame_config(), folder)
     write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
 
 
-def _with_text_of(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
+def _adopt_text_encoder(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
     """The manifest for a fusion trained with these settings; only stage ``modulation`` learns from a text encoder."""
     fusion = {**manifest.config['fusion'], **plain(settings.get('fusion', {}))}
     config = {**manifest.config, 'fusion': fusion}
@@ -56,11 +56,11 @@ def _with_text_of(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
 
 def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
     path = folder / f'{part}.safetensors'
-    _save_halved(weights, path)
+    _save_half(weights, path)
     return {'file': path.name, 'sha256': sha256_of(path)}
 
 
-def _save_halved(weights: dict[str, torch.Tensor], path: Path) -> None:
+def _save_half(weights: dict[str, torch.Tensor], path: Path) -> None:
     halved = {
         name: tensor.half().contiguous() if tensor.is_floating_point() else tensor for name, tensor in weights.items()
     }
@@ -88,7 +88,7 @@ def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any
     with written_whole(settings) as temporary:
         content = {'model_cfg': config.model_cfg(), 'preprocess_cfg': preprocess}
         temporary.write_text(json.dumps(content, indent=2) + '\n')
-    _save_halved({**weights, 'token_embedding.weight': embedding}, file)
+    _save_half({**weights, 'token_embedding.weight': embedding}, file)
     return {
         'file': file.relative_to(folder).as_posix(),
         'sha256': sha256_of(file),
@@ -97,7 +97,7 @@ def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any
     }
 
 
-def _untrained(folder: Path) -> Manifest:
+def _write_untrained(folder: Path) -> Manifest:
     torch.manual_seed(0)
     config = FrameConfig()
     graph = FrameGraph(config)

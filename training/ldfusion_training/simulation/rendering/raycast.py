@@ -45,14 +45,14 @@ class SurfaceTable:
         return self._number[surface]
 
 
-def placed(things: Iterable[tuple[int, Thing]], seconds: float, table: SurfaceTable) -> Triangles:
+def place_things(things: Iterable[tuple[int, Thing]], seconds: float, table: SurfaceTable) -> Triangles:
     """All triangles of numbered things at a time."""
     corners, packed = [np.zeros((0, 3, 3))], [np.zeros((0, 3, 6))]
     surface, instance = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for number, thing in things:
         poses = thing.motion.poses(seconds)
         for index, piece in enumerate(thing.pieces):
-            mesh = piece.mesh.moved(poses[index] if len(poses) > 1 else poses[0])
+            mesh = piece.mesh.move(poses[index] if len(poses) > 1 else poses[0])
             count = len(mesh.corners)
             corners.append(mesh.corners)
             heat = np.zeros((count, 3)) if piece.heat is None else piece.heat
@@ -91,13 +91,13 @@ class World:
 
     def __init__(self, still: Triangles) -> None:
         self._still = still
-        self._still_scene = _committed(still)
+        self._still_scene = _commit(still)
         self._moving_scene: Any = None
         self.triangles = still
 
     def place(self, moving: Triangles) -> None:
         """Replace the moving part."""
-        self._moving_scene = _committed(moving) if len(moving.corners) else None
+        self._moving_scene = _commit(moving) if len(moving.corners) else None
         self.triangles = Triangles(
             *(
                 np.concatenate((getattr(self._still, name), getattr(moving, name)))
@@ -137,7 +137,7 @@ class World:
         return blocked
 
 
-def _committed(triangles: Triangles) -> Any:
+def _commit(triangles: Triangles) -> Any:
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 

@@ -113,7 +113,7 @@ def look(
     """
     rotation = camera[:3, :3].astype(np.float32)
     origin = camera[:3, 3].astype(np.float32)
-    directions = turned(pixel_rays, rotation)
+    directions = rotate(pixel_rays, rotation)
     hits = world.cast(np.broadcast_to(origin, directions.shape).copy(), directions)
     edges, central = _edges(hits, shape), len(hits.ray)
     if len(edges):
@@ -121,9 +121,9 @@ def look(
         further = np.concatenate(
             [pixel_rays[edges] + np.array([x * pixel, y * pixel, 0], np.float32) for x, y in EDGE_RAYS]
         )
-        further = turned(further, rotation)
+        further = rotate(further, rotation)
         more = world.cast(np.broadcast_to(origin, further.shape).copy(), further)
-        hits = _joined(hits, more, len(directions))
+        hits = _join(hits, more, len(directions))
         directions = np.concatenate((directions, further))
     length = np.sqrt(np.einsum('nc,nc->n', directions, directions))
     unit = directions / length[:, None]
@@ -139,7 +139,7 @@ def look(
     return View(shape, origin, unit, points, sky, distance, smoke, edges, central)
 
 
-def turned(vectors: Float32s, rotation: Float32s) -> Float32s:
+def rotate(vectors: Float32s, rotation: Float32s) -> Float32s:
     """Vectors (N, 3) under a rotation (3, 3). Not a matrix product, for which BLAS would start threads of its own."""
     return np.asarray(np.einsum('nc,dc->nd', vectors, rotation), np.float32)
 
@@ -165,7 +165,7 @@ def _edges(hits: Hits, shape: tuple[int, int]) -> Indices:
     return np.flatnonzero(edge)
 
 
-def _joined(first: Hits, second: Hits, offset: int) -> Hits:
+def _join(first: Hits, second: Hits, offset: int) -> Hits:
     return Hits(
         np.concatenate((first.ray, second.ray + offset)),
         np.concatenate((first.distance, second.distance)),
@@ -203,7 +203,7 @@ def _points(
         mirrored=mirrored,
         depth=hits.distance,
         instance=triangles.instance[hits.triangle],
-        look=_textured(surface, packed[:, 3:], footprint, table, climate.lamps_on),
+        look=_apply_textures(surface, packed[:, 3:], footprint, table, climate.lamps_on),
         solar=_of_surfaces(table, 'solar')[surface],
         cooling=_of_surfaces(table, 'cooling')[surface],
     )
@@ -213,7 +213,7 @@ def _of_surfaces(table: SurfaceTable, name: str) -> Float32s:
     return np.array([getattr(surface, name) for surface in table.surfaces], np.float32)
 
 
-def _textured(surface: Ints, packed: Float32s, footprint: Float32s, table: SurfaceTable, lamps_on: bool) -> Look:
+def _apply_textures(surface: Ints, packed: Float32s, footprint: Float32s, table: SurfaceTable, lamps_on: bool) -> Look:
     """Looks (N,) of points from their surfaces, with ``packed`` (N, 3) holding u, v and heat."""
     look = Look(*(_of_surfaces(table, name)[surface] for name in ('colour', 'gloss', 'emission', 'emissivity', 'heat')))
     look.heat += packed[:, 2]

@@ -75,7 +75,7 @@ def fractal(u: Values, v: Values, cell: float, footprint: Values, octaves: int =
     return total
 
 
-def hashed(a: Values, b: Values, seed: float) -> Float32s:
+def hash_cells(a: Values, b: Values, seed: float) -> Float32s:
     """A random number 0 to 1 for whole-numbered cells."""
     key = a.astype(np.int64) * 73_856_093 + b.astype(np.int64) * 19_349_663 + int(seed * 1000) * 83_492_791
     return np.take(_HASH, (key ^ (key >> 13)) & 0xFFFF)
@@ -152,7 +152,7 @@ def _pavers(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: L
     length, width = layout[0], layout[1]
     row = np.floor(v / width)
     shifted = u + np.mod(row, 2) * np.float32(length / 2)
-    tone = hashed(np.floor(shifted / length), row, 1.0) - 0.5
+    tone = hash_cells(np.floor(shifted / length), row, 1.0) - 0.5
     fade = np.clip(1.5 - footprint / (length / 2), 0, 1)
     joint = np.maximum(band(np.mod(shifted, length), 0, 0.015, footprint), band(np.mod(v, width), 0, 0.015, footprint))
     _shade(look, (1 + 0.3 * tone * fade + 0.1 * fractal(u, v, 1.2, footprint)) * (1 - 0.45 * joint))
@@ -173,7 +173,7 @@ def _brick(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: La
     row = np.floor(v / 0.075)
     shifted = u + np.mod(row, 2) * np.float32(0.12)
     fade = np.clip(1.5 - footprint / 0.1, 0, 1)
-    tone = (hashed(np.floor(shifted / 0.24), row, 2.0) - 0.5) * fade
+    tone = (hash_cells(np.floor(shifted / 0.24), row, 2.0) - 0.5) * fade
     joint = np.maximum(band(np.mod(shifted, 0.24), 0, 0.012, footprint), band(np.mod(v, 0.075), 0, 0.012, footprint))
     _shade(look, 1 + 0.5 * tone + 0.08 * fractal(u, v, 1.5, footprint))
     _mix(look, 0.7 * joint, (0.35, 0.33, 0.3))
@@ -182,7 +182,7 @@ def _brick(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: La
 def _facade(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: Layout) -> None:
     """Plaster or brick with windows: bay width, storey height, window width as a part of the bay, seed."""
     bay, storey, part, seed = layout
-    if hashed(np.array([0.0], np.float32), np.array([0.0], np.float32), seed)[0] < 0.5:
+    if hash_cells(np.array([0.0], np.float32), np.array([0.0], np.float32), seed)[0] < 0.5:
         _brick(look, u, v, footprint, layout)
     else:
         _shade(look, 1 + 0.06 * fractal(u, v, 1.5, footprint) + 0.05 * value_noise(u, v, 0.05, footprint))
@@ -191,7 +191,7 @@ def _facade(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: L
     across, up = np.mod(u, bay) - bay / 2, np.mod(v, storey)
     half = bay * part / 2
     rails = 0.35
-    exists = (hashed(column, level, seed + 1) > 0.08) & (level >= 0)
+    exists = (hash_cells(column, level, seed + 1) > 0.08) & (level >= 0)
     frame = (
         band(across, -half - 0.07, half + 0.07, footprint)
         * band(up, rails * storey - 0.1, 0.82 * storey + 0.07, footprint)
@@ -201,15 +201,15 @@ def _facade(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: L
     bars = np.maximum(band(across, -0.03, 0.03, footprint), band(up, 0.62 * storey, 0.62 * storey + 0.05, footprint))
     pane *= 1 - bars
     _mix(look, frame, (0.5, 0.49, 0.46))
-    curtain = hashed(column, level, seed + 2)
+    curtain = hash_cells(column, level, seed + 2)
     tint = (0.02 + 0.12 * (curtain > 0.6) * (up > 0.45 * storey)).astype(np.float32)
     look.albedo += pane[:, None] * (tint[:, None] - look.albedo)
     look.gloss += pane * np.float32(0.12)
-    lit = pane * (hashed(column, level, seed + 3) > 0.72)
-    warmth = hashed(column, level, seed + 4)[:, None]
+    lit = pane * (hash_cells(column, level, seed + 3) > 0.72)
+    warmth = hash_cells(column, level, seed + 4)[:, None]
     look.emission += lit[:, None] * (np.array([0.05, 0.037, 0.02], np.float32) * (0.4 + warmth))
     look.emissivity += pane * np.float32(0.83 - 0.93)
-    look.heat += pane * (np.float32(1.0) + 3.5 * hashed(column, level, seed + 5)) + np.float32(0.3) * frame
+    look.heat += pane * (np.float32(1.0) + 3.5 * hash_cells(column, level, seed + 5)) + np.float32(0.3) * frame
     # Floor slabs and radiators leak heat under the windows: what a thermal camera shows of a house first.
     look.heat += np.float32(0.6) * band(up, -0.15, 0.15, footprint)
 
@@ -246,7 +246,7 @@ def _tiles(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: La
     joint = np.maximum(
         band(np.mod(u, size), 0, size * 0.05, footprint), band(np.mod(v, size), 0, size * 0.05, footprint)
     )
-    tone = (hashed(np.floor(u / size), np.floor(v / size), 3.0) - 0.5) * fade
+    tone = (hash_cells(np.floor(u / size), np.floor(v / size), 3.0) - 0.5) * fade
     _shade(look, (1 + 0.15 * tone + 0.04 * fractal(u, v, 1.0, footprint)) * (1 - 0.35 * joint))
 
 

@@ -99,15 +99,15 @@ def objects_seen(
 def describe(random: np.random.Generator, kind: str, climate: Climate, seen: list[Seen]) -> str:
     """A few sentences in one of many wordings: the place, then the nearest people and vehicles, then the rest."""
     sentences = [_opening(random, kind, climate)]
-    told = [each for each in seen if each.name in FIRST][: int(random.integers(3, 7))]
+    foremost = [each for each in seen if each.name in FIRST][: int(random.integers(3, 7))]
     groups: dict[tuple[str, str], list[Seen]] = {}
-    for each in told:
+    for each in foremost:
         groups.setdefault((each.name, each.side), []).append(each)
     sentences += [_group(random, group) for group in groups.values()]
     others = [each for each in seen if each.name not in FIRST and each.name != 'building']
     for each in others[: int(random.integers(0, 3))]:
         sentences.append(_group(random, [each]))
-    if not told and not others:
+    if not foremost and not others:
         sentences.append(_one(random, ('Nobody in sight.', 'The way is free.', 'No people or vehicles.')))
     return ' '.join(sentences)
 

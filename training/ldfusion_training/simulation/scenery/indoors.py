@@ -6,8 +6,8 @@ import numpy as np
 
 from ldfusion_training.simulation.scenery import surroundings as around
 from ldfusion_training.simulation.scenery.climate import Climate
-from ldfusion_training.simulation.scenery.meshes import box, cylinder, ellipsoid, joined, loft, pose, rod
-from ldfusion_training.simulation.scenery.people import seated
+from ldfusion_training.simulation.scenery.meshes import box, cylinder, ellipsoid, join, loft, pose, rod
+from ldfusion_training.simulation.scenery.people import seated_person
 from ldfusion_training.simulation.scenery.routes import Layout, draw_route, draw_walker
 from ldfusion_training.simulation.scenery.things import (
     METAL,
@@ -74,8 +74,8 @@ def _hall(random: Random, span: tuple[float, float], side: float, height: float)
     lid = box((length, 2 * side, 0.2), (middle, 0, height + 0.1))
     gate = Surface((0.35, 0.37, 0.4), Pattern.STRIPES, (0.5, 0.03, 0.6, 0.0), heat=-2.5)
     return [
-        Thing('wall', (Piece(joined(*walls, *ends), sheet),)),
-        Thing('ceiling', (Piece(lid, roof), Piece(joined(*trusses), METAL))),
+        Thing('wall', (Piece(join(*walls, *ends), sheet),)),
+        Thing('ceiling', (Piece(lid, roof), Piece(join(*trusses), METAL))),
         Thing('door', (Piece(box((0.06, 3.4, 3.6), (span[1] - 0.03, random.uniform(-0.5, 0.5), 1.8)), gate),)),
     ]  # fmt: skip
 
@@ -110,7 +110,7 @@ def _pipes(random: Random, span: tuple[float, float], side: float, height: float
             flanges = [rod((x, y, z), (x + 0.08, y, z), radius * 1.4, 10) for x in np.arange(span[0] + 2, span[1], 4.0)]
             surface = Surface(paint, Pattern.CONCRETE, (1.0, 0.0, 0.0, 0.0), heat=round(float(heat), 2), emissivity=0.9)
             traits = ('', 'warm') if heat > 8 else ('',)
-            pipes.append(Thing('pipe', (Piece(joined(body, *flanges), surface),), traits=traits))
+            pipes.append(Thing('pipe', (Piece(join(body, *flanges), surface),), traits=traits))
     return pipes
 
 
@@ -141,9 +141,9 @@ def _racks(random: Random, span: tuple[float, float], side: int, half: float, de
                 at = x + place * bay
                 pallets.append(box((1.2, depth * 0.92, 0.13), (at, middle, base + 0.065)))
                 boxes += _boxes(random, at, middle, base + 0.13, depth * 0.85, step - 0.35)
-        shelf = [Piece(joined(*posts), blue), Piece(joined(*beams), orange)]
+        shelf = [Piece(join(*posts), blue), Piece(join(*beams), orange)]
         if pallets:
-            shelf.append(Piece(joined(*pallets), boards))
+            shelf.append(Piece(join(*pallets), boards))
         things.append(Thing('shelf', tuple(shelf)))
         if boxes:
             things.append(Thing('crate', tuple(boxes)))
@@ -158,9 +158,9 @@ def _boxes(random: Random, x: float, y: float, z: float, depth: float, room: flo
     if style < 0.3:
         return [Piece(box((1.05, depth, room * random.uniform(0.5, 0.95)), (x, y, z + room * 0.4)), paint)]
     if style < 0.4:
-        drums = [cylinder(0.28, 0.85, 12).shifted(x + a, y + b, z) for a in (-0.29, 0.29) for b in (-0.22, 0.22)]
+        drums = [cylinder(0.28, 0.85, 12).shift(x + a, y + b, z) for a in (-0.29, 0.29) for b in (-0.22, 0.22)]
         tint = pick(random, ((0.05, 0.1, 0.35), (0.4, 0.05, 0.04), (0.2, 0.2, 0.2)))
-        return [Piece(joined(*drums), Surface(tint, gloss=0.04, heat=heat))]
+        return [Piece(join(*drums), Surface(tint, gloss=0.04, heat=heat))]
     rows = int(random.integers(1, 4))
     tall = min(random.uniform(0.25, 0.42), room / rows)
     z += tall / 2
@@ -181,22 +181,22 @@ def _crates_on_floor(random: Random, x: float, y: float) -> Thing:
 def _forklift(random: Random, climate: Climate, x: float, y: float, yaw: float) -> tuple[Thing, Thing]:
     """A forklift truck with warm motor and tyres, and its driver."""
     paint = Surface(pick(random, ((0.6, 0.4, 0.03), (0.5, 0.08, 0.03), (0.6, 0.3, 0.03))), gloss=0.04, heat=2.0)
-    hull = joined(
+    hull = join(
         box((1.5, 1.1, 0.5), (-0.2, 0, 0.5)),
         box((0.6, 1.1, 0.75), (-0.75, 0, 0.95)),
         box((0.5, 1.0, 0.3), (0.35, 0, 0.85)),
     )
     dark = Surface((0.03, 0.03, 0.035), emissivity=0.85)
-    mast = joined(
+    mast = join(
         *(box((0.12, 0.1, 2.3), (0.85, s * 0.35, 1.2)) for s in (-1, 1)),
         *(box((0.06, 0.7, 0.1), (0.85, 0, z)) for z in (0.5, 1.4, 2.25)),
     )
-    forks = joined(*(box((1.1, 0.12, 0.05), (1.45, s * 0.28, 0.15)) for s in (-1, 1)))
+    forks = join(*(box((1.1, 0.12, 0.05), (1.45, s * 0.28, 0.15)) for s in (-1, 1)))
     frame = [rod((0.5, s * 0.5, 1.0), (0.3, s * 0.45, 2.1), 0.035) for s in (-1, 1)]
     frame += [rod((-0.9, s * 0.5, 1.3), (-0.75, s * 0.45, 2.1), 0.035) for s in (-1, 1)]
     roof = [box((1.15, 0.06, 0.05), (-0.22, a, 2.12)) for a in np.linspace(-0.45, 0.45, 6)]
     wheels = [
-        cylinder(r, 0.2, 16).moved(ON_ITS_SIDE).shifted(a, s * 0.48 + 0.1, r)
+        cylinder(r, 0.2, 16).move(ON_ITS_SIDE).shift(a, s * 0.48 + 0.1, r)
         for a, r in ((0.55, 0.32), (-0.7, 0.26))
         for s in (-1, 1)
     ]
@@ -206,11 +206,11 @@ def _forklift(random: Random, climate: Climate, x: float, y: float, yaw: float) 
     motion = Glide(x, y, yaw, speed)
     beacon = Surface((0.6, 0.3, 0.02), emission=(1.5, 0.7, 0.05), heat=8.0)
     truck_thing = Thing('forklift', (
-        Piece(hull, paint), Piece(joined(mast, forks, *frame, *roof), dark),
-        Piece(joined(*wheels), Surface(RUBBER.colour, heat=6.0)), Piece(motor, Surface((0.02, 0.02, 0.02), heat=24.0)),
-        Piece(cylinder(0.06, 0.12).shifted(-0.2, 0, 2.15), beacon),
+        Piece(hull, paint), Piece(join(mast, forks, *frame, *roof), dark),
+        Piece(join(*wheels), Surface(RUBBER.colour, heat=6.0)), Piece(motor, Surface((0.02, 0.02, 0.02), heat=24.0)),
+        Piece(cylinder(0.06, 0.12).shift(-0.2, 0, 2.15), beacon),
     ), motion, traits=('moving' if moving else 'standing', 'warm'))  # fmt: skip
-    return truck_thing, seated(random, climate, motion, (-0.3, 1.0), pedalling=False)
+    return truck_thing, seated_person(random, climate, motion, (-0.3, 1.0), pedalling=False)
 
 
 def corridor(random: Random, climate: Climate, seconds: float) -> Layout:
@@ -264,7 +264,7 @@ def corridor(random: Random, climate: Climate, seconds: float) -> Layout:
 
 
 def _radiator(random: Random, x: float, y: float) -> Thing:
-    ribs = joined(*(box((0.07, 0.1, 0.6), (a, 0, 0.45)) for a in np.arange(-0.5, 0.5, 0.1)))
+    ribs = join(*(box((0.07, 0.1, 0.6), (a, 0, 0.45)) for a in np.arange(-0.5, 0.5, 0.1)))
     heat = round(float(random.uniform(5, 25)), 2)
     return Thing('pipe', (Piece(ribs, Surface((0.6, 0.6, 0.58), heat=heat)),), Still(pose(x, y)), traits=('', 'warm'))
 
@@ -279,8 +279,8 @@ def _left_by_wall(random: Random, x: float, y: float) -> Thing:
         bin_paint = Surface(pick(random, ((0.05, 0.15, 0.07), (0.1, 0.1, 0.11), (0.05, 0.1, 0.3))), heat=0.3)
         return Thing('crate', (Piece(cylinder(0.18, 0.65, 14, 0.22), bin_paint),), place)
     red = Surface((0.45, 0.02, 0.02), gloss=0.05)
-    body = joined(
-        cylinder(0.08, 0.45, 12), ellipsoid((0.08, 0.08, 0.06), 10, 6).shifted(0, 0, 0.45), cylinder(0.025, 0.6, 8)
+    body = join(
+        cylinder(0.08, 0.45, 12), ellipsoid((0.08, 0.08, 0.06), 10, 6).shift(0, 0, 0.45), cylinder(0.025, 0.6, 8)
     )
     return Thing('crate', (Piece(body, red),), place)
 

@@ -23,24 +23,24 @@ class Mesh:
     normals: Floats
     uv: Floats
 
-    def moved(self, pose: Floats) -> 'Mesh':
+    def move(self, pose: Floats) -> 'Mesh':
         """The mesh under a rigid pose (4, 4)."""
         rotation = pose[:3, :3].T
         return Mesh(self.corners @ rotation + pose[:3, 3], self.normals @ rotation, self.uv)
 
-    def scaled(self, x: float, y: float, z: float) -> 'Mesh':
+    def scale(self, x: float, y: float, z: float) -> 'Mesh':
         """The mesh stretched along its axes; normals follow, surface coordinates grow with the mean."""
         scale = np.array([x, y, z])
         normals = self.normals / scale
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
         return Mesh(self.corners * scale, normals, self.uv * float(scale.mean()))
 
-    def shifted(self, x: float, y: float, z: float) -> 'Mesh':
+    def shift(self, x: float, y: float, z: float) -> 'Mesh':
         """The mesh moved by an offset in metres."""
         return Mesh(self.corners + np.array([x, y, z]), self.normals, self.uv)
 
 
-def joined(*meshes: Mesh) -> Mesh:
+def join(*meshes: Mesh) -> Mesh:
     """All triangles of several meshes."""
     return Mesh(
         np.concatenate([mesh.corners for mesh in meshes]),
@@ -81,10 +81,10 @@ def quads(corners: Floats, uv: Floats | None = None) -> Mesh:
         uv = np.stack(
             (np.einsum('qki,qi->qk', offset, along / length[:, None]), np.einsum('qki,qi->qk', offset, up)), axis=-1
         )
-    return flat(_halved(corners), _halved(uv))
+    return flat(_to_triangles(corners), _to_triangles(uv))
 
 
-def _halved(quadrilaterals: Floats) -> Floats:
+def _to_triangles(quadrilaterals: Floats) -> Floats:
     """Values (Q, 4, C) at the corners of quadrilaterals to those (2 Q, 3, C) of triangles."""
     return quadrilaterals[:, np.array([[0, 1, 2], [0, 2, 3]])].reshape(-1, 3, quadrilaterals.shape[-1])
 
@@ -161,7 +161,7 @@ def revolve(profile: list[tuple[float, float]], segments: int = 12, smooth: bool
     u = np.broadcast_to(angle * max(radius.max(), 1e-6), (len(radius), len(angle)))
     surface = np.stack((u, np.broadcast_to(distance[:, None], u.shape)), -1)
     uv = corners_of(surface[:-1], surface[1:])
-    mesh = Mesh(_halved(corners), _halved(normals), _halved(uv))
+    mesh = Mesh(_to_triangles(corners), _to_triangles(normals), _to_triangles(uv))
     edges = mesh.corners[:, 1:] - mesh.corners[:, :1]
     kept = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) > 1e-12
     return Mesh(mesh.corners[kept], mesh.normals[kept], mesh.uv[kept])
@@ -175,7 +175,7 @@ def cylinder(radius: float, height: float, segments: int = 12, top_radius: float
 
 def ellipsoid(radii: tuple[float, float, float], segments: int = 12, rings: int = 8) -> Mesh:
     """An ellipsoid about the origin."""
-    return _unit_sphere(segments, rings).scaled(*radii)
+    return _unit_sphere(segments, rings).scale(*radii)
 
 
 @cache
@@ -209,10 +209,10 @@ def between(mesh: Mesh, start: tuple[float, float, float], end: tuple[float, flo
     matrix = np.eye(4)
     matrix[:3, :3] = np.stack((side, np.cross(axis, side), axis), axis=1)
     matrix[:3, 3] = start
-    return mesh.moved(matrix)
+    return mesh.move(matrix)
 
 
 def rod(start: tuple[float, float, float], end: tuple[float, float, float], radius: float, segments: int = 8) -> Mesh:
     """A round bar from ``start`` to ``end``."""
     length = float(np.linalg.norm(np.subtract(end, start)))
-    return between(_unit_cylinder(segments).scaled(radius, radius, length), start, end)
+    return between(_unit_cylinder(segments).scale(radius, radius, length), start, end)

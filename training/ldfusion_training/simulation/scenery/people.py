@@ -11,7 +11,7 @@ from ldfusion_training.simulation.scenery.meshes import (
     capsule,
     cylinder,
     ellipsoid,
-    joined,
+    join,
     pose,
     revolve,
 )
@@ -90,7 +90,7 @@ def person(random: Random, climate: Climate, x: float, y: float, yaw: float, spe
     joints = _joints(random, s, build, speed > 0)
     limbs = _limbs(s, build, clothes)
     if random.random() < 0.35:
-        pack = ellipsoid((0.1 * s, 0.16 * s, 0.23 * s)).shifted(-(0.125 * s * build) - 0.06 * s, 0, 1.25 * s)
+        pack = ellipsoid((0.1 * s, 0.16 * s, 0.23 * s)).shift(-(0.125 * s * build) - 0.06 * s, 0, 1.25 * s)
         heat = (SKIN_KELVIN - climate.air) * 0.12
         limbs.append((pack, Surface(pick(random, CLOTHES), Pattern.CLOTH, heat=heat, cooling=0.5), -1))
     start = float(random.uniform(0, 2 * np.pi))
@@ -135,17 +135,17 @@ def _limbs(s: float, build: float, clothes: Clothes) -> list[tuple[Mesh, Surface
     """Meshes of a body of size ``s``, what covers them, and the joints they hang at (-1: the body)."""
     hips, thigh, shin, upper, fore = 0.93 * s, 0.43 * s, 0.40 * s, 0.29 * s, 0.25 * s
     wide, deep = 0.2 * s * build, 0.125 * s * build
-    torso = revolve(list(TORSO), 14).scaled(deep, wide, s * 0.98).shifted(0, 0, hips - 0.08 * s)
-    pelvis = ellipsoid((deep * 0.95, wide * 0.86, 0.14 * s)).shifted(0, 0, hips)
-    head = ellipsoid((0.1 * s, 0.08 * s, 0.125 * s), 14, 10).shifted(0.015, 0, 1.645 * s)
-    nose = ellipsoid((0.02 * s, 0.014 * s, 0.02 * s), 6, 4).shifted(0.115 * s, 0, 1.635 * s)
-    neck = cylinder(0.052 * s, 0.12 * s).shifted(0, 0, 1.49 * s)
-    cap = ellipsoid((0.108 * s, 0.09 * s, 0.1 * s), 14, 8).shifted(-0.02 * s, 0, 1.695 * s)
-    hand = ellipsoid((0.045 * s, 0.025 * s, 0.08 * s), 8, 6).shifted(0.01, 0, -fore - 0.06 * s)
-    foot = ellipsoid((0.14 * s, 0.05 * s, 0.045 * s), 10, 6).shifted(0.06 * s, 0, -shin - 0.045 * s)
+    torso = revolve(list(TORSO), 14).scale(deep, wide, s * 0.98).shift(0, 0, hips - 0.08 * s)
+    pelvis = ellipsoid((deep * 0.95, wide * 0.86, 0.14 * s)).shift(0, 0, hips)
+    head = ellipsoid((0.1 * s, 0.08 * s, 0.125 * s), 14, 10).shift(0.015, 0, 1.645 * s)
+    nose = ellipsoid((0.02 * s, 0.014 * s, 0.02 * s), 6, 4).shift(0.115 * s, 0, 1.635 * s)
+    neck = cylinder(0.052 * s, 0.12 * s).shift(0, 0, 1.49 * s)
+    cap = ellipsoid((0.108 * s, 0.09 * s, 0.1 * s), 14, 8).shift(-0.02 * s, 0, 1.695 * s)
+    hand = ellipsoid((0.045 * s, 0.025 * s, 0.08 * s), 8, 6).shift(0.01, 0, -fore - 0.06 * s)
+    foot = ellipsoid((0.14 * s, 0.05 * s, 0.045 * s), 10, 6).shift(0.06 * s, 0, -shin - 0.045 * s)
     limbs: list[tuple[Mesh, Surface, int]] = [
         (torso, clothes.jacket, -1), (pelvis, clothes.trousers, -1),
-        (joined(head, neck, nose), clothes.skin, -1), (cap, clothes.hair, -1),
+        (join(head, neck, nose), clothes.skin, -1), (cap, clothes.hair, -1),
     ]  # fmt: skip
     for leg in (0, 2):
         limbs.append((capsule(thigh, 0.085 * s * build, 0.062 * s * build), clothes.trousers, leg))
@@ -158,7 +158,7 @@ def _limbs(s: float, build: float, clothes: Clothes) -> list[tuple[Mesh, Surface
     return limbs
 
 
-def seated(random: Random, climate: Climate, path: Glide, seat: tuple[float, float], pedalling: bool) -> Thing:
+def seated_person(random: Random, climate: Climate, path: Glide, seat: tuple[float, float], pedalling: bool) -> Thing:
     """A person who sits at ``seat`` (x, z of the hips) of a vehicle, hands forward; feet go round if ``pedalling``."""
     walker = person(random, climate, path.x, path.y, path.yaw, 0.0)
     assert isinstance(walker.motion, Gait)
@@ -176,7 +176,7 @@ def seated(random: Random, climate: Climate, path: Glide, seat: tuple[float, flo
     )
     motion = Gait(path, joints, walker.motion.limb, 4.0, float(random.uniform(0, 6)))
     pieces = tuple(
-        replace(piece, mesh=piece.mesh.shifted(back, 0.0, lift)) if limb < 0 else piece
+        replace(piece, mesh=piece.mesh.shift(back, 0.0, lift)) if limb < 0 else piece
         for piece, limb in zip(walker.pieces, walker.motion.limb, strict=True)
     )
     return Thing('person', pieces, motion, traits=('cycling' if pedalling else 'driving', 'warm'))

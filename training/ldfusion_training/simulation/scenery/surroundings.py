@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from ldfusion_training.simulation.scenery.climate import Climate
-from ldfusion_training.simulation.scenery.meshes import Mesh, box, cylinder, ellipsoid, floor, joined, pose, quads, rod
+from ldfusion_training.simulation.scenery.meshes import Mesh, box, cylinder, ellipsoid, floor, join, pose, quads, rod
 from ldfusion_training.simulation.scenery.things import (
     METAL,
     LampLight,
@@ -60,7 +60,7 @@ def building(random: Random, climate: Climate, x: float, y: float, yaw: float, w
     roof = Surface((0.16, 0.12, 0.1), Pattern.TILES, (0.3, 0.3, 0.0, 0.0), solar=20.0, cooling=4.0)
     place = pose(x, y, 0.0, yaw)
     body = box((width, depth, height), (width / 2, depth / 2, height / 2))
-    cornice = joined(
+    cornice = join(
         box((width + 0.3, depth + 0.3, 0.25), (width / 2, depth / 2, height - 0.1)),
         box((width + 0.1, depth + 0.1, 0.5), (width / 2, depth / 2, 0.25)),
     )
@@ -88,10 +88,10 @@ def door(random: Random, x: float, y: float, yaw: float) -> Thing:
     paint = pick(random, ((0.3, 0.18, 0.08), (0.4, 0.4, 0.38), (0.1, 0.2, 0.3), (0.35, 0.06, 0.05)))
     leaf = Surface(paint, heat=-0.8, gloss=0.03)
     posts = [box((0.08, 0.12, 2.15), (a, 0, 1.07)) for a in (-0.5, 0.5)]
-    frame = joined(*posts, box((1.08, 0.12, 0.08), (0, 0, 2.14)))
+    frame = join(*posts, box((1.08, 0.12, 0.08), (0, 0, 2.14)))
     return Thing('door', (
         Piece(box((0.94, 0.06, 2.1), (0, 0, 1.05)), leaf), Piece(frame, Surface((0.2, 0.2, 0.2), heat=-0.2)),
-        Piece(joined(box((0.14, 0.06, 0.03), (0.36, -0.06, 1.05)), box((0.3, 0.02, 0.3), (0.0, -0.035, 1.55))), METAL),
+        Piece(join(box((0.14, 0.06, 0.03), (0.36, -0.06, 1.05)), box((0.3, 0.02, 0.3), (0.0, -0.035, 1.55))), METAL),
     ), Still(pose(x, y, 0.0, yaw)))  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def street_lamp(random: Random, climate: Climate, x: float, y: float, towards: f
     arm = 1.6 if height > 5 else 0.5
     post = Surface((0.15, 0.16, 0.16), solar=8.0, emissivity=0.8, cooling=0.5)
     boom = rod((0, 0, height), (0, towards * arm, height + 0.25), 0.045)
-    pole = joined(cylinder(0.1, height, 10, 0.06), boom, cylinder(0.16, 0.5, 10))
+    pole = join(cylinder(0.1, height, 10, 0.06), boom, cylinder(0.16, 0.5, 10))
     head = box((0.3, 0.7, 0.12), (0, towards * (arm + 0.2), height + 0.24))
     pane = box((0.24, 0.6, 0.03), (0, towards * (arm + 0.2), height + 0.17))
     on = climate.lamps_on and climate.light != 'day' and random.random() < 0.92
@@ -124,8 +124,8 @@ def sign(random: Random, x: float, y: float, height: float = 2.4) -> Thing:
     facing = pose(-0.06, 0.0, height, 0.0, -np.pi / 2)
     plate = Surface(colour, gloss=0.08, emissivity=0.75, solar=8.0, cooling=2.0)
     return Thing('sign', (
-        Piece(cylinder(0.035, height + 0.3, 8), METAL), Piece(face.moved(facing), plate),
-        Piece(inner.moved(facing @ pose(z=0.034)), Surface((0.65, 0.65, 0.65), emissivity=0.8, solar=7.0, cooling=2.0)),
+        Piece(cylinder(0.035, height + 0.3, 8), METAL), Piece(face.move(facing), plate),
+        Piece(inner.move(facing @ pose(z=0.034)), Surface((0.65, 0.65, 0.65), emissivity=0.8, solar=7.0, cooling=2.0)),
     ), Still(pose(x, y)))  # fmt: skip
 
 
@@ -140,12 +140,12 @@ def tree(random: Random, x: float, y: float, height: float) -> Thing:
         way *= random.uniform(0.3, 1.0) / np.linalg.norm(way)
         at = centre + way * np.array([crown, crown, crown * 0.85])
         size = crown * random.uniform(0.28, 0.5)
-        clumps.append(_leafy(random, size).shifted(*at))
+        clumps.append(_leafy(random, size).shift(*at))
         if random.random() < 0.5:
             wood.append(rod((0, 0, trunk_height * random.uniform(0.75, 1.1)), tuple(at), 0.012 * height, 5))
     green = np.array([0.06, 0.11, 0.03]) * random.uniform(0.7, 1.4) + np.array([random.uniform(0, 0.05), 0, 0])
     leaves = Surface(tuple(green.round(4).tolist()), Pattern.LEAVES, solar=3.0, cooling=1.0, heat=0.3, emissivity=0.97)
-    return Thing('tree', (Piece(joined(*wood), BARK), Piece(joined(*clumps), leaves)), Still(pose(x, y)))
+    return Thing('tree', (Piece(join(*wood), BARK), Piece(join(*clumps), leaves)), Still(pose(x, y)))
 
 
 LEAF_CLUMPS = 8
@@ -155,7 +155,7 @@ LEAF_CLUMPS = 8
 def _leafy(random: Random, size: float) -> Mesh:
     """A bumpy ball with loose leaves around it."""
     clump = _leaf_clump(int(random.integers(LEAF_CLUMPS)))
-    return clump.moved(pose(yaw=random.uniform(0, 2 * np.pi))).scaled(size, size, size)
+    return clump.move(pose(yaw=random.uniform(0, 2 * np.pi))).scale(size, size, size)
 
 
 @cache
@@ -171,7 +171,7 @@ def _leaf_clump(number: int) -> Mesh:
     at = way * random.uniform(0.85, 1.2, (count, 1))
     edge = random.normal(size=(count, 2, 3)) * 0.12
     corners = np.stack((at, at + edge[:, 0], at + edge[:, 1]), axis=1)
-    return joined(ball, Mesh(corners, np.repeat(way[:, None], 3, axis=1), corners[..., :2].copy()))
+    return join(ball, Mesh(corners, np.repeat(way[:, None], 3, axis=1), corners[..., :2].copy()))
 
 
 def bush(random: Random, x: float, y: float, size: float) -> Thing:
@@ -180,9 +180,9 @@ def bush(random: Random, x: float, y: float, size: float) -> Thing:
     for _ in range(3):
         clump = _leafy(random, size * random.uniform(0.5, 0.8))
         x_off, y_off = random.uniform(-0.5, 0.5, 2) * size
-        clumps.append(clump.shifted(x_off, y_off, size * 0.5))
+        clumps.append(clump.shift(x_off, y_off, size * 0.5))
     leaves = Surface((0.05, 0.09, 0.03), Pattern.LEAVES, solar=3.0, cooling=1.5, emissivity=0.97)
-    return Thing('bush', (Piece(joined(*clumps), leaves),), Still(pose(x, y)))
+    return Thing('bush', (Piece(join(*clumps), leaves),), Still(pose(x, y)))
 
 
 def hedge(random: Random, x: tuple[float, float], y: float) -> Thing:
@@ -190,11 +190,11 @@ def hedge(random: Random, x: tuple[float, float], y: float) -> Thing:
     leaves = Surface((0.045, 0.085, 0.03), Pattern.LEAVES, solar=3.0, cooling=1.5, emissivity=0.97)
     height = random.uniform(0.7, 1.3)
     clumps = [
-        _leafy(random, 0.45 * height).shifted(a, y + random.normal(0, 0.05), height * 0.62)
+        _leafy(random, 0.45 * height).shift(a, y + random.normal(0, 0.05), height * 0.62)
         for a in np.arange(x[0], x[1], 0.5)
     ]
     core = box((x[1] - x[0], 0.55, height * 0.9), ((x[0] + x[1]) / 2, y, height * 0.45))
-    return Thing('bush', (Piece(joined(core, *clumps), leaves),))
+    return Thing('bush', (Piece(join(core, *clumps), leaves),))
 
 
 def guard_rail(x: tuple[float, float], y: float) -> Thing:
@@ -205,7 +205,7 @@ def guard_rail(x: tuple[float, float], y: float) -> Thing:
     steel = Surface(
         (0.4, 0.4, 0.41), Pattern.CONCRETE, (2.0, 0.0, 0.0, 0.0), gloss=0.25, emissivity=0.45, solar=8.0, cooling=1.0
     )
-    return Thing('guard rail', (Piece(joined(*posts, *rails, *web), steel),))
+    return Thing('guard rail', (Piece(join(*posts, *rails, *web), steel),))
 
 
 def bench(x: float, y: float, yaw: float) -> Thing:
@@ -215,12 +215,12 @@ def bench(x: float, y: float, yaw: float) -> Thing:
     legs = [box((0.4, 0.06, 0.45), (0.1, side * 0.7, 0.22)) for side in (-1, 1)]
     legs += [box((0.05, 0.06, 0.85), (-0.12, side * 0.7, 0.42)) for side in (-1, 1)]
     wood = Surface((0.28, 0.16, 0.08), Pattern.CONCRETE, (0.4, 0.0, 0.0, 0.0), solar=12.0, cooling=2.0)
-    return Thing('bench', (Piece(joined(*slats), wood), Piece(joined(*legs), METAL)), Still(pose(x, y, 0.0, yaw)))
+    return Thing('bench', (Piece(join(*slats), wood), Piece(join(*legs), METAL)), Still(pose(x, y, 0.0, yaw)))
 
 
 def bollard(x: float, y: float) -> Thing:
     """A short post with a white band."""
     return Thing('bollard', (
         Piece(cylinder(0.09, 0.9, 12), Surface((0.06, 0.06, 0.07), solar=10.0)),
-        Piece(cylinder(0.093, 0.1, 12).shifted(0, 0, 0.7), Surface((0.6, 0.6, 0.6), solar=6.0)),
+        Piece(cylinder(0.093, 0.1, 12).shift(0, 0, 0.7), Surface((0.6, 0.6, 0.6), solar=6.0)),
     ), Still(pose(x, y)))  # fmt: skip

@@ -14,12 +14,12 @@ from ldfusion_training.simulation.scenery.meshes import (
     cylinder,
     ellipsoid,
     fan,
-    joined,
+    join,
     loft,
     revolve,
     rod,
 )
-from ldfusion_training.simulation.scenery.people import seated
+from ldfusion_training.simulation.scenery.people import seated_person
 from ldfusion_training.simulation.scenery.things import (
     GLASS,
     METAL,
@@ -56,7 +56,7 @@ def _hull(profile: list[tuple[float, float]], half_width: float, rounding: float
         np.stack((ring[:, 0], np.full(len(ring), y), ring[:, 1]), axis=1)
         for ring, y in ((inset, half_width), (side, half_width * 0.9), (side, -half_width * 0.9), (inset, -half_width))
     ]
-    return joined(loft(np.stack(rings)), fan(rings[0][::-1]), fan(rings[-1]))
+    return join(loft(np.stack(rings)), fan(rings[0][::-1]), fan(rings[-1]))
 
 
 def _cabin(
@@ -75,9 +75,9 @@ def _wheels(places: list[tuple[float, float]], radius: float, width: float) -> t
     """Tyres and rims at (x, y) places."""
     tyre = revolve([(0.0, -width / 2), (radius * 0.94, -width / 2), (radius, -width / 3), (radius, width / 3),
                     (radius * 0.94, width / 2), (0.0, width / 2)], 20, smooth=False)  # fmt: skip
-    rim = cylinder(radius * 0.62, width + 0.02, 12).shifted(0, 0, -(width + 0.02) / 2)
-    tyre, rim = tyre.moved(ON_ITS_SIDE), rim.moved(ON_ITS_SIDE)
-    tyres, rims = (joined(*(part.shifted(x, y, radius) for x, y in places)) for part in (tyre, rim))
+    rim = cylinder(radius * 0.62, width + 0.02, 12).shift(0, 0, -(width + 0.02) / 2)
+    tyre, rim = tyre.move(ON_ITS_SIDE), rim.move(ON_ITS_SIDE)
+    tyres, rims = (join(*(part.shift(x, y, radius) for x, y in places)) for part in (tyre, rim))
     return tyres, rims
 
 
@@ -149,13 +149,13 @@ def car_shape(style: CarStyle) -> CarShape:
         foot, head = (middle, s * half * 0.93, style.belt - 0.04), (middle - 0.08, s * half * 0.74, style.top - 0.06)
         pillars.append(rod(foot, head, 0.05))
     mirrors = [
-        ellipsoid((0.07, 0.1, 0.07), 8, 6).shifted(scuttle - 0.1, s * (half + 0.1), style.belt + 0.08) for s in SIDES
+        ellipsoid((0.07, 0.1, 0.07), 8, 6).shift(scuttle - 0.1, s * (half + 0.1), style.belt + 0.08) for s in SIDES
     ]
     slab = box((roof[1] - roof[0] + 0.1, half * 1.52, 0.07), ((roof[0] + roof[1]) / 2, 0, style.top - 0.05))
     axles = (front - 0.78, back + 0.72)
     tyres, rims = _wheels([(a, s * (half - 0.09)) for a in axles for s in SIDES], 0.32, 0.2)
     arches = [
-        cylinder(0.37, 0.04, 20).moved(ON_ITS_SIDE).shifted(a, s * (half - 0.002) + 0.02, 0.34)
+        cylinder(0.37, 0.04, 20).move(ON_ITS_SIDE).shift(a, s * (half - 0.002) + 0.02, 0.34)
         for a in axles
         for s in SIDES
     ]
@@ -163,22 +163,22 @@ def car_shape(style: CarStyle) -> CarShape:
     return CarShape(
         hull=hull,
         engine=np.clip((x - scuttle + 0.3) / 0.9, 0, 1) * np.clip(z / 0.8, 0.3, 1),
-        frame=joined(*pillars, *mirrors, slab),
+        frame=join(*pillars, *mirrors, slab),
         glass=loft(cabin),
         roof=fan(high),
         tyres=tyres,
         rims=rims,
-        arches=joined(*arches),
-        head_lamps=joined(
-            *(lamp.shifted(front - 0.08, s * half * 0.68, style.wing - 0.08) for s in SIDES)
+        arches=join(*arches),
+        head_lamps=join(
+            *(lamp.shift(front - 0.08, s * half * 0.68, style.wing - 0.08) for s in SIDES)
         ),
-        tail_lamps=joined(*(box((0.06, 0.26, 0.14), (back + 0.02, s * half * 0.72, style.tail_lamp)) for s in SIDES)),
-        grille=joined(
+        tail_lamps=join(*(box((0.06, 0.26, 0.14), (back + 0.02, s * half * 0.72, style.tail_lamp)) for s in SIDES)),
+        grille=join(
             box((0.04, half * 0.9, 0.16), (front - 0.01, 0, 0.5)),
             box((0.05, half * 1.3, 0.1), (front - 0.05, 0, 0.3)),
             box((0.06, half * 1.5, 0.16), (back + 0.05, 0, 0.36)),
         ),
-        plates=joined(
+        plates=join(
             box((0.02, 0.5, 0.11), (front + 0.012, 0, 0.42)), box((0.02, 0.5, 0.11), (back - 0.012, 0, 0.62))
         ),
         underside=box((style.length - 1.0, half * 1.6, 0.06), (0, 0, 0.24)),
@@ -195,7 +195,7 @@ def car(random: Random, climate: Climate, motion: Motion, running: bool) -> Thin
     engine = 16.0 * random.uniform(0.7, 1.2) * running
     pieces = (
         Piece(shape.hull, paint, engine * shape.engine),
-        Piece(joined(shape.frame, shape.roof), paint),
+        Piece(join(shape.frame, shape.roof), paint),
         Piece(shape.glass, replace(GLASS, heat=4.0 * running, cooling=3.0)),
         Piece(shape.tyres, replace(RUBBER, heat=14.0 * running, cooling=0.0)),
         Piece(shape.rims, replace(METAL, heat=18.0 * running)),
@@ -242,8 +242,8 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
         [(front - 1.9, -half * 0.95, 2.55), (front - 0.25, -half * 0.95, 2.55), (front - 0.25, half * 0.95, 2.55),
          (front - 1.9, half * 0.95, 2.55)],
     ])  # fmt: skip
-    cab = joined(loft(cab_rings), fan(cab_rings[-1]))
-    panes = joined(
+    cab = join(loft(cab_rings), fan(cab_rings[-1]))
+    panes = join(
         box((0.03, half * 1.7, 0.72), (front - 0.11, 0, 1.98)),
         *(box((0.8, 0.03, 0.6), (front - 0.75, side * half * 0.985, 1.95)) for side in (-1, 1)),
     )
@@ -252,9 +252,9 @@ def truck(random: Random, climate: Climate, motion: Motion, running: bool) -> Th
     axles = front - 1.0, back + 1.2, back + 2.3
     tyres, rims = _wheels([(x, side * 1.02) for x in axles for side in SIDES], 0.48, 0.3)
     lit = running and climate.lamps_on
-    heads = joined(*(box((0.06, 0.34, 0.2), (front + 0.02, side * 0.9, 0.75)) for side in (-1, 1)))
-    tails = joined(*(box((0.05, 0.3, 0.16), (back - 0.02, side * 0.95, 0.85)) for side in (-1, 1)))
-    grille = joined(box((0.05, 1.5, 0.5), (front + 0.015, 0, 1.15)), box((0.1, 2.3, 0.22), (front + 0.02, 0, 0.5)))
+    heads = join(*(box((0.06, 0.34, 0.2), (front + 0.02, side * 0.9, 0.75)) for side in (-1, 1)))
+    tails = join(*(box((0.05, 0.3, 0.16), (back - 0.02, side * 0.95, 0.85)) for side in (-1, 1)))
+    grille = join(box((0.05, 1.5, 0.5), (front + 0.015, 0, 1.15)), box((0.1, 2.3, 0.22), (front + 0.02, 0, 0.5)))
     pieces = (
         Piece(cab, paint), Piece(panes, glass), Piece(hold, cargo),
         Piece(frame, Surface((0.02, 0.02, 0.02), heat=10.0 * running)),
@@ -278,24 +278,24 @@ def bicycle(random: Random, motion: Motion) -> Thing:
 @cache
 def _bicycle_shape() -> tuple[Mesh, Mesh, Mesh]:
     """Frame, wheels and saddle."""
-    frame = joined(
+    frame = join(
         rod((-0.5, 0, 0.34), (-0.12, 0, 0.85), 0.018, 6), rod((-0.5, 0, 0.34), (-0.05, 0, 0.28), 0.016, 6),
         rod((-0.05, 0, 0.28), (-0.17, 0, 0.95), 0.02, 6), rod((-0.05, 0, 0.28), (0.36, 0, 0.82), 0.022, 6),
         rod((-0.14, 0, 0.82), (0.36, 0, 0.86), 0.02, 6), rod((0.52, 0, 0.34), (0.34, 0, 1.0), 0.02, 6),
         rod((0.34, -0.27, 1.02), (0.34, 0.27, 1.02), 0.016, 6),
     )  # fmt: skip
-    saddle = ellipsoid((0.14, 0.07, 0.04), 8, 6).shifted(-0.19, 0, 0.97)
-    return frame, joined(_hoop(-0.5, 0.34), _hoop(0.52, 0.34)), saddle
+    saddle = ellipsoid((0.14, 0.07, 0.04), 8, 6).shift(-0.19, 0, 0.97)
+    return frame, join(_hoop(-0.5, 0.34), _hoop(0.52, 0.34)), saddle
 
 
 def _hoop(x: float, radius: float) -> Mesh:
     turns = np.linspace(0, 2 * np.pi, 19)
     points = [(x + radius * float(np.cos(a)), 0.0, radius + radius * float(np.sin(a))) for a in turns]
     spokes = [rod((x, 0, radius), points[i], 0.004, 3) for i in range(0, 18, 3)]
-    return joined(*(rod(a, b, 0.02, 5) for a, b in pairwise(points)), *spokes)
+    return join(*(rod(a, b, 0.02, 5) for a, b in pairwise(points)), *spokes)
 
 
 def rider(random: Random, climate: Climate, x: float, y: float, yaw: float, speed: float) -> tuple[Thing, Thing]:
     """A person on a bicycle: two things that move together."""
     path = Glide(x, y, yaw, speed)
-    return seated(random, climate, path, (-0.15, 1.0), pedalling=True), bicycle(random, path)
+    return seated_person(random, climate, path, (-0.15, 1.0), pedalling=True), bicycle(random, path)
