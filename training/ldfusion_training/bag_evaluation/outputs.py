@@ -45,10 +45,11 @@ def open_video(path: Path) -> Iterator[WriteFrame]:
     The first two frames tell the pace.
     """
     waiting: list[FusedFrame] = []
-    video = cv2.VideoWriter()
+    video, width, height = cv2.VideoWriter(), 0, 0
     with written_whole(path) as unfinished:
 
         def begin(rate: float) -> None:
+            nonlocal width, height
             height, width = waiting[0].visible.shape[:2]
             code = cv2.VideoWriter.fourcc(*VIDEO_CODEC)
             if not video.open(str(unfinished), code, rate, (2 * width, 2 * height)):
@@ -62,7 +63,6 @@ def open_video(path: Path) -> Iterator[WriteFrame]:
                     return
                 seconds = (waiting.pop().stamp_ns - waiting[0].stamp_ns) / SECOND
                 begin(1 / seconds if seconds > 0 else DEFAULT_RATE)
-            height, width = frame.visible.shape[:2]
             video.write(_mosaic(frame, width, height))
 
         yield write
