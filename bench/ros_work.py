@@ -1,74 +1,99 @@
-"""Measures the ROS work of a frame, all but the engine: ``python -m bench.ros_work`` prints JSON.
+"""Measures the work around the engine for a frame: ``python -m bench.ros_work`` prints JSON.
 
-Messages really cross the middleware: cameras, node and listener are participants of their own on this machine.
+Messages really cross the middleware: cameras, node and listener are participants of their own on this machine. The
+node's own parts receive, decode, register and publish; only the networks are left out.
 """
 
 import argparse
 import json
 import sys
+import tempfile
 import time
+from dataclasses import replace
+from pathlib import Path
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from sensor_msgs.msg import Image, PointCloud2
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ldfusion_models.camera.images import as_grey8, as_rgb8, as_uint8
+from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.lens import Intrinsics, Lens
-from ldfusion_models.camera.registration import GEOMETRIES, Registered, Registrar, Registration, continued, faded
-from ldfusion_models.camera.thermal import GainControl
-from ldfusion_ros.messages.conversions import camera_info_from_intrinsics, fill_image
-from ldfusion_ros.node.diagnostics import LATENCIES_KEPT, Statistics
+from ldfusion_models.camera.registration import GEOMETRIES, Registration
+from ldfusion_models.camera.registration_file import write_registration
+from ldfusion_models.engines import FrameOutput
+from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
+from ldfusion_models.rig.streams import Moment, Streams
+from ldfusion_ros.fusion_node import FusionNode
+from ldfusion_ros.messages.conversions import camera_info_from_intrinsics, fill_image, nanoseconds
+from ldfusion_ros.messages.decoding import decode
+from ldfusion_ros.node.diagnostics import LATENCIES_KEPT
 from ldfusion_ros.node.inputs import sensor_data
 from ldfusion_ros.node.programs import prepare_process
-from ldfusion_ros.parts.frames import Decoder, Job, Streams, heat_of
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.outputs import OutputFrame, Outputs
 
 WARM_UP = 20
 DISTORTION = (-0.2, 0.05, 0.001, 0.0, 0.0)
 BESIDE = ((1.0, 0.0, 0.0, -0.1), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-PARTS = ('receive', 'synchronise', 'decode', 'register', 'gain', 'border', 'fused', 'depth', 'points')
+PARTS = ('receive', 'synchronise', 'decode', 'register', 'engine', 'fused', 'depth', 'points')
 DISCOVERY_SECONDS = 10.0
+
+
+class NoNetworks:
+    """An engine that does nothing: the visible image comes out, and the same depth each time."""
+
+    name, device, precision, reason = 'none', 'cpu', 'fp32', ''
+    info = GraphInfo(text_dim=1, text_encoder='', canonical_focal=500.0, weights_id='')
+
+    def __init__(self, depth: npt.NDArray[np.float32]) -> None:
+        self._depth = depth[None]
+
+    def run(
+        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
+    ) -> FrameOutput:
+        """As every engine; nothing is computed."""
+        return FrameOutput(visible, self._depth)
 
 
 class Bench:
     """Inputs and outputs of ``fusion_node``, between two cameras and a listener."""
 
     def __init__(self, width: int, height: int, geometry: str) -> None:
-        self.statistics = Statistics()
-        self._parameters = FusionParameters()
-        self._streams = Streams(self._parameters)
-        self._decode = Decoder(GainControl())
         generator = np.random.default_rng(0)
-        self._camera = Intrinsics.from_field_of_view(width, height, 60.0)
+        camera = Intrinsics.from_field_of_view(width, height, 60.0)
+        self._info = camera_info_from_intrinsics(camera, Header())
+        lenses = {
+            'visible': Lens(camera, 'plumb_bob', DISTORTION),
+            'thermal': Lens(Intrinsics.from_field_of_view(width, height, 50.0), 'plumb_bob', DISTORTION),
+        }
+        self._calibrations = {name: Calibration.of_lens(lens) for name, lens in lenses.items()}
         self._images = {
             'visible': generator.integers(0, 256, (height, width, 3), np.uint8),
             'thermal': generator.integers(28000, 32000, (height, width), np.uint16),
         }
-        thermal = Intrinsics.from_field_of_view(width, height, 50.0)
-        self._register = Registrar(
-            Registration(
-                'cameras',
-                undistort=True,
-                visible=Lens(self._camera, 'plumb_bob', DISTORTION),
-                thermal=Lens(thermal, 'plumb_bob', DISTORTION),
-                thermal_T_visible=BESIDE,
-                geometry=geometry,
-            )
-        )
-        self._gain = GainControl()
-        self._depth = generator.uniform(1, 80, (height, width)).astype(np.float32)
-        self._node, self._cameras, self._listener = (_node(name) for name in ('bench', 'cameras', 'listener'))
+        depth = generator.uniform(1, 80, (height, width)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / 'registration.yaml'
+            beside = Registration('cameras', True, lenses['visible'], lenses['thermal'], geometry=geometry)
+            write_registration(file, replace(beside, thermal_T_visible=BESIDE))
+            settings = FusionParameters(registration_file=str(file))
+            self._rig = Rig(pipeline_of(NoNetworks(depth), settings), settings)
+        self._streams: Streams[Image | CompressedImage] = Streams(settings, time.monotonic())
+        self._node = FusionNode('bench', context=_context(), parameter_overrides=[Parameter('autostart', value=False)])
+        self.statistics = self._node.statistics
+        self._cameras, self._listener = (Node(name, context=_context()) for name in ('cameras', 'listener'))
         self._received: list[Image] = []
         self._publishers = {}
-        for camera in self._images:
-            self._node.create_subscription(Image, f'{camera}/image_raw', self._received.append, sensor_data())
-            self._publishers[camera] = self._cameras.create_publisher(Image, f'{camera}/image_raw', sensor_data())
-        self._outputs = Outputs(self._node, self.statistics)
+        for name in self._images:
+            self._node.create_subscription(Image, f'{name}/image_raw', self._received.append, sensor_data())
+            self._publishers[name] = self._cameras.create_publisher(Image, f'{name}/image_raw', sensor_data())
+        self._outputs = Outputs(self._node)
         for topic, kind in (('fused/image', Image), ('depth/image', Image), ('points', PointCloud2)):
             self._listener.create_subscription(kind, f'/bench/{topic}', lambda _: None, 2)
         self._executor = SingleThreadedExecutor(context=self._node.context)
@@ -84,44 +109,32 @@ class Bench:
         time.sleep(0.5)
 
     def run_frame(self, number: int) -> None:
-        """Lead one pair all the way, but for the engine."""
+        """Lead one pair all the way, but for the networks."""
         header = Header(frame_id='camera')
         header.stamp.sec = number
-        jobs: list[Job] = []
-        for camera, image in self._images.items():
-            self._publishers[camera].publish(fill_image(Image(), image, header))
+        moments: list[Moment[Image | CompressedImage]] = []
+        for name, image in self._images.items():
+            self._publishers[name].publish(fill_image(Image(), image, header))
             time.sleep(0.01)
             with self.statistics.timed('receive'):
-                self._executor.spin_once(timeout_sec=1.0)
+                while not self._received:
+                    self._executor.spin_once(timeout_sec=1.0)
+            message = self._received.pop()
             with self.statistics.timed('synchronise'):
-                jobs += self._streams.add(camera, self._received.pop())
+                moments += self._streams.add(name, nanoseconds(message.header.stamp), time.monotonic(), message)
         with self.statistics.timed('decode'):
-            images = self._decode(jobs[0])
-        with self.statistics.timed('register'):
-            pair = self._register(images.visible, images.thermal, self._depth)
-            heat = heat_of(pair.thermal, self._depth.shape, self._parameters, pair.coverage)
-        self._prepare(pair)
-        info = camera_info_from_intrinsics(self._camera, header)
-        frame = OutputFrame(header, self._images['visible'], self._depth, heat, self._camera, info)
-        self._outputs.publish(frame, self._parameters)
-
-    def _prepare(self, pair: Registered) -> None:
-        """What the pipeline does around the engine."""
-        assert pair.coverage is not None
-        colour = as_rgb8(pair.visible)
-        with self.statistics.timed('gain'):
-            grey = as_grey8(pair.thermal, self._gain, pair.coverage)
-        with self.statistics.timed('border'):
-            continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), pair.coverage)
-            faded(colour, colour, pair.coverage)
+            visible, thermal = decode(moments[0])
+        frame = self._rig(Shot(visible, thermal, self._calibrations))
+        for step, seconds in frame.seconds.items():
+            self.statistics.time(step, seconds)
+        self._outputs.publish(OutputFrame(header, frame, None))
 
 
 def measure(width: int, height: int, frames: int, geometry: str = 'plane') -> dict[str, object]:
     """Milliseconds per frame (p50, p95) by part, and the sum of the parts; two images are received per frame.
 
-    ``register`` is a registration of two distorted cameras side by side, with a plane or the depth map as geometry;
-    ``border`` is what is done where the thermal image ends. A node without registration file does neither. ``gain`` is
-    the gain control of 16-bit images.
+    ``register`` is gain control of 16-bit images and registration of two distorted cameras side by side, with a plane
+    or the depth map as geometry; ``engine`` is what is done around the networks, where the thermal image ends.
     """
     bench = Bench(width, height, geometry)
     bench.wait_until_connected()
@@ -134,10 +147,10 @@ def measure(width: int, height: int, frames: int, geometry: str = 'plane') -> di
     return {'size': f'{width}x{height}', 'frames': frames, 'parts_ms_p50_p95': parts, 'total_ms_p50_p95': total}
 
 
-def _node(name: str) -> Node:
+def _context() -> rclpy.Context:
     context = rclpy.Context()
     rclpy.init(context=context)
-    return Node(name, context=context, use_global_arguments=False)
+    return context
 
 
 def main() -> int:

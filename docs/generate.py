@@ -59,7 +59,7 @@ def commands() -> str:
 
 def parameters() -> str:
     """The parameters of every node."""
-    from ldfusion_ros.node.parameters import meanings
+    from ldfusion_models.rig.settings import meanings
     from ldfusion_ros.parameter_file import TABLES, sentence
 
     lines = []

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ldfusion_ros.node.parameters import Meaning, meanings
+from ldfusion_models.rig.settings import Meaning, meanings
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 

@@ -29,6 +29,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_ros.fusion_node import FusionNode
 from ldfusion_ros.messages.conversions import camera_info_from_intrinsics, fill_image
 
@@ -101,6 +102,12 @@ class Robot:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
         self.stamp_ns = 0
+
+    @property
+    def pipeline(self) -> Pipeline | None:
+        """What runs the node's networks; None while it is not configured."""
+        configured = self.node._configured
+        return configured.fusing.rig.pipeline if self.node.parts and configured else None
 
     def listen(self) -> None:
         """Subscribe to the node's outputs."""

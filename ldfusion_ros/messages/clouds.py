@@ -6,7 +6,9 @@ import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from ldfusion_models.camera.lens import Intrinsics, rays
+from ldfusion_models.camera.lens import without_flying_points
+from ldfusion_models.errors import InputError
+from ldfusion_models.rig.rig import Frame
 from ldfusion_ros.messages.conversions import writable_data
 
 FIELDS = ('x', 'y', 'z', 'rgb', 'thermal')
@@ -22,31 +24,26 @@ class CloudBuilder:
             PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
             for index, name in enumerate(FIELDS)
         ]
-        self._view: tuple[Intrinsics, int] | None = None
+        self._view: tuple[object, ...] = ()
         self._directions = np.empty((2, 0, 0), np.float32)
 
-    def fill(
-        self,
-        depth: npt.NDArray[np.float32],
-        colour: npt.NDArray[np.uint8],
-        thermal: npt.NDArray[np.float32],
-        camera: Intrinsics,
-        header: Header,
-        stride: int = 1,
-    ) -> PointCloud2:
+    def fill(self, frame: Frame, header: Header, stride: int = 1, flying_points: float = 0.0) -> PointCloud2:
         """Write a cloud of every ``stride``-th pixel into the message and return it.
 
         Args:
-            depth: (H, W) metres; NaN gives a point of NaN.
-            colour: (H, W, 3) RGB, stored as PCL does: 0x00RRGGBB in the bits of ``rgb``.
-            thermal: (H, W) value of the field ``thermal``.
-            camera: of that size.
+            frame: with a known camera; depth that is NaN gives a point of NaN, ``thermal_values`` the field
+                ``thermal``, and colours are stored as PCL does: 0x00RRGGBB in the bits of ``rgb``.
             header: stamp and optical frame.
             stride: step between pixels in both axes, at least 1.
+            flying_points: depth that changes between neighbours by more than this part of itself is left out; 0: none.
+
+        Raises:
+            InputError: the camera is not known.
         """
-        depth, thermal = depth[::stride, ::stride], thermal[::stride, ::stride]
-        colour = np.ascontiguousarray(colour[::stride, ::stride])
-        x, y = self._directions_of(camera, stride)
+        depth = without_flying_points(frame.depth, flying_points) if flying_points > 0 else frame.depth
+        depth, thermal = depth[::stride, ::stride], frame.thermal_values[::stride, ::stride]
+        colour = np.ascontiguousarray(frame.fused[::stride, ::stride])
+        x, y = self._directions_of(frame, stride)
         height, width = depth.shape
         message = self.message
         message.header = header
@@ -60,22 +57,16 @@ class CloudBuilder:
         packed = cv2.cvtColor(colour, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
         np.bitwise_and(packed, 0x00FFFFFF, out=points.view('<u4')[..., 3])
         points[..., 4] = thermal
-        message.is_dense = bool(np.isfinite(depth).all())
+        message.is_dense = bool(np.isfinite(points[..., 0]).all())
         return message
 
-    def _directions_of(self, camera: Intrinsics, stride: int) -> npt.NDArray[np.float32]:
-        if self._view != (camera, stride):
+    def _directions_of(self, frame: Frame, stride: int) -> npt.NDArray[np.float32]:
+        view = (frame.camera, frame.calibration, stride)
+        if self._view != view:
+            rays = frame.rays(stride)
+            if rays is None:
+                raise InputError('a cloud needs the camera; publish camera_info or set fallback_field_of_view')
             # Two planes, each in one piece: a third of the time of reading every third number.
-            self._directions = np.ascontiguousarray(np.moveaxis(rays(camera)[::stride, ::stride, :2], 2, 0))
-            self._view = (camera, stride)
+            self._directions = np.ascontiguousarray(np.moveaxis(rays[..., :2], 2, 0))
+            self._view = view
         return self._directions
-
-
-def within_range(depth: npt.NDArray[np.float32], minimum: float, maximum: float) -> npt.NDArray[np.float32]:
-    """Depth (H, W) with NaN below ``minimum`` and beyond ``maximum`` metres; 0 is no limit."""
-    if minimum <= 0 and maximum <= 0:
-        return depth
-    inside = depth >= minimum
-    if maximum > 0:
-        inside &= depth <= maximum
-    return np.where(inside, depth, np.float32(np.nan))

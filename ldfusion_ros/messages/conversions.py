@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
@@ -56,6 +57,11 @@ def writable_data(message: Image, size: int) -> npt.NDArray[np.uint8]:
     if len(message.data) != size:
         message.data = array.array('B', bytes(size))
     return np.frombuffer(message.data, np.uint8)
+
+
+def nanoseconds(stamp: Time) -> int:
+    """A message's stamp as one number."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def fill_image(

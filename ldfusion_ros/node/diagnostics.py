@@ -35,6 +35,9 @@ class Report:
     latencies: Mapping[str, tuple[float, float]]
 
 
+NOTHING_YET = Report({}, {}, {}, {}, {}, {})
+
+
 class Statistics:
     """Counts and times from several threads; :meth:`report` sums them up."""
 
@@ -92,60 +95,70 @@ class Statistics:
 
 
 class Announcer:
-    """Logs each kind of event at most once in a while, or once until it is over."""
+    """Logs each kind of event at most once in a while, or once until it has ended."""
 
     def __init__(self, log: Callable[[str], object]) -> None:
         self._log = log
-        self._said: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
 
-    def now_and_then(self, kind: str, words: str) -> None:
-        """Say it unless something of this kind was said a few seconds ago."""
+    def now_and_then(self, kind: str, text: str) -> None:
+        """Log it unless something of this kind was logged a few seconds ago."""
         now = time.monotonic()
-        if now - self._said.get(kind, -np.inf) >= SECONDS_BETWEEN_WARNINGS:
-            self._said[kind] = now
-            self._log(words)
+        if now - self._logged_s.get(kind, -np.inf) >= SECONDS_BETWEEN_WARNINGS:
+            self._logged_s[kind] = now
+            self._log(text)
 
-    def once(self, kind: str, words: str) -> None:
-        """Say it unless it was said since the last :meth:`over` of this kind."""
-        if kind not in self._said:
-            self._said[kind] = np.inf
-            self._log(words)
+    def once(self, kind: str, text: str) -> None:
+        """Log it unless it was logged since the last :meth:`end` of this kind."""
+        if kind not in self._logged_s:
+            self._logged_s[kind] = np.inf
+            self._log(text)
 
-    def over(self, kind: str) -> None:
+    def end(self, kind: str) -> None:
         """What this kind is about has ended."""
-        self._said.pop(kind, None)
+        self._logged_s.pop(kind, None)
 
 
 @dataclass
-class Findings:
-    """Collects what is wrong, and the worst level of it."""
+class Health:
+    """What the parts of a node report: what is wrong, the worst level of it, and facts.
 
+    Attributes:
+        recent: what happened up to now.
+        is_active: whether the node should be working.
+        level, problems: the worst level, and what is wrong in the order in which somebody should look at it.
+        facts: what else is to be known, by name.
+    """
+
+    recent: Report
+    is_active: bool
     level: bytes = DiagnosticStatus.OK
-    words: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
 
-    def warn(self, words: str) -> None:
+    def warn(self, text: str) -> None:
         """Somebody should look."""
         self.level = max(self.level, DiagnosticStatus.WARN)
-        self.words.append(words)
+        self.problems.append(text)
 
-    def error(self, words: str) -> None:
+    def error(self, text: str) -> None:
         """It does not work."""
         self.level = DiagnosticStatus.ERROR
-        self.words.append(words)
+        self.problems.append(text)
 
-
-def make_status(name: str, findings: Findings, facts: Mapping[str, object], report: Report) -> DiagnosticStatus:
-    """The message: what is wrong first, then facts, rates, counts, drops and latencies as keys and values."""
-    values = {key: str(value) for key, value in facts.items()}
-    values |= {f'rate {key} [Hz]': f'{value:.2f}' for key, value in report.rates.items()}
-    values |= {f'count {key}': str(value) for key, value in report.counts.items()}
-    values |= {f'dropped {cause}': str(count) for cause, count in sorted(report.drops.items())}
-    for stage, (median, high) in report.latencies.items():
-        values |= {f'{stage} p50 [ms]': f'{median:.1f}', f'{stage} p95 [ms]': f'{high:.1f}'}
-    return DiagnosticStatus(
-        name=name,
-        hardware_id='ldfusion',
-        level=findings.level,
-        message='; '.join(findings.words) or 'running',
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
-    )
+    def as_status(self, name: str) -> DiagnosticStatus:
+        """The message: what is wrong first, then facts, rates, counts, drops and latencies as keys and values."""
+        recent = self.recent
+        values = {key: str(value) for key, value in self.facts.items()}
+        values |= {f'rate {key} [Hz]': f'{value:.2f}' for key, value in recent.rates.items()}
+        values |= {f'count {key}': str(value) for key, value in recent.counts.items()}
+        values |= {f'dropped {cause}': str(count) for cause, count in sorted(recent.drops.items())}
+        for stage, (median, high) in recent.latencies.items():
+            values |= {f'{stage} p50 [ms]': f'{median:.1f}', f'{stage} p95 [ms]': f'{high:.1f}'}
+        return DiagnosticStatus(
+            name=name,
+            hardware_id='ldfusion',
+            level=self.level,
+            message='; '.join(self.problems) or 'running',
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )

@@ -2,16 +2,23 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # where all distributions have it
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.settings import meanings
+from ldfusion_ros.node import parameters
+from ldfusion_ros.node.calibrations import Calibrations
+from ldfusion_ros.node.diagnostics import Announcer, Health, Statistics
 from ldfusion_ros.node.programs import start_ros
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -21,27 +28,28 @@ LABELS = {
     State.PRIMARY_STATE_ACTIVE: 'active',
     State.PRIMARY_STATE_FINALIZED: 'finalized',
 }
+
+
+class NodeParameters(Protocol):
+    """What the parameters of every node have."""
+
+    @property
+    def autostart(self) -> bool: ...
+
+    @property
+    def diagnostics_period(self) -> float: ...
+
+
+P = TypeVar('P', bound=NodeParameters)
 # How soon a signal is noticed while nothing arrives.
 STOP_SECONDS = 0.2
 
 
-class ManagedNode(LifecycleNode):
-    """A lifecycle node whose subclass says what to do in four steps; failures are logged and end in a clean state.
+class Part:
+    """A part of a node: it exists while the node is configured, works while it is active, and says how it is.
 
-    ``set_up`` and ``tear_down`` belong to configure and cleanup, ``start`` and ``stop`` to activate and deactivate.
-    ``stop`` and ``tear_down`` must also work after a ``start`` or ``set_up`` that failed half way.
-
-    Attributes:
-        state: the lifecycle state that was reached last, a value of ``lifecycle_msgs/State``.
+    ``stop`` and ``release`` must also work after a ``start`` that failed half way.
     """
-
-    def __init__(self, node_name: str, **kwargs: Any) -> None:
-        """Make an unconfigured node; ``kwargs`` are rclpy's."""
-        super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **kwargs)
-        self.state = State.PRIMARY_STATE_UNCONFIGURED
-
-    def set_up(self) -> None:
-        """Load and create what is needed while configured."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -49,35 +57,89 @@ class ManagedNode(LifecycleNode):
     def stop(self) -> None:
         """End the work and release what ``start`` took."""
 
-    def tear_down(self) -> None:
-        """Release what ``set_up`` took."""
+    def release(self) -> None:
+        """Release all else."""
 
-    def problem(self, words: str) -> None:
-        """Called with why a transition failed; empty once one has succeeded."""
+    def adjust(self) -> None:
+        """Parameters of the node have changed."""
+
+    def report(self, health: Health) -> None:
+        """Say what is wrong, and facts."""
+
+
+class ManagedNode(LifecycleNode, Generic[P]):
+    """A lifecycle node that is made of parts; owns parameters, statistics, log, calibrations and diagnostics.
+
+    A subclass says what it is made of in ``set_up``; failures are logged and end in a clean state.
+
+    Attributes:
+        table: the dataclass of its parameters; they have at least ``autostart`` and ``diagnostics_period``.
+        subject: what it does, for its name in the diagnostics.
+        state: the lifecycle state that was reached last, a value of ``lifecycle_msgs/State``.
+        parameters: their present values.
+        parts: what it is made of while configured.
+    """
+
+    table: type[P]
+    subject: str
+
+    def __init__(self, node_name: str, **kwargs: Any) -> None:
+        """Make an unconfigured node; ``kwargs`` are rclpy's. Nothing is loaded before it is configured.
+
+        Raises:
+            InputError: a parameter that does not exist, or a value that can't be.
+        """
+        super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **kwargs)
+        self.state = State.PRIMARY_STATE_UNCONFIGURED
+        self.statistics = Statistics()
+        self.announcer = Announcer(lambda text: self.get_logger().warning(text))
+        self.calibrations = Calibrations(self.announcer)
+        self.parts: Sequence[Part] = ()
+        self._failed_transition = ''
+        self._given_qualities = parameters.declare(self, self.table)
+        self.parameters: P = parameters.read(self, self.table)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_steady_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
+        self.add_on_set_parameters_callback(self._change_parameters)
+        if self.parameters.autostart:
+            self.start_by_itself()
+
+    def set_up(self) -> Sequence[Part]:
+        """Load and make what the node is made of, in the order in which its parts start and report."""
+        raise NotImplementedError
+
+    def obstacle_to(self, name: str, value: Any) -> str:
+        """Why a parameter can't have a value here, beyond what its table says; empty if it can."""
+        return ''
+
+    def drop(self, cause: str, error: InputError) -> None:
+        """Count something that can't be used, and say so now and then."""
+        self.statistics.drop(cause)
+        self.announcer.now_and_then(cause, f'dropped: {error}')
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, warm up and advertise; a failure leaves the node unconfigured."""
-        return self._enter('configure', self.set_up, self.tear_down, State.PRIMARY_STATE_INACTIVE)
+        return self._enter('configure', self._set_up, self._release, State.PRIMARY_STATE_INACTIVE)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start; a failure leaves the node inactive."""
-        return self._enter('activate', self.start, self.stop, State.PRIMARY_STATE_ACTIVE)
+        return self._enter('activate', self._start, self._stop, State.PRIMARY_STATE_ACTIVE)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and unsubscribe."""
-        return self._leave('deactivate', [self.stop], State.PRIMARY_STATE_INACTIVE)
+        return self._leave('deactivate', [self._stop], State.PRIMARY_STATE_INACTIVE)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release memory and publishers."""
-        return self._leave('clean up', [self.tear_down], State.PRIMARY_STATE_UNCONFIGURED)
+        return self._leave('clean up', [self._release], State.PRIMARY_STATE_UNCONFIGURED)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything."""
-        return self._leave('shut down', [self.stop, self.tear_down], State.PRIMARY_STATE_FINALIZED)
+        return self._leave('shut down', [self._stop, self._release], State.PRIMARY_STATE_FINALIZED)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release what can be released; the node can be configured again."""
-        self._leave('recover', [self.stop, self.tear_down], State.PRIMARY_STATE_UNCONFIGURED)
+        self._leave('recover', [self._stop, self._release], State.PRIMARY_STATE_UNCONFIGURED)
         self.state = State.PRIMARY_STATE_UNCONFIGURED
         return SUCCESS
 
@@ -107,9 +169,52 @@ class ManagedNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the work before its publishers go."""
-        self.stop()
-        self.tear_down()
+        self._stop()
+        self._release()
         super().destroy_node()
+
+    def _set_up(self) -> None:
+        self.parts = self.set_up()
+
+    def _start(self) -> None:
+        for part in self.parts:
+            part.start()
+
+    def _stop(self) -> None:
+        for part in reversed(self.parts):
+            part.stop()
+
+    def _release(self) -> None:
+        for part in reversed(self.parts):
+            part.release()
+        self.parts = ()
+
+    def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
+        result = parameters.check_change(self.table, changes, self.is_configured)
+        for change in changes:
+            if result.successful and (obstacle := self.obstacle_to(change.name, change.value)):
+                return SetParametersResult(successful=False, reason=obstacle)
+        if result.successful:
+            new = {change.name: change.value for change in changes if change.name in meanings(self.table)}
+            self.parameters = self.table(**{**vars(self.parameters), **new})
+            for part in self.parts:
+                part.adjust()
+        return result
+
+    def _publish_diagnostics(self) -> None:
+        health = Health(self.statistics.report(), self.state == State.PRIMARY_STATE_ACTIVE)
+        health.facts['state'] = LABELS[self.state]
+        if self._failed_transition:
+            health.error(self._failed_transition)
+        if health.is_active:
+            for name in self._given_qualities:
+                if not self.has_parameter(name):
+                    health.warn(f'parameter {name!r} fits no topic of this node')
+        for part in self.parts:
+            part.report(health)
+        message = DiagnosticArray(status=[health.as_status(f'{self.get_fully_qualified_name()}: {self.subject}')])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
 
     def _bring_up_once(self) -> None:
         self.destroy_timer(self._autostart)
@@ -124,7 +229,7 @@ class ManagedNode(LifecycleNode):
             self._complain(name, error)
             undo()
             return TransitionCallbackReturn.FAILURE
-        self.problem('')
+        self._failed_transition = ''
         self.state = state
         return SUCCESS
 
@@ -142,12 +247,12 @@ class ManagedNode(LifecycleNode):
         return result
 
     def _complain(self, name: str, error: Exception) -> None:
-        words = str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {error}'
-        self.get_logger().error(f'cannot {name}: {words}')
-        self.problem(f'cannot {name}: {words}')
+        reason = str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {error}'
+        self._failed_transition = f'cannot {name}: {reason}'
+        self.get_logger().error(self._failed_transition)
 
 
-def run(node_class: Callable[[], ManagedNode]) -> int:
+def run(node_class: Callable[[], ManagedNode[Any]]) -> int:
     """Spin one node until Ctrl-C or SIGTERM; returns the exit code: 0, or 2 where its parameters are wrong."""
     stopped = start_ros()
     try:

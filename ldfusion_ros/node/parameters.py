@@ -5,58 +5,21 @@ Declaration, checks at run time, the test of the YAML file and generated documen
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.settings import Meaning, Value, meanings
 
-Takes = Literal['start', 'configure', 'switch', 'now']
-Value = bool | int | float | str
 T = TypeVar('T')
 
 # Parameters that rclpy itself declares, by name or by prefix.
 QUALITY = 'qos_overrides.'
 RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service', QUALITY)
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What the table says of a parameter beside its name, type and default.
-
-    Attributes:
-        description: one sentence, with the unit.
-        takes: when a value takes effect: at the ``start`` of the node, when it is ``configure``d, when it is configured
-            or asked to ``switch`` its engine, or ``now``.
-        low, high: limits of a number, both included.
-        choices: what a string may be; empty if anything.
-    """
-
-    description: str
-    takes: Takes
-    low: float = -math.inf
-    high: float = math.inf
-    choices: tuple[str, ...] = ()
-
-
-def parameter(
-    default: Value,
-    description: str,
-    takes: Takes = 'now',
-    limits: tuple[float, float] = (-math.inf, math.inf),
-    choices: Sequence[str] = (),
-) -> Any:
-    """A field of a table; see :class:`Meaning`."""
-    return field(default=default, metadata={'meaning': Meaning(description, takes, *limits, tuple(choices))})
-
-
-def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
-    """Default and meaning of every parameter by name, in the order of the table."""
-    return {item.name: (item.default, item.metadata['meaning']) for item in fields(table)}
 
 
 def declare(node: Node, table: type[Any]) -> list[str]:

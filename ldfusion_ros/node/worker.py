@@ -14,7 +14,7 @@ class LatestWorker(Generic[T]):
     """
 
     def __init__(self, work: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
-        """Start the thread.
+        """Take over the work; nothing is done before :meth:`start`.
 
         Args:
             work: called with each item, in the thread.
@@ -23,8 +23,13 @@ class LatestWorker(Generic[T]):
         self._work = work
         self._on_error = on_error
         self._item: T | None = None
-        self._stopping = False
+        self._stopping = True
         self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, which :meth:`stop` ends; it may be started again."""
+        self._stopping, self._item = False, None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -41,7 +46,8 @@ class LatestWorker(Generic[T]):
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while (item := self._next()) is not None:

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ldfusion_models.camera.lens import Intrinsics, without_flying_points
 from ldfusion_models.files import depth_to_millimetres
-from ldfusion_ros.messages.clouds import CloudBuilder, within_range
+from ldfusion_models.rig.rig import Frame
+from ldfusion_ros.messages.clouds import CloudBuilder
 from ldfusion_ros.messages.conversions import (
     camera_info_from_intrinsics,
     compressed_from_image,
     fill_image,
     scaled_camera_info,
 )
-from ldfusion_ros.node.diagnostics import Statistics
+from ldfusion_ros.node.diagnostics import Health
 from ldfusion_ros.node.inputs import OVERRIDABLE, type_name
+from ldfusion_ros.node.lifecycle import ManagedNode, Part
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 
 # A frame counts as due this early, so that a rate just below the cameras' does not lose every second frame.
@@ -33,22 +33,16 @@ RATE_SLACK = 0.9
 
 @dataclass(frozen=True)
 class OutputFrame:
-    """All that one frame's messages are made of.
+    """A frame as it is published.
 
     Attributes:
         header: stamp and frame of the image that was fused.
-        fused: (H, W, 3) RGB.
-        depth: (H, W) float32 metres, NaN unknown.
-        heat: (H, W) float32: grey, counts or temperature of the thermal camera, NaN without one.
-        camera: intrinsics at that size; None if unknown, then there is no cloud.
-        info: the calibration that came with the image, if any did.
+        frame: what became of it.
+        info: the calibration that came with the image, if the image still is as the lens made it.
     """
 
     header: Header
-    fused: npt.NDArray[np.uint8]
-    depth: npt.NDArray[np.float32]
-    heat: npt.NDArray[np.float32]
-    camera: Intrinsics | None
+    frame: Frame
     info: CameraInfo | None
 
 
@@ -109,11 +103,11 @@ class Output:
         return self._node.create_publisher(message, topic, QoSProfile(depth=2), qos_overriding_options=OVERRIDABLE)
 
 
-class Outputs:
-    """Fused image (raw and compressed), depth image and point cloud."""
+class Outputs(Part):
+    """Fused image (raw and compressed), depth image and point cloud; there while the node is configured."""
 
-    def __init__(self, node: Node, statistics: Statistics) -> None:
-        self._statistics = statistics
+    def __init__(self, node: ManagedNode[Any]) -> None:
+        self._node = node
         self._fused = Output(node, Image, '~/fused/image', '~/fused/camera_info')
         self._compressed = Output(node, CompressedImage, '~/fused/image/compressed')
         self._depth = Output(node, Image, '~/depth/image', '~/depth/camera_info')
@@ -127,53 +121,53 @@ class Outputs:
         """Whether anybody listens to anything."""
         return any(output.has_subscribers() for output in self._all)
 
-    def publish(self, frame: OutputFrame, parameters: FusionParameters) -> None:
+    def publish(self, output: OutputFrame) -> None:
         """Send what is wanted and due of a frame."""
-        info = self._calibration(frame)
-        if self._is_wanted(self._fused, parameters.fused_rate, parameters):
+        parameters: FusionParameters = self._node.parameters
+        header, frame = output.header, output.frame
+        info = _calibration(output)
+        if self._is_wanted(self._fused, parameters.fused_rate):
             with self._sending('fused'):
-                self._fused.send(fill_image(self._fused_message, frame.fused, frame.header), *info)
+                self._fused.send(fill_image(self._fused_message, frame.fused, header), *info)
         # Compression costs more than the raw image, so nobody gets it without asking.
         if self._compressed.has_subscribers() and self._compressed.is_due(parameters.fused_rate):
             with self._sending('compressed'):
-                self._compressed.send(compressed_from_image(frame.fused, frame.header))
-        wants_depth = self._is_wanted(self._depth, parameters.depth_rate, parameters)
-        wants_points = frame.camera is not None and self._is_wanted(self._points, parameters.points_rate, parameters)
-        if not wants_depth and not wants_points:
-            return
-        depth = within_range(frame.depth, parameters.minimum_depth, parameters.maximum_depth)
-        if wants_depth:
+                self._compressed.send(compressed_from_image(frame.fused, header))
+        if self._is_wanted(self._depth, parameters.depth_rate):
             with self._sending('depth'):
+                depth = frame.depth
                 stored = depth_to_millimetres(depth) if parameters.depth_encoding == '16UC1' else depth
-                self._depth.send(fill_image(self._depth_message, stored, frame.header), *info)
-        if wants_points and frame.camera is not None:
+                self._depth.send(fill_image(self._depth_message, stored, header), *info)
+        if frame.camera is not None and self._is_wanted(self._points, parameters.points_rate):
             with self._sending('points'):
-                if parameters.flying_points > 0:
-                    depth = without_flying_points(depth, parameters.flying_points)
-                stride = parameters.points_stride
-                self._points.send(self._cloud.fill(depth, frame.fused, frame.heat, frame.camera, frame.header, stride))
-
-    def problems(self) -> list[str]:
-        """What keeps messages from subscribers, in words that say what to change."""
-        return [words for output in self._all for words in output.problems()]
+                message = self._cloud.fill(frame, header, parameters.points_stride, parameters.flying_points)
+                self._points.send(message)
 
     def release(self) -> None:
         """Take all topics back."""
         for output in self._all:
             output.release()
 
-    def _is_wanted(self, output: Output, rate: float, parameters: FusionParameters) -> bool:
-        return (output.has_subscribers() or not parameters.lazy) and output.is_due(rate)
+    def report(self, health: Health) -> None:
+        """What keeps messages from subscribers."""
+        if health.is_active:
+            for problem in (problem for output in self._all for problem in output.problems()):
+                health.warn(problem)
+
+    def _is_wanted(self, output: Output, rate: float) -> bool:
+        return (output.has_subscribers() or not self._node.parameters.lazy) and output.is_due(rate)
 
     @contextmanager
     def _sending(self, output: str) -> Iterator[None]:
-        with self._statistics.timed(output):
+        with self._node.statistics.timed(output):
             yield
-        self._statistics.count(f'{output} out')
+        self._node.statistics.count(f'{output} out')
 
-    @staticmethod
-    def _calibration(frame: OutputFrame) -> list[CameraInfo]:
-        if frame.info is not None:
-            height, width = frame.depth.shape
-            return [scaled_camera_info(frame.info, width, height, frame.header)]
-        return [] if frame.camera is None else [camera_info_from_intrinsics(frame.camera, frame.header)]
+
+def _calibration(output: OutputFrame) -> list[CameraInfo]:
+    """The camera_info beside the images: of the lens that made them, or of a pinhole camera where it is undistorted."""
+    if output.info is not None:
+        height, width = output.frame.depth.shape
+        return [scaled_camera_info(output.info, width, height, output.header)]
+    camera = output.frame.camera
+    return [] if camera is None else [camera_info_from_intrinsics(camera, output.header)]

@@ -9,40 +9,43 @@ import yaml
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import depth_to_millimetres, folder_written_whole, write_image
-from ldfusion_ros.parts.frames import InputImages, nanoseconds
+from ldfusion_models.rig.rig import Shot
+from ldfusion_ros.messages.conversions import nanoseconds
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.outputs import OutputFrame
 
 
 def save_snapshot(
     folder: Path,
-    images: InputImages,
-    frame: OutputFrame,
+    shot: Shot,
+    output: OutputFrame,
     parameters: FusionParameters,
     facts: Mapping[str, object],
 ) -> Path:
     """Write a new folder ``STAMP`` into ``folder``, whole or not at all; returns its path.
 
-    ``visible.png`` and ``thermal.png`` as they came in, ``fused.png``, ``depth.png`` in millimetres (16 bits, 0
-    unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame, camera, parameters, and ``facts``, which
-    say what engine and weights are in place.
+    ``visible.png`` and ``thermal.png`` as they came in (without that of a camera that is lost), ``fused.png``,
+    ``depth.png`` in millimetres (16 bits, 0 unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame,
+    camera, parameters, and ``facts``, which say what engine and weights are in place.
 
     Raises:
         InputError: it exists already, or can't be written.
     """
-    stamp_ns = nanoseconds(frame.header.stamp)
+    frame = output.frame
+    stamp_ns = nanoseconds(output.header.stamp)
     path = folder / str(stamp_ns)
     description = {
         'stamp_ns': stamp_ns,
-        'frame_id': frame.header.frame_id,
+        'frame_id': output.header.frame_id,
         'camera': asdict(frame.camera) if frame.camera else None,
         'parameters': asdict(parameters),
         'facts': {name: str(fact) for name, fact in facts.items()},
     }
     try:
         with folder_written_whole(path) as unfinished:
-            write_image(unfinished / 'visible.png', images.visible)
-            write_image(unfinished / 'thermal.png', images.thermal)
+            for name, image in (('visible', shot.visible), ('thermal', shot.thermal)):
+                if image is not None:
+                    write_image(unfinished / f'{name}.png', image)
             write_image(unfinished / 'fused.png', frame.fused)
             write_image(unfinished / 'depth.png', depth_to_millimetres(frame.depth))
             np.save(unfinished / 'depth.npy', frame.depth)

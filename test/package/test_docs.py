@@ -207,7 +207,7 @@ def test_ros2_names_what_is_there(command: Command) -> None:
             importlib.import_module(f'ldfusion_ros.{program}').make_parser().parse_args(given)
     elif command.words[1] == 'param':
         pytest.importorskip('rclpy', reason='needs ROS 2')
-        from ldfusion_ros.node.parameters import meanings
+        from ldfusion_models.rig.settings import meanings
         from ldfusion_ros.parameter_file import TABLES
 
         _, _, action, node, name, value = command.words

@@ -15,7 +15,7 @@ from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_training.recordings.bags import BagWriter, read_bag
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
-from ldfusion_ros.node.parameters import meanings
+from ldfusion_models.rig.settings import meanings
 from ldfusion_ros.parameter_file import TABLES, parameter_file
 
 LAUNCH_FILE = ROOT / 'launch' / 'ldfusion.launch.py'

@@ -52,7 +52,7 @@ def fused(robot: Robot) -> Array:
 
 def test_the_old_engine_serves_until_the_new_one_is_warm(robot: Robot) -> None:
     assert fused(robot).shape == scene()[0].shape
-    failures, before = robot.dropped('failure'), robot.node._pipeline
+    failures, before = robot.dropped('failure'), robot.pipeline
     assert not set_parameter(robot, 'engine', 'torch')
     answer = switch(robot)
     assert (answer.success, 'loading torch' in answer.message) == (True, True)
@@ -64,7 +64,7 @@ def test_the_old_engine_serves_until_the_new_one_is_warm(robot: Robot) -> None:
         served += 1
     assert served > 0, 'PyTorch takes seconds to load; frames must not wait for it'
     assert robot.told()['engine switch'] == 'none'
-    assert robot.node._pipeline is not before
+    assert robot.pipeline is not before
     expected = Pipeline.load('torch', threads=2)(*scene(), focal=CAMERA.fx).fused
     assert np.abs(fused(robot) - expected).max() <= 1
     assert robot.dropped('failure') == failures
@@ -86,17 +86,17 @@ def test_an_engine_that_cannot_run_here_is_refused_with_the_remedy(robot: Robot,
 
 
 def test_a_switch_that_fails_is_said_and_the_old_engine_goes_on(robot: Robot, tmp_path: Path) -> None:
-    pipeline = robot.node._pipeline
+    pipeline = robot.pipeline
     assert not set_parameter(robot, 'weights', str(tmp_path / 'nowhere'))
     assert switch(robot).success
     robot.wait(lambda: 'engine not switched' in robot.told()['message'], 'words')
     assert str(tmp_path / 'nowhere') in robot.told()['engine switch']
     assert robot.told()['level'] == '1'
-    assert robot.node._pipeline is pipeline
+    assert robot.pipeline is pipeline
     robot.fuse_good_pair()
     assert not set_parameter(robot, 'weights', '')
     assert switch(robot).success
-    robot.wait(lambda: robot.node._pipeline is not pipeline, 'another try')
+    robot.wait(lambda: robot.pipeline is not pipeline, 'another try')
     robot.wait(lambda: 'engine not switched' not in robot.told()['message'], 'no complaint any more')
     robot.fuse_good_pair()
 
@@ -108,7 +108,7 @@ def test_a_node_that_goes_down_while_an_engine_is_loaded_forgets_it(robot: Robot
     robot.wait(lambda: robot.node.state == State.PRIMARY_STATE_UNCONFIGURED, 'unconfigured')
     answer = switch(robot)
     assert (answer.success, 'not configured' in answer.message) == (False, True)
-    assert robot.node._pipeline is None
+    assert robot.pipeline is None
     robot.executor.create_task(robot.node.bring_up)
     robot.wait(robot.is_ready, 'node ready')
     robot.fuse_good_pair()

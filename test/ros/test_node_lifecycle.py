@@ -94,7 +94,7 @@ def test_an_engine_that_fails_is_counted_and_restarted() -> None:
     """The real engine, made to raise: frames are lost, the node is not; after three it loads the engine anew."""
     with Robot() as robot:
         robot.wait(robot.is_ready, 'subscriptions', 120)
-        pipeline = robot.node._pipeline
+        pipeline = robot.pipeline
         assert pipeline is not None
 
         def fail(*_: object) -> FrameOutput:
@@ -104,7 +104,7 @@ def test_an_engine_that_fails_is_counted_and_restarted() -> None:
         for number in range(1, 4):
             robot.send_pair()
             robot.wait(lambda number=number: robot.dropped('failure') == number, 'failure in diagnostics')
-        robot.wait(lambda: robot.node._pipeline not in (None, pipeline) and robot.is_ready(), 'restart')
+        robot.wait(lambda: robot.pipeline not in (None, pipeline) and robot.is_ready(), 'restart')
         robot.fuse_good_pair()
         assert robot.dropped('failure') == 3
 

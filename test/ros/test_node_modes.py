@@ -165,7 +165,7 @@ def test_a_snapshot_holds_the_frame(robot: Robot, tmp_path: Path) -> None:
     frame = yaml.safe_load((folder / 'frame.yaml').read_text())
     assert (frame['frame_id'], frame['camera']['fx']) == ('visible_optical', CAMERA.fx)
     assert frame['parameters']['degraded_after'] == 0.5
-    engine = robot.node._pipeline.engine
+    engine = robot.pipeline.engine
     assert (frame['facts']['engine'], frame['facts']['weights']) == (engine.name, engine.info.weights_id)
     robot.fuse_good_pair()
 
@@ -231,7 +231,7 @@ def test_the_diagnostics_tell_what_happened(pipeline: Pipeline) -> None:
         expected = {
             'state': 'active',
             'mode': 'normal',
-            'engine': robot.node._pipeline.engine.name,
+            'engine': robot.pipeline.engine.name,
             'weights': pipeline.engine.info.weights_id,
             'text': 'none',
             'engine switch': 'none',

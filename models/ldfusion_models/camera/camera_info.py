@@ -1,9 +1,11 @@
 """Cameras from the fields of a sensor_msgs/CameraInfo, whatever library made the message."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ldfusion_models.camera.lens import Intrinsics, Lens
+from ldfusion_models.errors import InputError
 
 # Names by which drivers call the models of ``Lens``.
 MODEL_NAMES = {'': 'plumb_bob', 'none': 'plumb_bob', 'fisheye': 'equidistant'}
@@ -21,6 +23,52 @@ class CameraInfo(Protocol):
     binning_x: int
     binning_y: int
     roi: Any
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a CameraInfo says of the images that it comes with.
+
+    Attributes:
+        camera: the matrix K, region of interest and binning applied.
+        lens: the camera with its lens; None where the distortion model is not known here.
+        problem: why there is no lens; empty if there is one.
+        model, coefficients: the distortion as the message says it.
+    """
+
+    camera: Intrinsics
+    lens: Lens | None = None
+    problem: str = ''
+    model: str = ''
+    coefficients: tuple[float, ...] = ()
+
+    @classmethod
+    def from_message(cls, info: CameraInfo) -> 'Calibration':
+        """Read a message.
+
+        Raises:
+            InputError: the camera is not calibrated, or a value is not finite or not positive.
+        """
+        known = cls(
+            intrinsics_from_message(info),
+            model=info.distortion_model,
+            coefficients=tuple(float(value) for value in info.d),
+        )
+        try:
+            return replace(known, lens=lens_from_message(info))
+        except InputError as error:
+            return replace(known, problem=str(error))
+
+    @classmethod
+    def of_lens(cls, lens: Lens) -> 'Calibration':
+        """A camera that is known from elsewhere."""
+        return cls(lens.camera, lens, model=lens.model, coefficients=lens.coefficients)
+
+    def scaled(self, width: int, height: int) -> 'Calibration':
+        """The same camera seen at another image size."""
+        return replace(
+            self, camera=self.camera.scaled(width, height), lens=self.lens and self.lens.scaled(width, height)
+        )
 
 
 def intrinsics_from_message(info: CameraInfo) -> Intrinsics:

@@ -18,6 +18,15 @@ def as_uint8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(values, np.uint8)
 
 
+def as_grey(image: AnyImage) -> AnyImage:
+    """RGB (H, W, 3), one channel or grey to grey (H, W) of the same type."""
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 1:
+        return image[..., 0]
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint16 if image.dtype == np.uint16 else np.uint8)
+
+
 def as_grey8(
     thermal: AnyImage, gain: GainControl, coverage: npt.NDArray[np.float32] | None = None
 ) -> npt.NDArray[np.uint8]:
@@ -26,10 +35,10 @@ def as_grey8(
     Pixels where ``coverage`` (H, W) is 0 have no say in the gain.
     """
     _check(thermal, 'thermal')
-    grey: npt.NDArray[Any] = thermal
-    if grey.ndim == 3:
-        grey = grey[..., 0] if grey.shape[2] == 1 else cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)
-    return gain(grey, coverage) if grey.dtype == np.uint16 else np.ascontiguousarray(grey, np.uint8)
+    grey = as_grey(thermal)
+    if grey.dtype == np.uint16:
+        return gain(np.asarray(grey, np.uint16), coverage)
+    return np.ascontiguousarray(grey, np.uint8)
 
 
 def as_rgb8(image: AnyImage) -> npt.NDArray[np.uint8]:

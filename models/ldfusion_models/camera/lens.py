@@ -13,6 +13,9 @@ from ldfusion_models.errors import InputError
 
 # Distortion models of sensor_msgs/CameraInfo, and how many coefficients each may have.
 DISTORTION_MODELS = {'plumb_bob': (0, 4, 5), 'rational_polynomial': (8,), 'equidistant': (4,)}
+# The rays of a lens lead back to their pixels to this many pixels.
+RAY_TOLERANCE = 0.01
+RAY_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,25 @@ class Lens:
         """The same camera and lens seen at another image size."""
         rectified = self.rectified and self.rectified.scaled(width, height)
         return Lens(self.camera.scaled(width, height), self.model, self.coefficients, rectified)
+
+    def rays(self) -> npt.NDArray[np.float32]:
+        """Directions (H, W, 3) with z = 1 of the pixels of its distorted images; NaN where none leads there."""
+        if not self.is_distorted:
+            return rays(self.camera)
+        camera = self.camera
+        grid = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), axis=-1).astype(np.float64)
+        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        coefficients = np.array(self.coefficients)
+        points = grid.reshape(-1, 1, 2)
+        if self.model == 'equidistant':
+            found = cv2.fisheye.undistortPoints(points, matrix, coefficients)
+        else:
+            found = cv2.undistortPoints(points, matrix, coefficients, None, None, None, RAY_CRITERIA)
+        directions = np.ones((*grid.shape[:2], 3), np.float32)
+        directions[..., :2] = found.reshape(grid.shape)
+        with np.errstate(invalid='ignore'):
+            hits = np.abs(self.project(directions) - grid).max(axis=-1) < RAY_TOLERANCE
+        return np.where(hits[..., None], directions, np.float32(np.nan))
 
     def project(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Where points (..., 3) of the optical frame fall in the distorted image: pixels (..., 2).

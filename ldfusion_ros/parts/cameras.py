@@ -1,0 +1,89 @@
+"""Both cameras of a node: images and calibrations come in, moments go out."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.rig.streams import Moment, Streams
+from ldfusion_ros.messages.conversions import nanoseconds
+from ldfusion_ros.node.diagnostics import Health
+from ldfusion_ros.node.inputs import Inputs, sensor_data
+from ldfusion_ros.node.lifecycle import ManagedNode, Part
+
+CAMERAS = ('visible', 'thermal')
+ImageMessage: TypeAlias = Image | CompressedImage
+
+
+class Cameras(Part):
+    """Subscribes to two cameras; nothing is decoded here.
+
+    Attributes:
+        streams: that bring their images together.
+    """
+
+    def __init__(self, node: ManagedNode[Any], on_moment: Callable[[Moment[ImageMessage]], None]) -> None:
+        self._node = node
+        self._on_moment = on_moment
+        self._inputs = Inputs(node)
+        self._make_streams()
+
+    def _make_streams(self) -> None:
+        self.streams: Streams[ImageMessage] = Streams(self._node.parameters, time.monotonic())
+
+    def start(self) -> None:
+        """Subscribe to images and calibrations."""
+        self._make_streams()
+        for camera in CAMERAS:
+            transport = getattr(self._node.parameters, f'{camera}_transport')
+            self._inputs.subscribe_image(f'{camera}/image_raw', transport, partial(self._on_image, camera))
+            on_info = partial(self._on_camera_info, camera)
+            self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
+
+    def stop(self) -> None:
+        """Unsubscribe."""
+        self._inputs.release()
+
+    def adjust(self) -> None:
+        """Take over how images are paired; those that wait stay."""
+        self.streams.adjust(self._node.parameters)
+
+    def silence(self) -> dict[str, float]:
+        """Seconds since each camera's last image."""
+        return {camera: self.streams.silence(camera, time.monotonic()) for camera in CAMERAS}
+
+    def report(self, health: Health) -> None:
+        """Topics that stay empty, cameras that are silent, and how far their stamps are apart."""
+        if (offset := self.streams.offset()) is not None:
+            health.facts['time offset [ms]'] = f'{1e3 * offset:.1f}'
+        if not health.is_active:
+            return
+        for problem in self._inputs.problems():
+            health.warn(problem)
+        for camera, seconds in self.silence().items():
+            if seconds > self._node.parameters.stale_after:
+                health.warn(f'no {camera} image for {seconds:.1f} s')
+
+    def stamps_apart(self) -> str:
+        """What to do where both cameras send and nothing pairs; empty if that is not so."""
+        settings, offset = self._node.parameters, self.streams.offset()
+        are_alive = max(self.silence().values()) < settings.stale_after
+        if not are_alive or offset is None or abs(offset) <= settings.sync_tolerance:
+            return ''
+        return f'; stamps are {offset:.3f} s apart, so raise sync_tolerance or set clock_offset'
+
+    def _on_image(self, camera: str, message: ImageMessage) -> None:
+        self._node.statistics.count(f'{camera} in')
+        for moment in self.streams.add(camera, nanoseconds(message.header.stamp), time.monotonic(), message):
+            self._on_moment(moment)
+        for cause, count in self.streams.new_drops().items():
+            self._node.statistics.drop(cause, count)
+
+    def _on_camera_info(self, camera: str, info: CameraInfo) -> None:
+        try:
+            self._node.calibrations.take(camera, info)
+        except InputError as error:
+            self._node.drop(f'{camera}_camera_info', error)

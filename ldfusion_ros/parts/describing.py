@@ -1,0 +1,217 @@
+"""The work of the guidance node: receive and send in the executor's thread, describe in a worker that gives way."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from rclpy.qos import QoSProfile
+from rclpy.timer import Timer
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Float32MultiArray, String
+
+from ldfusion_models.camera.images import AnyImage, as_grey
+from ldfusion_models.errors import InputError
+from ldfusion_models.language.guidance import checked_prompt, embedding_of, embedding_of_prompt
+from ldfusion_models.rig.streams import Moment
+from ldfusion_ros.messages.conversions import message_from_embedding
+from ldfusion_ros.messages.decoding import BadFrameError, decode
+from ldfusion_ros.node.diagnostics import Health
+from ldfusion_ros.node.inputs import OVERRIDABLE, Inputs, latched
+from ldfusion_ros.node.lifecycle import ManagedNode, Part
+from ldfusion_ros.node.worker import LatestWorker
+from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
+from ldfusion_ros.parts.language import Language, give_way
+
+CHARACTERS_SHOWN = 200
+ImagesMoment: TypeAlias = Moment[Image | CompressedImage]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the worker is to say: a prompt, or what it sees at a moment."""
+
+    prompt: str = ''
+    moment: ImagesMoment | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the worker made of a task, ready to be sent."""
+
+    prompt: str
+    text: str
+    embedding: Float32MultiArray
+
+
+class Describing(Part):
+    """Says what the cameras see, or what a person asks for; only the latest moment counts, nothing is queued.
+
+    A prompt replaces the caption until an empty one comes. The worker itself sends nothing: an idle thread that had to
+    step aside in the middle of it would hold the lock of the shared memory through which fusion_node gets its images.
+    """
+
+    def __init__(self, node: ManagedNode[GuidanceParameters], language: Language) -> None:
+        self._node, self._language = node, language
+        self._captions = node.create_publisher(String, '~/caption', latched(), qos_overriding_options=OVERRIDABLE)
+        self._embeddings = node.create_publisher(
+            Float32MultiArray, '~/text_embedding', latched(), qos_overriding_options=OVERRIDABLE
+        )
+        # One thread puts, another takes: what is newer replaces what was not sent yet.
+        self._answers: deque[Answer] = deque(maxlen=1)
+        self._answered = node.create_guard_condition(self._on_answer)
+        self._worker: LatestWorker[Task] = LatestWorker(self._process, self._on_failure)
+        self._inputs = Inputs(node)
+        self._timers: list[Timer] = []
+        self._latest: ImagesMoment | None = None
+        self._prompt = ''
+        self._is_sending = False
+        self._said = ''
+        self._said_s = time.monotonic()
+
+    def start(self) -> None:
+        """Wait for prompts and moments."""
+        settings = self._node.parameters
+        self._prompt = self._understand(settings.prompt)
+        self._latest = None
+        self._worker.start()
+        self._is_sending = True
+        self._inputs.subscribe(String, '~/prompt', self._on_prompt, QoSProfile(depth=1))
+        self._timers.append(self._node.create_steady_timer(1.0 / settings.rate, self._on_time))
+        text = f'active: text encoder {self._language.encoder.name}'
+        problem = self._language.problem
+        self._node.get_logger().info(f'{text}; prompts only, no captions: {problem}' if problem else text)
+
+    def stop(self) -> None:
+        """End the worker, and leave the fusion without text."""
+        self._inputs.release()
+        while self._timers:
+            self._node.destroy_timer(self._timers.pop())
+        self._worker.stop()
+        self._answers.clear()
+        if self._is_sending:
+            self._send(self._answer(Task(), ''))
+            self._is_sending = False
+
+    def release(self) -> None:
+        """Take the topics back."""
+        self._node.destroy_guard_condition(self._answered)
+        for publisher in (self._captions, self._embeddings):
+            self._node.destroy_publisher(publisher)
+
+    def offer(self, moment: ImagesMoment) -> None:
+        """What may be described next."""
+        self._latest = moment
+
+    def report(self, health: Health) -> None:
+        """Captions that fail or can't be had, and what is said."""
+        health.facts['mode'] = 'prompt' if self._prompt else 'caption'
+        health.facts['text encoder'] = self._language.encoder.name
+        health.facts['text'] = self._said[:CHARACTERS_SHOWN]
+        health.facts['text age [s]'] = f'{time.monotonic() - self._said_s:.1f}'
+        drops = health.recent.new_drops
+        if drops.get('failure'):
+            health.error('captions fail; see the log')
+        if not health.is_active:
+            return
+        if self._language.problem:
+            health.error(f'no captions, prompts only: {self._language.problem}')
+        for problem in self._inputs.problems():
+            health.warn(problem)
+        if self._language.captioner and not self._prompt:
+            for cause, count in sorted(drops.items()):
+                if cause not in ('failure', 'prompt'):
+                    health.warn(f'{count} {cause}')
+        if drops.get('prompt'):
+            health.warn('a prompt was refused; see the log')
+
+    def _on_prompt(self, message: String) -> None:
+        try:
+            self._prompt = self._understand(message.data)
+        except InputError as error:
+            self._node.drop('prompt', error)
+            return
+        self._worker.submit(Task(self._prompt))
+
+    def _understand(self, prompt: str) -> str:
+        """The prompt without needless blanks; raises InputError if it can't be a prompt."""
+        text = checked_prompt(prompt)
+        if text:
+            embedding_of_prompt(self._language.encoder, text)
+        return text
+
+    def _on_time(self) -> None:
+        """Hand the worker what is to be said now; a prompt is said again, so that it does not become stale."""
+        if self._prompt:
+            self._worker.submit(Task(self._prompt))
+        elif self._latest and self._language.captioner:
+            self._worker.submit(Task(moment=self._latest))
+            self._latest = None
+        elif self._said and time.monotonic() - self._said_s > self._node.parameters.stale_after:
+            self._worker.submit(Task())
+
+    def _process(self, task: Task) -> None:
+        """Find text and numbers for what a task asks, in the worker's thread."""
+        give_way(self._node.parameters.niceness)
+        try:
+            text = task.prompt if task.moment is None else self.describe(task.moment)
+            self._answers.append(self._answer(task, text))
+        except BadFrameError as error:
+            self._node.drop(f'{error.camera}_bad', error)
+            return
+        except InputError as error:
+            self._node.drop('refused', error)
+            return
+        self._answered.trigger()
+
+    def describe(self, moment: ImagesMoment) -> str:
+        """What both cameras see; empty if the captioner says nothing."""
+        if self._language.captioner is None:
+            return ''
+        visible, thermal = decode(moment)
+        thermal = None if thermal is None else as_grey(thermal)
+        with self._node.statistics.timed('caption'):
+            focal, thermal_focal = self._focal('visible', visible), self._focal('thermal', thermal)
+            text = self._language.captioner(visible, thermal, focal, thermal_focal).text
+        if text:
+            self._node.statistics.count('captions')
+            self._node.announcer.end('no text')
+        else:
+            self._node.statistics.drop('empty_caption')
+            self._node.announcer.once('no text', 'the captioner says nothing; fusion goes on without text')
+        return text
+
+    def _focal(self, camera: str, image: AnyImage | None) -> float | None:
+        """Focal length of a camera in pixels at the image's size; None if unknown."""
+        if image is None:
+            return None
+        height, width = image.shape[:2]
+        degrees = self._node.parameters.fallback_field_of_view
+        intrinsics = self._node.calibrations.intrinsics(camera, width, height, degrees)
+        return intrinsics.fx if intrinsics else None
+
+    def _answer(self, task: Task, text: str) -> Answer:
+        encoder = self._language.encoder
+        with self._node.statistics.timed('embedding'):
+            embedding = embedding_of(encoder, text)
+        if not np.isfinite(embedding).all():
+            raise InputError(f'text encoder {encoder.name} makes numbers of {text!r} that are not finite')
+        return Answer(task.prompt, text, message_from_embedding(embedding, encoder.name))
+
+    def _on_answer(self) -> None:
+        """Send what the worker has found, unless something else matters by now."""
+        answer = self._answers.popleft() if self._answers else None
+        if answer and answer.prompt == self._prompt:
+            self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        """Publish a text, if it is not the last one, and its embedding."""
+        if answer.text != self._said:
+            self._captions.publish(String(data=answer.text))
+        self._embeddings.publish(answer.embedding)
+        self._said, self._said_s = answer.text, time.monotonic()
+
+    def _on_failure(self, error: Exception) -> None:
+        self._node.statistics.drop('failure')
+        self._node.announcer.now_and_then('failure', f'caption failed: {type(error).__name__}: {error}')

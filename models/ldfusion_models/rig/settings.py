@@ -1,0 +1,141 @@
+"""All that decides what becomes of a pair of images, on a robot as in files; each setting with meaning and limits."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from ldfusion_models.camera.pairing import PairingConfig
+from ldfusion_models.camera.thermal import GAIN_MODES, GainConfig
+from ldfusion_models.rig.upsampling import ENLARGEMENTS
+
+Takes = Literal['start', 'configure', 'switch', 'now']
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a table says of a setting beside its name, type and default.
+
+    Attributes:
+        description: one sentence, with the unit.
+        takes: when a value takes effect: at the ``start`` of the node, when it is ``configure``d, when it is configured
+            or asked to ``switch`` its engine, or ``now``.
+        low, high: limits of a number, both included.
+        choices: what a string may be; empty if anything.
+    """
+
+    description: str
+    takes: Takes
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+
+
+def setting(
+    default: Value,
+    description: str,
+    takes: Takes = 'now',
+    limits: tuple[float, float] = (-math.inf, math.inf),
+    choices: Sequence[str] = (),
+) -> Any:
+    """A field of a table; see :class:`Meaning`."""
+    return field(default=default, metadata={'meaning': Meaning(description, takes, *limits, tuple(choices))})
+
+
+def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
+    """Default and meaning of every parameter by name, in the order of the table."""
+    return {item.name: (item.default, item.metadata['meaning']) for item in fields(table)}
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How the images of two cameras come together; a field's name is the name of the nodes' parameter."""
+
+    sync_tolerance: float = setting(0.025, 'Seconds that the stamps of a pair may differ.', limits=(0.0, 10.0))
+    sync_queue_size: int = setting(10, 'Images of each camera that wait for a partner.', limits=(1, 100))
+    clock_offset: float = setting(
+        0.0, 'Seconds added to thermal stamps to express them in the clock of the visible camera.', limits=(-1e5, 1e5)
+    )
+    degraded_after: float = setting(
+        2.0, 'Seconds without one camera after which the other goes on alone; 0 is never.', limits=(0.0, 60.0)
+    )
+    fallback_field_of_view: float = setting(
+        0.0,
+        'Horizontal field of view in degrees of a visible camera without camera_info; 0 is unknown: '
+        'depth is then that of a canonical camera, and there is no cloud.',
+        limits=(0.0, 170.0),
+    )
+
+    def pairing(self) -> PairingConfig:
+        """Settings of the synchroniser."""
+        return PairingConfig(
+            tolerance_ns=round(self.sync_tolerance * 1e9),
+            clock_offset_ns=round(self.clock_offset * 1e9),
+            queue_size=self.sync_queue_size,
+        )
+
+
+@dataclass(frozen=True)
+class RigSettings(StreamSettings):
+    """Settings of a rig of two cameras; a field's name is the name of the node's parameter."""
+
+    inference_size: int = setting(
+        0,
+        'Images with a longer side are reduced to this many pixels for the networks; 0: none.',
+        'switch',
+        (0, 8192),
+    )
+    enlargement: str = setting(
+        'guided',
+        'Depth of reduced images comes to their size guided by the fused image, by the nearest value, or (none) not at '
+        'all: then fused image, depth and camera_info stay reduced.',
+        'switch',
+        choices=ENLARGEMENTS,
+    )
+    registration_file: str = setting(
+        '',
+        'File that says how thermal is mapped into the visible image (docs/registration.md; ldfusion calibrate writes '
+        'one); empty: the images are aligned.',
+        'configure',
+    )
+    registration_distance: float = setting(
+        0.0,
+        'Metres to what is to be aligned, where registration_file is by cameras; 0 is the distance of the file.',
+        limits=(0.0, 1e4),
+    )
+    thermal_gain: str = setting(
+        'percentile',
+        'How 16-bit thermal images become 8-bit ones: percentile, straight; clahe, contrast of each part of the image; '
+        'plateau, more grey for what is frequent, so that one hot thing does not make the rest black.',
+        'configure',
+        choices=GAIN_MODES,
+    )
+    thermal_low_percentile: float = setting(
+        1.0, 'Percent of 16-bit thermal pixels that are black.', 'configure', (0.0, 49.0)
+    )
+    thermal_high_percentile: float = setting(
+        99.5, 'Percent of 16-bit thermal pixels that are not white.', 'configure', (51.0, 100.0)
+    )
+    thermal_smoothing: float = setting(
+        0.9, 'Part of the gain that stays from one 16-bit thermal image to the next.', 'configure', (0.0, 0.999)
+    )
+    thermal_scale: float = setting(
+        0.0, 'Kelvin per count of 16-bit thermal images; 0 leaves counts in the cloud.', limits=(0.0, 100.0)
+    )
+    thermal_offset: float = setting(0.0, 'Kelvin at count 0 of 16-bit thermal images.', limits=(-1e4, 1e4))
+    thermal_unit: str = setting('kelvin', 'Unit of temperatures in the cloud.', choices=('kelvin', 'celsius'))
+    minimum_depth: float = setting(0.0, 'Depth below this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
+    maximum_depth: float = setting(0.0, 'Depth beyond this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
+    flying_points: float = setting(
+        0.0,
+        'Depth that changes between neighbours by more than this part of itself is unknown in the cloud; 0 keeps all.',
+        limits=(0.0, 10.0),
+    )
+    points_stride: int = setting(1, 'Step between the pixels that become points, in both axes.', limits=(1, 64))
+
+    def gain(self) -> GainConfig:
+        """Settings of the thermal gain control."""
+        return GainConfig(
+            self.thermal_low_percentile, self.thermal_high_percentile, self.thermal_smoothing, mode=self.thermal_gain
+        )
