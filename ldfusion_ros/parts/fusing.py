@@ -111,10 +111,7 @@ class Fusing(Part):
         if self._mode != 'waiting' and not self._has_camera():
             health.warn('no visible camera_info: depth is not metric, no points')
         report_drops(health, settings)
-        latency = health.recent.latencies.get('latency', (0.0, 0.0))[1] / 1e3
-        if latency > min(settings.latency_warning, settings.latency_error):
-            say = health.error if latency > settings.latency_error else health.warn
-            say(f'latency {latency:.2f} s (p95)')
+        report_latency(health, settings)
 
     def _has_camera(self) -> bool:
         by_file = self._last is not None and self._last[1].frame.camera is not None
@@ -189,3 +186,11 @@ def report_drops(health: Health, settings: FusionParameters) -> None:
     if dropped > min(settings.drop_warning, settings.drop_error) * received:
         say = health.error if received and dropped > settings.drop_error * received else health.warn
         say('dropped ' + ', '.join(f'{count} {cause}' for cause, count in sorted(bad.items())))
+
+
+def report_latency(health: Health, settings: FusionParameters) -> None:
+    """Warn of frames that come late, by the thresholds of the parameters."""
+    latency = health.recent.latencies.get('latency', (0.0, 0.0))[1] / 1e3
+    if latency > min(settings.latency_warning, settings.latency_error):
+        say = health.error if latency > settings.latency_error else health.warn
+        say(f'latency {latency:.2f} s (p95)')

@@ -26,9 +26,11 @@ from tiny_language import BrightnessCaptioner, write_encoder, write_weights
 from ldfusion_models.language.guidance import Branch, PairCaptioner
 from ldfusion_models.language.text import load_text_encoder
 from ldfusion_models.rig.depth_estimator import DepthEstimator
-from ldfusion_ros.guidance_node import GuidanceNode, Language, load_language
+from ldfusion_ros.guidance_node import GuidanceNode
 from ldfusion_ros.messages.conversions import image_from_message
+from ldfusion_ros.parts.describing import Describing
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
+from ldfusion_ros.parts.language import Language, load_language
 
 
 @pytest.fixture(scope='module')
@@ -147,9 +149,10 @@ def test_a_prompt_replaces_the_caption_until_an_empty_one_comes(guided: Guided, 
 def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold the lock of fusion_node's shared memory while it steps aside."""
     senders, describers = set(), set()
-    embeddings = guided.node._embeddings
-    assert embeddings
-    publish, describe = embeddings.publish, guided.node._describe
+    describing = guided.node.parts[0]
+    assert isinstance(describing, Describing)
+    embeddings = describing._embeddings
+    publish, describe = embeddings.publish, describing.describe
 
     def published(message: Float32MultiArray) -> None:
         senders.add(threading.get_native_id())
@@ -160,7 +163,7 @@ def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.
         return describe(job)
 
     monkeypatch.setattr(embeddings, 'publish', published)
-    monkeypatch.setattr(guided.node, '_describe', described)
+    monkeypatch.setattr(describing, 'describe', described)
     said = len(guided.embeddings)
     guided.robot.send_pair(*flat(110))
     guided.wait(lambda: len(guided.embeddings) > said and describers, 'a caption')

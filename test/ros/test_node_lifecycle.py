@@ -73,14 +73,14 @@ def test_a_transition_that_breaks_is_recovered_from() -> None:
     """What breaks on the way down leads to ErrorProcessing, which leaves a node that can be configured again."""
     with Robot() as robot:
         robot.wait(robot.is_ready, 'subscriptions', 120)
-        inputs = robot.node._inputs
-        release = inputs.release
+        part = robot.node.parts[0]
+        stop = part.stop
 
         def break_once() -> None:
-            inputs.release = release  # type: ignore[method-assign]
+            part.stop = stop  # type: ignore[method-assign]
             raise RuntimeError('middleware gone')
 
-        inputs.release = break_once  # type: ignore[method-assign]
+        part.stop = break_once  # type: ignore[method-assign]
         assert not change(robot, Transition.TRANSITION_DEACTIVATE)
         assert robot.node.state == State.PRIMARY_STATE_UNCONFIGURED
         robot.wait(lambda: 'cannot deactivate: RuntimeError: middleware gone' in robot.told()['message'], 'words')

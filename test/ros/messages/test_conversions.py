@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldfusion_models.camera.lens import Intrinsics, without_flying_points
+from ldfusion_models.camera.camera_info import Calibration
+from ldfusion_models.camera.lens import Intrinsics, Lens, without_flying_points
 from ldfusion_models.errors import InputError
 
 pytest.importorskip('sensor_msgs', reason='needs the ROS messages: pip install .[ros]')
@@ -20,7 +21,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ldfusion_models.camera.camera_info import intrinsics_from_message
-from ldfusion_ros.messages.clouds import CloudBuilder, within_range
+from ldfusion_models.rig.rig import Frame, View, within_range
+from ldfusion_ros.messages.clouds import CloudBuilder
 from ldfusion_ros.messages.conversions import (
     camera_info_from_intrinsics,
     fill_image,
@@ -260,6 +262,19 @@ def test_uncalibrated_cameras_are_refused(index: int, value: float) -> None:
         intrinsics_from_message(info)
 
 
+def frame_of(
+    depth: npt.NDArray[np.float32],
+    colour: npt.NDArray[np.uint8],
+    thermal: npt.NDArray[np.float32],
+    camera: Intrinsics | None,
+    lens: Lens | None = None,
+) -> Frame:
+    """A frame as the rig makes it of an image that its camera's lens has bent, if there is one."""
+    calibration = Calibration.of_lens(lens) if lens else None
+    view = View(colour, colour[..., 0], None, None, camera, calibration)
+    return Frame(colour, depth, thermal, camera, calibration, view, {})
+
+
 def test_cloud_holds_the_points_of_the_pinhole_camera() -> None:
     camera = Intrinsics(6, 4, 5.0, 6.0, 2.5, 1.5)
     generator = np.random.default_rng(3)
@@ -269,7 +284,7 @@ def test_cloud_holds_the_points_of_the_pinhole_camera() -> None:
     thermal = generator.uniform(270, 310, (4, 6)).astype(np.float32)
     builder = CloudBuilder()
     for stride in (1, 2):
-        cloud = builder.fill(depth, colour, thermal, camera, HEADER, stride)
+        cloud = builder.fill(frame_of(depth, colour, thermal, camera), HEADER, stride)
         assert [field.name for field in cloud.fields] == ['x', 'y', 'z', 'rgb', 'thermal']
         assert (cloud.height, cloud.width) == (-(-4 // stride), -(-6 // stride))
         assert len(cloud.data) == cloud.height * cloud.row_step
@@ -277,13 +292,36 @@ def test_cloud_holds_the_points_of_the_pinhole_camera() -> None:
         for row in range(cloud.height):
             for column in range(cloud.width):
                 start = row * cloud.row_step + column * cloud.point_step
-                x, y, z, bits, heat = struct.unpack('<fffIf', bytes(cloud.data[start : start + 20]))
+                x, y, z, bits, thermal_value = struct.unpack('<fffIf', bytes(cloud.data[start : start + 20]))
                 v, u = row * stride, column * stride
                 expected = np.array([(u - 2.5) / 5, (v - 1.5) / 6, 1]) * depth[v, u]
                 assert [x, y, z] == pytest.approx(expected, rel=1e-5, nan_ok=True)
                 assert bits == (int(colour[v, u, 0]) << 16) | (int(colour[v, u, 1]) << 8) | int(colour[v, u, 2])
-                assert heat == thermal[v, u]
-    assert builder.fill(np.ones_like(depth), colour, thermal, camera, HEADER).is_dense
+                assert thermal_value == thermal[v, u]
+    assert builder.fill(frame_of(np.ones_like(depth), colour, thermal, camera), HEADER).is_dense
+    with pytest.raises(InputError, match='camera_info'):
+        builder.fill(frame_of(depth, colour, thermal, None), HEADER)
+
+
+@pytest.mark.parametrize(
+    ('model', 'coefficients'),
+    [
+        ('plumb_bob', (-0.3, 0.1, 0.001, -0.002, 0.0)),
+        ('rational_polynomial', (0.4, -0.1, 1e-3, 1e-4, 0.02, 0.6, -0.05, 0.01)),
+        ('equidistant', (0.02, -0.01, 0.003, 0.0)),
+    ],
+)
+def test_cloud_of_a_distorted_image_lies_where_its_lens_sees_it(model: str, coefficients: tuple[float, ...]) -> None:
+    lens = Lens(Intrinsics(64, 48, 40.0, 41.0, 31.0, 24.5), model, coefficients)
+    depth = np.random.default_rng(4).uniform(1, 20, (48, 64)).astype(np.float32)
+    frame = frame_of(depth, np.zeros((48, 64, 3), np.uint8), depth, lens.camera, lens)
+    cloud = CloudBuilder().fill(frame, HEADER)
+    points = np.frombuffer(cloud.data, '<f4').reshape(48, 64, 5)[..., :3]
+    assert np.isfinite(points).mean() > 0.9
+    pixels = lens.project(points.copy())
+    grid = np.stack(np.meshgrid(np.arange(64), np.arange(48)), axis=-1)
+    assert np.nanmax(np.abs(pixels - grid)) < 0.02
+    assert np.array_equal(points[..., 2], depth)
 
 
 def test_range_limits() -> None:
@@ -320,7 +358,7 @@ def test_same_result_as_sensor_msgs_py() -> None:
     reader = pytest.importorskip('sensor_msgs_py.point_cloud2', reason='sensor_msgs_py comes with a ROS distribution')
     depth = np.random.default_rng(0).uniform(1, 9, (5, 7)).astype(np.float32)
     camera = Intrinsics.from_field_of_view(7, 5, 60)
-    cloud = CloudBuilder().fill(depth, np.zeros((5, 7, 3), np.uint8), depth * 2, camera, HEADER)
+    cloud = CloudBuilder().fill(frame_of(depth, np.zeros((5, 7, 3), np.uint8), depth * 2, camera), HEADER)
     points = reader.read_points(cloud)
     assert np.array_equal(points['z'].reshape(5, 7), depth)
     assert np.array_equal(points['thermal'].reshape(5, 7), depth * 2)

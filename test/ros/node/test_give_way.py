@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from ldfusion_ros.guidance_node import give_way
+from ldfusion_ros.parts.language import give_way
 
 
 @pytest.mark.skipif(not hasattr(os, 'SCHED_IDLE'), reason='idle threads are Linux')

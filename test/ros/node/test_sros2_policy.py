@@ -28,7 +28,8 @@ from tiny_language import BrightnessCaptioner, write_encoder
 from ldfusion_models.language.guidance import Branch, PairCaptioner
 from ldfusion_models.language.text import load_text_encoder
 from ldfusion_models.rig.depth_estimator import DepthEstimator
-from ldfusion_ros.guidance_node import GuidanceNode, Language
+from ldfusion_ros.guidance_node import GuidanceNode
+from ldfusion_ros.parts.language import Language
 
 FILE = ROOT / 'config' / 'sros2_policy.xml'
 LISTS = {'topics': ('topic', {'publish', 'subscribe'}), 'services': ('service', {'request', 'reply'})}
