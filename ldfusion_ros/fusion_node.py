@@ -12,7 +12,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.rig.rig import Rig
 from ldfusion_ros.node.diagnostics import NOTHING_YET, Health
 from ldfusion_ros.node.lifecycle import ManagedNode, Part, run
-from ldfusion_ros.parts.engine import EngineSwitch, load_pipeline, weights_of
+from ldfusion_ros.parts.engine import EngineSwitch, load_pipeline
 from ldfusion_ros.parts.fusing import Fusing
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.outputs import Outputs
@@ -55,7 +55,7 @@ class FusionNode(ManagedNode[FusionParameters]):
 
     def obstacle_to(self, name: str, value: Any) -> str:
         """Why an engine can't be had here."""
-        return obstacle_to(value, weights_of(self.parameters)) if name == 'engine' else ''
+        return obstacle_to(value, self.parameters.weights_folder) if name == 'engine' else ''
 
     def _on_save_snapshot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         def save(configured: Configured) -> str:

@@ -1,7 +1,6 @@
 """The engine of the fusion node: loaded while it is configured, or in the background while another one serves."""
 
 import threading
-from pathlib import Path
 from typing import Any
 
 from ldfusion_models.engines import create_engine
@@ -22,15 +21,10 @@ def load_pipeline(parameters: FusionParameters, size: Size) -> Pipeline:
     Raises:
         InputError: an engine that can't run here, or weights that are missing or damaged.
     """
-    engine = create_engine(parameters.engine, weights_of(parameters), parameters.threads, parameters.precision)
+    engine = create_engine(parameters.engine, parameters.weights_folder, parameters.threads, parameters.precision)
     pipeline = pipeline_of(engine, parameters)
     pipeline.warm_up(*size)
     return pipeline
-
-
-def weights_of(parameters: FusionParameters) -> Path | None:
-    """The folder of weights that the parameters name; None for those of the package."""
-    return Path(parameters.weights) if parameters.weights else None
 
 
 class EngineSwitch(Part):
@@ -62,7 +56,7 @@ class EngineSwitch(Part):
             InputError: another engine is still being loaded, or this one can't be had.
         """
         parameters: FusionParameters = self._node.parameters
-        if obstacle := obstacle_to(parameters.engine, weights_of(parameters)):
+        if obstacle := obstacle_to(parameters.engine, parameters.weights_folder):
             raise InputError(obstacle)
         if self._loading:
             raise InputError(f'{self._loading} is still being loaded; try again when it has taken over')
@@ -86,7 +80,7 @@ class EngineSwitch(Part):
         try:
             reduced = size_of_inference(*size, parameters.inference_size)
             prepare_engine(
-                parameters.engine, weights_of(parameters), parameters.precision, reduced, self._report_progress
+                parameters.engine, parameters.weights_folder, parameters.precision, reduced, self._report_progress
             )
             pipeline = load_pipeline(parameters, size)
         except Exception as error:

@@ -72,10 +72,7 @@ class Fusing(Part):
     def image_size(self) -> tuple[int, int]:
         """Width and height of the images that came last, or that the parameters expect."""
         if self._last:
-            shot = self._last[0]
-            image = shot.visible if shot.visible is not None else shot.thermal
-            assert image is not None
-            return image.shape[1], image.shape[0]
+            return self._last[0].size
         return self._node.parameters.warm_up_width, self._node.parameters.warm_up_height
 
     def save_snapshot(self, facts: dict[str, object]) -> Path:

@@ -2,29 +2,17 @@
 
 from dataclasses import dataclass
 
-from ldfusion_models.engines import ENGINES, PRECISIONS
-from ldfusion_models.rig.settings import RigSettings, setting
+from ldfusion_models.rig.settings import NodeSettings, setting
 
 TRANSPORTS = ('raw', 'compressed')
 
 
 @dataclass(frozen=True)
-class FusionParameters(RigSettings):
-    """Parameters of ``fusion_node``: those of the rig, and what only a robot has."""
+class FusionParameters(NodeSettings):
+    """Parameters of ``fusion_node``: those of rig and engine, and what only a robot has."""
 
     autostart: bool = setting(True, 'Configure and activate the node by itself.', 'start')
     diagnostics_period: float = setting(1.0, 'Seconds between two diagnostics.', 'start', (0.1, 60.0))
-    engine: str = setting(
-        'auto', 'Runtime of the networks; auto takes the best one here.', 'switch', choices=('auto', *ENGINES)
-    )
-    weights: str = setting('', 'Folder of weights; empty takes those that come with the package.', 'switch')
-    threads: int = setting(0, 'CPU threads of the engine; 0 lets it choose.', 'switch', (0, 256))
-    precision: str = setting(
-        'auto',
-        "fp32; mixed: fusion with 16 bits, depth with 32; int8: of a calibrated export; auto: the engine's best.",
-        'switch',
-        choices=('auto', *PRECISIONS),
-    )
     warm_up_width: int = setting(
         640, 'Width of the image that warms the engine up, in pixels.', 'configure', (32, 8192)
     )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -39,6 +40,14 @@ class Shot:
     thermal: AnyImage | None
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     thermal_T_visible: Matrix | None = None  # noqa: N815 (frames' usual notation)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image that leads: the visible one where there is one."""
+        leading = self.visible if self.visible is not None else self.thermal
+        if leading is None:
+            raise InputError('neither camera has an image')
+        return leading.shape[1], leading.shape[0]
 
 
 @dataclass(frozen=True)
@@ -86,14 +95,14 @@ class Frame:
     view: View
     seconds: dict[str, float]
 
-    @property
+    @cached_property
     def visible(self) -> npt.NDArray[np.uint8]:
         """(H, W, 3) RGB, as the networks saw it."""
         if self.view.visible.shape == self.fused.shape:
             return self.view.visible
         return as_uint8(cv2.resize(self.view.visible, self.fused.shape[1::-1], interpolation=cv2.INTER_AREA))
 
-    @property
+    @cached_property
     def thermal(self) -> npt.NDArray[np.uint8]:
         """(H, W), as the networks saw it: after gain control, going on as visible light beyond its border."""
         view = self.view

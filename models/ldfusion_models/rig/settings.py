@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from ldfusion_models.camera.pairing import PairingConfig
 from ldfusion_models.camera.thermal import GAIN_MODES, GainConfig
+from ldfusion_models.engines import ENGINES, PRECISIONS
 from ldfusion_models.rig.upsampling import ENLARGEMENTS
 
 Takes = Literal['start', 'configure', 'switch', 'now']
@@ -139,3 +141,25 @@ class RigSettings(StreamSettings):
         return GainConfig(
             self.thermal_low_percentile, self.thermal_high_percentile, self.thermal_smoothing, mode=self.thermal_gain
         )
+
+
+@dataclass(frozen=True)
+class NodeSettings(RigSettings):
+    """A rig with the engine that runs its networks."""
+
+    engine: str = setting(
+        'auto', 'Runtime of the networks; auto takes the best one here.', 'switch', choices=('auto', *ENGINES)
+    )
+    weights: str = setting('', 'Folder of weights; empty takes those that come with the package.', 'switch')
+    threads: int = setting(0, 'CPU threads of the engine; 0 lets it choose.', 'switch', (0, 256))
+    precision: str = setting(
+        'auto',
+        "fp32; mixed: fusion with 16 bits, depth with 32; int8: of a calibrated export; auto: the engine's best.",
+        'switch',
+        choices=('auto', *PRECISIONS),
+    )
+
+    @property
+    def weights_folder(self) -> Path | None:
+        """The folder of weights; None for those of the package."""
+        return Path(self.weights) if self.weights else None

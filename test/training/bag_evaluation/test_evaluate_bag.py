@@ -20,12 +20,13 @@ from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.files import write_image
 from ldfusion_models.rig.pipeline import Pipeline
+from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.bag_evaluation.compare import bootstrap_interval
 from ldfusion_training.bag_evaluation.frame_log import FrameLog, read_rows
 from ldfusion_training.bag_evaluation.gallery import EVEN, KINDS, WORST, WORST_BY, Gallery
 from ldfusion_training.bag_evaluation.page import write_report_page
 from ldfusion_training.bag_evaluation.run import evaluate_recording
-from ldfusion_training.bag_evaluation.settings import BagSettings, NodeSettings, node_settings
+from ldfusion_training.bag_evaluation.settings import BagSettings, node_settings
 from ldfusion_training.bag_evaluation.summary import Evaluated, frame_table, latencies, make_report
 from ldfusion_training.cli import main
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth
@@ -440,7 +441,7 @@ def ten_minutes(folder: Path) -> Evaluated:
         | {measure.name: float(value) for measure, value in zip(MEASURES, generator.random(len(MEASURES)), strict=True)}
         for index in range(18_000)
     ]
-    times = [{'frame': index, 'prepare': 1.0, 'engine': 20.0} for index in range(18_000)]
+    times = [{'frame': index, 'register': 1.0, 'engine': 20.0} for index in range(18_000)]
     shown: dict[str, object] = {'even': [], 'worst': {}}
     counts = {'pairs': 18_000}
     done = {'topics': {}, 'counts': counts, 'drops': {}, 'problems': [], 'notes': [], 'pictures': shown}

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from ldfusion_models.engines import Engine, EngineFailedError, create_engine
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.bag_evaluation.run import evaluate_recording
-from ldfusion_training.bag_evaluation.settings import BagSettings, NodeSettings
+from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.summary import RECORDINGS
 
 LOCAL = 'local'
@@ -91,7 +92,7 @@ def evaluate_task(task: Task, progress: Callable[[int, int], object] | None = No
 
 @lru_cache(maxsize=1)
 def _engine(node: NodeSettings, threads: int) -> Engine:
-    return create_engine(node.engine, Path(node.weights) if node.weights else None, threads, node.precision)
+    return create_engine(node.engine, node.weights_folder, threads, node.precision)
 
 
 def _with_bar(task: Task) -> str:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
-from ldfusion_training.bag_evaluation.fusing import FusedFrame
 from ldfusion_training.bag_evaluation.measures import BY_NAME, DepthTruth
+from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.evaluation.depth_metrics import Depth, is_known
 from ldfusion_training.recordings.bags import SECOND
 from ldfusion_training.report.pictures import DepthScale, colour_depth
@@ -80,19 +80,19 @@ def _with(kept: list[Worst], new: Worst, better: int) -> list[Worst]:
     return sorted([*far, new], key=lambda worst: worst.value * better)[:WORST]
 
 
-def save_pictures(folder: Path, frame: FusedFrame, truth: DepthTruth) -> None:
+def save_pictures(folder: Path, shot: FusedShot, truth: DepthTruth) -> None:
     """Write a frame's images, reduced, into a folder of its own."""
-    assert frame.fused is not None and frame.depth is not None
+    frame = shot.frame
     pictures = {
         'visible': frame.visible,
         'thermal': frame.thermal,
         'fused': frame.fused,
         'depth': colour_depth(reduce_depth(frame.depth), DEPTH_SCALE),
     }
-    if frame.truth is not None:
+    if shot.recorded.truth is not None:
         # The measures have said what is wrong with it, if anything is.
         with suppress(InputError):
-            pictures['measured depth'] = colour_depth(reduce_depth(truth(frame)), DEPTH_SCALE)
+            pictures['measured depth'] = colour_depth(reduce_depth(truth(shot)), DEPTH_SCALE)
     for kind, picture in pictures.items():
         _write_jpeg(folder / f'{kind}.jpg', reduce_picture(picture))
 

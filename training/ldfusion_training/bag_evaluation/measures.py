@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
 from ldfusion_training import metrics
-from ldfusion_training.bag_evaluation.fusing import FusedFrame
+from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.data.lidar import Mounting, project_scan, read_mounting
 from ldfusion_training.evaluation import depth_metrics
@@ -88,54 +88,55 @@ class DepthTruth:
         """
         self._mounting = read_mounting(Path(calibration), 'visible') if calibration else None
 
-    def __call__(self, frame: FusedFrame) -> Depth:
+    def __call__(self, shot: FusedShot) -> Depth:
         """Depth (H, W) in metres, NaN unknown, at the size of its own image or, of a cloud, at the frame's.
 
         Raises:
             InputError: no usable depth.
         """
-        assert frame.truth is not None
-        if frame.truth.type != POINTS:
-            return frame.truth.depth()
-        camera, transform = frame.camera, frame.camera_T_truth
+        truth = shot.recorded.truth
+        assert truth is not None
+        if truth.type != POINTS:
+            return truth.depth()
+        camera, transform = shot.frame.camera, shot.recorded.camera_T_truth
         if self._mounting is not None:
-            height, width = frame.visible.shape[:2]
+            height, width = shot.frame.depth.shape
             camera = camera or self._mounting.camera.scaled(width, height)
             transform = self._mounting.camera_T_scanner
         if transform is None:
             raise InputError(
-                f'{frame.truth.topic}: /tf_static has no way from {frame.truth.message.header.frame_id} to '
-                f'{frame.frame_id}; give --calibration'
+                f'{truth.topic}: /tf_static has no way from {truth.message.header.frame_id} to '
+                f'{shot.recorded.frame_id}; give --calibration'
             )
-        return _project(frame.truth, camera, transform)
+        return _project(truth, camera, transform)
 
 
 def measure(
-    frame: FusedFrame, before: FusedFrame | None, full: bool, truth: DepthTruth, settings: BagSettings
+    shot: FusedShot, before: FusedShot | None, full: bool, truth: DepthTruth, settings: BagSettings
 ) -> tuple[dict[str, float], str]:
     """The measures of a frame by name, and what is wrong with its measured depth, if anything is.
 
     Args:
-        frame: with its fused image and depth.
-        before: the frame before, for flicker; None if there is none.
+        shot: of a recording.
+        before: the shot before, for flicker; None if there is none.
         full: take all measures, not only the quick ones.
         truth: of the recording.
         settings: range of depth.
     """
-    assert frame.fused is not None
+    frame = shot.frame
     visible, fused = metrics.to_grey(frame.visible), metrics.to_grey(frame.fused)
     if not full:
         return _by_title(metrics.quick_measures(visible, frame.thermal, fused)), ''
     values = _by_title(asdict(metrics.evaluate_fusion(visible, frame.thermal, fused)))
     values['chroma error'] = metrics.chroma_error(frame.visible, frame.thermal, frame.fused)
-    if before is not None and before.fused is not None and before.fused.shape == frame.fused.shape:
-        motion = estimated_motion(metrics.to_grey(before.visible), visible)
-        flicker = flicker_between(before.fused, fused, motion)
+    if before is not None and before.frame.fused.shape == frame.fused.shape:
+        motion = estimated_motion(metrics.to_grey(before.frame.visible), visible)
+        flicker = flicker_between(before.frame.fused, fused, motion)
         values |= dict(zip(FLICKER_NAMES, asdict(flicker).values(), strict=True))
-    if frame.truth is None:
+    if shot.recorded.truth is None:
         return values, ''
     try:
-        return values | _depth_measures(frame, truth, settings), ''
+        return values | _depth_measures(shot, truth, settings), ''
     except InputError as error:
         return values, str(error)
 
@@ -144,10 +145,8 @@ def _by_title(values: dict[str, float]) -> dict[str, float]:
     return {metrics.TITLES[name]: value for name, value in values.items()}
 
 
-def _depth_measures(frame: FusedFrame, truth: DepthTruth, settings: BagSettings) -> dict[str, float]:
-    assert frame.depth is not None
-    known = truth(frame)
-    predicted = frame.depth
+def _depth_measures(shot: FusedShot, truth: DepthTruth, settings: BagSettings) -> dict[str, float]:
+    known, predicted = truth(shot), shot.frame.depth
     if predicted.shape != known.shape:
         predicted = np.asarray(cv2.resize(predicted, known.shape[::-1], interpolation=cv2.INTER_NEAREST), np.float32)
     values = asdict(depth_metrics.evaluate_depth(predicted, known, settings.depth_range))

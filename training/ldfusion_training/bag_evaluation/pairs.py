@@ -1,4 +1,4 @@
-"""The pairs of a recording in the order in which the node would fuse them, read as a stream."""
+"""What a recording's cameras saw, in the order in which the node would fuse it, read as a stream."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
-from ldfusion_models.camera.lens import Lens
-from ldfusion_models.camera.pairing import Pair, Synchroniser
-from ldfusion_models.camera.registration import Matrix, as_matrix
+from ldfusion_models.camera.registration import as_matrix
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.rig import Frame, Shot
+from ldfusion_models.rig.streams import Moment, Streams
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import ChosenTopics
 from ldfusion_training.recordings.bags import SECOND, Record, Recording, rotation_from_quaternion
@@ -23,61 +24,73 @@ LARGEST_WAIT = 30
 
 
 @dataclass(frozen=True)
-class InputPair:
-    """A pair as it was recorded.
+class RecordedShot:
+    """What the cameras saw at a moment of a recording, and what was measured then.
 
     Attributes:
-        stamp_ns: of the visible image; the outputs' stamp.
+        stamp_ns: of the leading image; the outputs' stamp.
         offset_ns: thermal minus visible stamp after the clock offset.
-        visible, thermal: as decoded, of any size, 8 or 16 bits.
-        frame_id: of the visible image.
-        lenses: by camera, as camera_info says; without those that are not known.
+        shot: the images with their cameras; one of the two may be missing while its camera was lost.
+        frame_id: of the leading image.
         truth: the message with measured depth that is nearest in time; None if there is none near enough.
         camera_T_truth: (4, 4), from the frame of a cloud to that of the visible camera; None if unknown.
-        thermal_T_visible: (4, 4), from the frame of the visible camera to that of the thermal one; None if unknown.
     """
 
     stamp_ns: int
     offset_ns: int
-    visible: AnyImage
-    thermal: AnyImage
+    shot: Shot
     frame_id: str
-    lenses: dict[str, Lens]
     truth: Record | None
     camera_T_truth: npt.NDArray[np.float64] | None  # noqa: N815 (frames' usual notation)
-    thermal_T_visible: Matrix | None  # noqa: N815
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether both cameras saw something."""
+        return self.shot.visible is not None and self.shot.thermal is not None
+
+
+@dataclass(frozen=True)
+class FusedShot:
+    """A shot of a recording and what became of it."""
+
+    recorded: RecordedShot
+    frame: Frame
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A pair that waits for measured depth, and when its last image was recorded."""
+    """A moment that waits for measured depth, and when its last image was recorded."""
 
-    pair: Pair[Record]
+    moment: Moment[Record]
     log_ns: int
 
 
 class PairReader:
-    """Reads the pairs of a recording; iterate over it once.
+    """Reads the pairs of a recording, and single images where the other camera was lost; iterate over it once.
 
     Attributes:
         counts: images by camera, pairs, and pairs with measured depth.
         drops: images without a partner, and damaged ones, by cause.
         problems: the first of each kind of message that could not be used.
+        notes: what else is to be known, by camera.
     """
 
     def __init__(self, recording: Recording, topics: ChosenTopics, settings: BagSettings) -> None:
         self.counts: Counter[str] = Counter()
         self.problems: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
         self._recording, self._topics = recording, topics
         self._tolerance_ns = round(settings.depth_tolerance * SECOND)
-        self._synchroniser: Synchroniser[Record] = Synchroniser(settings.node.pairing())
+        self._pairing = settings.node.pairing()
+        self._streams: Streams[Record] | None = None
+        self._settings = settings.node
         self._first: dict[str, int] = {}
         self._damaged: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
         self._truths: deque[Record] = deque(maxlen=LARGEST_WAIT)
         self._transforms: dict[str, tuple[str, npt.NDArray[np.float64]]] = {}
         # camera_info comes after the first image as often as before; the first one holds from the start.
-        self._lenses: dict[str, Lens] = {}
+        self._calibrations: dict[str, Calibration] = {}
         for topic in (topics.visible_info, topics.thermal_info):
             if topic and (first := next(recording.read([topic]), None)) is not None:
                 self._take(first)
@@ -85,12 +98,13 @@ class PairReader:
     @property
     def drops(self) -> dict[str, int]:
         """Images that were not used, by cause."""
-        return dict(sorted((self._synchroniser.drops + self._damaged).items()))
+        unpaired = Counter(self._streams.drops if self._streams else {})
+        return dict(sorted((unpaired + self._damaged).items()))
 
-    def __iter__(self) -> Iterator[InputPair]:
+    def __iter__(self) -> Iterator[RecordedShot]:
         for record in self._recording.read(self._topics.names()):
-            for pair in self._take(record):
-                self._waiting.append(_Waiting(pair, record.log_ns))
+            for moment in self._take(record):
+                self._waiting.append(_Waiting(moment, record.log_ns))
             yield from self._ready(record.log_ns)
         yield from self._ready(None)
 
@@ -99,7 +113,7 @@ class PairReader:
         visible, thermal = self.counts['visible'], self.counts['thermal']
         if not (visible and thermal):
             return f'{visible} visible and {thermal} thermal images; both are needed'
-        tolerance = 1e-6 * self._synchroniser.config.tolerance_ns
+        tolerance = 1e-6 * self._pairing.tolerance_ns
         return (
             f'no pair within {tolerance:g} ms among {visible} visible and {thermal} thermal images; '
             f'their first stamps differ by {1e-9 * self._first_offset_ns:.3f} s (thermal minus visible): '
@@ -108,16 +122,17 @@ class PairReader:
 
     @property
     def _first_offset_ns(self) -> int:
-        return self._first['thermal'] + self._synchroniser.config.clock_offset_ns - self._first['visible']
+        return self._first['thermal'] + self._pairing.clock_offset_ns - self._first['visible']
 
-    def _take(self, record: Record) -> list[Pair[Record]]:
+    def _take(self, record: Record) -> list[Moment[Record]]:
         topics = self._topics
-        if record.topic == topics.visible:
-            self._count('visible', record)
-            return self._synchroniser.add_visible(record.stamp_ns, record)
-        if record.topic == topics.thermal:
-            self._count('thermal', record)
-            return self._synchroniser.add_thermal(record.stamp_ns, record)
+        if record.topic in (topics.visible, topics.thermal):
+            camera = 'visible' if record.topic == topics.visible else 'thermal'
+            self._count(camera, record)
+            arrived_s = record.log_ns / SECOND
+            if self._streams is None:
+                self._streams = Streams(self._settings, arrived_s)
+            return self._streams.add(camera, record.stamp_ns, arrived_s, record)
         if record.topic in (topics.depth, topics.points):
             self._truths.append(record)
         elif record.topic == topics.transforms:
@@ -133,50 +148,53 @@ class PairReader:
 
     def _take_camera(self, camera: str, record: Record) -> None:
         try:
-            self._lenses = self._lenses | {camera: record.lens()}
+            calibration = record.calibration()
+            self._calibrations = self._calibrations | {camera: calibration}
+            if calibration.problem:
+                self.notes.setdefault(camera, f'{record.topic}: {calibration.problem}; its lens stays unknown')
         except InputError as error:
             self.problems.setdefault(f'{camera}_info', f'{record.topic}: {error}')
 
-    def _ready(self, now_ns: int | None) -> Iterator[InputPair]:
-        """Pairs for which no nearer measured depth can come; all of them at the end (None)."""
-        has_depth = bool(self._topics.depth or self._topics.points)
-        while self._waiting:
-            waiting = self._waiting[0]
-            newest_ns = self._truths[-1].stamp_ns if self._truths else None
-            is_ready = (
-                not has_depth
-                or now_ns is None
-                or (newest_ns is not None and newest_ns >= waiting.pair.visible_ns)
-                or now_ns - waiting.log_ns > DEPTH_WAIT_NS
-                or len(self._waiting) > LARGEST_WAIT
-            )
-            if not is_ready:
-                return
-            self._waiting.popleft()
-            if (decoded := self._decoded(waiting.pair)) is not None:
-                yield decoded
+    def _ready(self, now_ns: int | None) -> Iterator[RecordedShot]:
+        """Moments for which no nearer measured depth can come; all of them at the end (None)."""
+        while self._waiting and (now_ns is None or self._is_ready(self._waiting[0], now_ns)):
+            if (shot := self._decode(self._waiting.popleft().moment)) is not None:
+                yield shot
 
-    def _decoded(self, pair: Pair[Record]) -> InputPair | None:
-        images = []
-        for camera, record in (('visible', pair.visible), ('thermal', pair.thermal)):
+    def _is_ready(self, waiting: _Waiting, now_ns: int) -> bool:
+        newest_ns = self._truths[-1].stamp_ns if self._truths else None
+        return (
+            not (self._topics.depth or self._topics.points)
+            or waiting.moment.mode != 'normal'
+            or (newest_ns is not None and newest_ns >= waiting.moment.stamp_ns)
+            or now_ns - waiting.log_ns > DEPTH_WAIT_NS
+            or len(self._waiting) > LARGEST_WAIT
+        )
+
+    def _decode(self, moment: Moment[Record]) -> RecordedShot | None:
+        images: dict[str, AnyImage | None] = {}
+        for camera, record in (('visible', moment.visible), ('thermal', moment.thermal)):
             try:
-                images.append(_checked(record.image()))
+                images[camera] = None if record is None else _checked(record.image())
             except InputError as error:
                 self._damaged[f'{camera}_bad'] += 1
-                self.problems.setdefault(f'{camera}_bad', f'{record.topic} at {record.stamp_ns}: {error}')
+                self.problems.setdefault(f'{camera}_bad', f'{moment.leading.topic} at {moment.stamp_ns}: {error}')
                 return None
-        truth = min(self._truths, key=lambda record: abs(record.stamp_ns - pair.visible_ns), default=None)
-        if truth is not None and abs(truth.stamp_ns - pair.visible_ns) > self._tolerance_ns:
+        visible, thermal = moment.visible, moment.thermal
+        frame_id = moment.leading.message.header.frame_id
+        if visible is None or thermal is None:
+            shot = Shot(images['visible'], images['thermal'], self._calibrations)
+            return RecordedShot(moment.stamp_ns, 0, shot, frame_id, None, None)
+        truth = min(self._truths, key=lambda record: abs(record.stamp_ns - moment.stamp_ns), default=None)
+        if truth is not None and abs(truth.stamp_ns - moment.stamp_ns) > self._tolerance_ns:
             truth = None
-        frame_id = pair.visible.message.header.frame_id
         transform = None if truth is None else self._transform(frame_id, truth.message.header.frame_id)
-        extrinsics = self._transform(pair.thermal.message.header.frame_id, frame_id)
+        extrinsics = self._transform(thermal.message.header.frame_id, frame_id)
         self.counts['pairs'] += 1
         self.counts['pairs with measured depth'] += truth is not None
-        return InputPair(
-            pair.visible_ns, pair.offset_ns, images[0], images[1], frame_id, self._lenses, truth, transform,
-            None if extrinsics is None else as_matrix(extrinsics),
-        )  # fmt: skip
+        matrix = None if extrinsics is None else as_matrix(extrinsics)
+        shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix)
+        return RecordedShot(moment.stamp_ns, moment.offset_ns, shot, frame_id, truth, transform)
 
     def _transform(self, target: str, source: str) -> npt.NDArray[np.float64] | None:
         """Points of ``source`` to ``target``; None if the static transforms don't join the two."""

@@ -15,12 +15,12 @@ import cv2
 
 from ldfusion_models.engines import Engine
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.rig import Rig, pipeline_of
 from ldfusion_training.bag_evaluation.frame_log import FrameLog, Row
-from ldfusion_training.bag_evaluation.fusing import FusedFrame, Fuser
 from ldfusion_training.bag_evaluation.gallery import Gallery, remove_pictures, save_pictures
 from ldfusion_training.bag_evaluation.measures import DepthTruth, measure
 from ldfusion_training.bag_evaluation.outputs import WriteFrame, open_output_bag, open_video
-from ldfusion_training.bag_evaluation.pairs import InputPair, PairReader
+from ldfusion_training.bag_evaluation.pairs import FusedShot, PairReader, RecordedShot
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import ChosenTopics, choose_topics
 from ldfusion_training.recordings.bags import Recording, open_recording
@@ -44,7 +44,7 @@ class _Pending:
     """A frame whose measures are being taken."""
 
     index: int
-    frame: FusedFrame
+    shot: FusedShot
     measures: 'Future[Measured]'
 
 
@@ -92,7 +92,7 @@ class _Evaluation:
         self._recording, self._folder, self._settings, self._notes = recording, folder, settings, notes
         self._engine, self._topics = engine, topics
         self._reader = PairReader(recording, topics, settings)
-        self._fuser = Fuser(engine, settings.node)
+        self._rig = Rig(pipeline_of(engine, settings.node), settings.node)
         self._truth = DepthTruth(settings.calibration)
         self._gallery = Gallery()
         self._problems: dict[str, str] = {}
@@ -110,19 +110,17 @@ class _Evaluation:
             outputs = self._outputs(stack)
             pool = stack.enter_context(ThreadPoolExecutor(_threads(), thread_name_prefix='measure'))
             pending: deque[_Pending] = deque()
-            before: FusedFrame | None = None
+            before: FusedShot | None = None
             done, timed = len(log.rows), len(latencies.rows)
-            for index, frame in enumerate(self._fused(done, everything=bool(outputs))):
-                for write in outputs:
-                    write(frame)
-                if index >= done:
-                    full = self._settings.metrics_every > 0 and index % self._settings.metrics_every == 0
-                    pending.append(_Pending(index, frame, pool.submit(self._measure, frame, before, full)))
-                    if index >= len(latencies.rows):
-                        latencies.append(
-                            {'frame': index} | {name: round(ms, 3) for name, ms in frame.milliseconds.items()}
-                        )
-                before = frame
+            for index, shot in enumerate(self._fused(done, everything=bool(outputs))):
+                if shot is not None:
+                    for write in outputs:
+                        write(shot)
+                    if index >= done:
+                        pending.append(_Pending(index, shot, pool.submit(self._measure, index, shot, before)))
+                        if index >= len(latencies.rows):
+                            latencies.append({'frame': index, **_milliseconds(shot.frame.seconds)})
+                before = shot
                 while pending and (pending[0].measures.done() or len(pending) > 2 * _threads()):
                     self._store(pending.popleft(), log)
                 if progress:
@@ -137,30 +135,40 @@ class _Evaluation:
         self._finish()
         self._write_speed(latencies.rows[timed:], time.perf_counter() - start[0], time.process_time() - start[1])
 
-    def _fused(self, done: int, everything: bool) -> Iterator[FusedFrame]:
-        """All frames; those done before are fused only where something depends on them."""
-        needed_from = 0 if everything or self._fuser.depends_on_outputs else done - 1
+    def _fused(self, done: int, everything: bool) -> Iterator[FusedShot | None]:
+        """All pairs; None for those done before that nothing depends on."""
+        needed_from = 0 if everything or self._rig.depends_on_depth else done - 1
         warm = False
         index = 0
         with ThreadPoolExecutor(1, thread_name_prefix='read') as reader:
-            pairs = iter(self._reader)
-            ahead = reader.submit(next, pairs, None)
-            while (pair := ahead.result()) is not None:
-                ahead = reader.submit(next, pairs, None)
-                if not warm and index >= needed_from:
-                    self._fuser.warm_up(pair)
+            shots = iter(self._reader)
+            ahead = reader.submit(next, shots, None)
+            while (recorded := ahead.result()) is not None:
+                ahead = reader.submit(next, shots, None)
+                is_wanted = recorded.is_pair and index >= needed_from
+                visible = recorded.shot.visible
+                if is_wanted and not warm and visible is not None:
+                    self._rig.pipeline.warm_up(visible.shape[1], visible.shape[0])
                     warm = True
-                if (frame := self._fuse(pair, index >= needed_from)) is not None:
-                    yield frame
+                try:
+                    shot = self._fuse(recorded, is_wanted)
+                except InputError as error:
+                    self._refused += recorded.is_pair
+                    self._problems.setdefault('refused', f'pair at {recorded.stamp_ns}: {error}')
+                    continue
+                if recorded.is_pair:
+                    yield shot
                     index += 1
 
-    def _fuse(self, pair: InputPair, wanted: bool) -> FusedFrame | None:
-        try:
-            return self._fuser(pair, wanted)
-        except InputError as error:
-            self._refused += 1
-            self._problems.setdefault('refused', f'pair at {pair.stamp_ns}: {error}')
+    def _fuse(self, recorded: RecordedShot, is_wanted: bool) -> FusedShot | None:
+        """What later shots depend on is done of all, as the node would."""
+        if not is_wanted:
+            self._rig.prepare(recorded.shot)
             return None
+        shot = FusedShot(recorded, self._rig(recorded.shot))
+        if problem := self._rig.registration_problem:
+            self._reader.notes.setdefault('registration', f'{problem}; until then, images are taken as aligned')
+        return shot
 
     def _outputs(self, stack: ExitStack) -> list[WriteFrame]:
         outputs = []
@@ -170,10 +178,9 @@ class _Evaluation:
             outputs.append(stack.enter_context(open_video(self._folder / VIDEO)))
         return outputs
 
-    def _measure(self, frame: FusedFrame, before: FusedFrame | None, full: bool) -> Measured:
-        if not self._settings.metrics_every:
-            return {}, ''
-        return measure(frame, before, full, self._truth, self._settings)
+    def _measure(self, index: int, shot: FusedShot, before: FusedShot | None) -> Measured:
+        every = self._settings.metrics_every
+        return measure(shot, before, index % every == 0, self._truth, self._settings) if every else ({}, '')
 
     def _remember(self, rows: list[Row]) -> None:
         for index, row in enumerate(rows):
@@ -185,17 +192,24 @@ class _Evaluation:
 
     def _store(self, pending: _Pending, log: FrameLog) -> None:
         """Log a frame's measures; its pictures first, so that what is logged is complete."""
-        frame = pending.frame
+        recorded, frame = pending.shot.recorded, pending.shot.frame
         values: Row
         values, problem = pending.measures.result()
         if problem:
             values = values | {DEPTH_PROBLEM: problem}
             self._problems.setdefault('depth', problem)
-        taken, left_out = self._gallery.offer(pending.index, frame.stamp_ns, values)
+        taken, left_out = self._gallery.offer(pending.index, recorded.stamp_ns, values)
         if taken:
-            save_pictures(self._pictures(pending.index), frame, self._truth)
-        about = {'frame': pending.index, 'stamp_ns': frame.stamp_ns}
-        log.append(about | {'offset_ms': frame.offset_ns / 1e6, 'covered': frame.covered} | values)
+            save_pictures(self._pictures(pending.index), pending.shot, self._truth)
+        log.append(
+            {
+                'frame': pending.index,
+                'stamp_ns': recorded.stamp_ns,
+                'offset_ms': recorded.offset_ns / 1e6,
+                'covered': 1.0 if frame.view.coverage is None else float((frame.view.coverage > 0).mean()),
+                **values,
+            }
+        )
         for index in left_out:
             remove_pictures(self._pictures(index))
 
@@ -211,7 +225,7 @@ class _Evaluation:
             'counts': {name: counts.get(name, 0) for name in COUNTS},
             'drops': self._reader.drops | ({'refused': self._refused} if self._refused else {}),
             'problems': damage,
-            'notes': self._notes,
+            'notes': [*self._notes, *self._reader.notes.values()],
             'pictures': {
                 'even': self._gallery.even,
                 'worst': {name: [asdict(worst) for worst in kept] for name, kept in self._gallery.worst.items()},
@@ -222,7 +236,7 @@ class _Evaluation:
     def _write_speed(self, times: list[Row], seconds: float, processor_seconds: float) -> None:
         """How long this run took beside the time of preparation and engine, which a node needs as well."""
         if times:
-            fusing = sum(row['prepare'] + row['engine'] for row in times) / 1e3
+            fusing = sum(row['register'] + row['engine'] for row in times) / 1e3
             content = {
                 'frames': len(times),
                 'seconds': seconds,
@@ -258,6 +272,10 @@ def _state(
         'weights': engine.info.weights_id,
         'settings': asdict(settings),
     }
+
+
+def _milliseconds(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(1e3 * value, 3) for name, value in seconds.items()}
 
 
 @contextmanager

@@ -6,48 +6,11 @@ from typing import Any
 
 import yaml
 
-from ldfusion_models.camera.pairing import PairingConfig
-from ldfusion_models.camera.thermal import GainConfig
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
 NODE = 'fusion_node'
-
-
-@dataclass(frozen=True)
-class NodeSettings:
-    """Parameters of ``fusion_node``, with its names, meanings and defaults, as far as they change its images."""
-
-    engine: str = 'auto'
-    weights: str = ''
-    threads: int = 0
-    precision: str = 'auto'
-    inference_size: int = 0
-    enlargement: str = 'guided'
-    registration_file: str = ''
-    registration_distance: float = 0.0
-    sync_tolerance: float = 0.025
-    sync_queue_size: int = 10
-    clock_offset: float = 0.0
-    thermal_gain: str = 'percentile'
-    thermal_low_percentile: float = 1.0
-    thermal_high_percentile: float = 99.5
-    thermal_smoothing: float = 0.9
-    fallback_field_of_view: float = 0.0
-
-    def pairing(self) -> PairingConfig:
-        """Settings of the synchroniser."""
-        return PairingConfig(
-            tolerance_ns=round(self.sync_tolerance * 1e9),
-            clock_offset_ns=round(self.clock_offset * 1e9),
-            queue_size=self.sync_queue_size,
-        )
-
-    def gain(self) -> GainConfig:
-        """Settings of the thermal gain control."""
-        return GainConfig(
-            self.thermal_low_percentile, self.thermal_high_percentile, self.thermal_smoothing, mode=self.thermal_gain
-        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +37,7 @@ class BagSettings:
         output_bag, mp4: write the fused images and depth so as well.
     """
 
-    node: NodeSettings = NodeSettings()
+    node: NodeSettings = field(default_factory=NodeSettings)
     topics: Topics = Topics()
     metrics_every: int = 5
     depth_tolerance: float = 0.02

@@ -22,7 +22,7 @@ from ldfusion_training.report.tables import write_json, write_text
 FORMAT, VERSION = 'ldfusion-bag-evaluation', 1
 REPORT, TABLE, LATENCY, RECORDINGS = 'report.json', 'frames.csv', 'latency.json', 'recordings'
 COLUMNS = ('frame', 'stamp_ns', 'offset_ms', 'covered')
-STEPS = ('prepare', 'engine')
+STEPS = ('register', 'engine')
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ldfusion_models.camera.registration import Matrix
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image
-from ldfusion_training.bag_evaluation.pairs import InputPair, PairReader
+from ldfusion_training.bag_evaluation.pairs import PairReader, RecordedShot
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import choose_topics
 from ldfusion_training.recordings.bags import open_recording
@@ -59,20 +59,22 @@ def pairs_of_recording(bag: Path, settings: BagSettings, count: int) -> RigPairs
         InputError: the recording can't be read, lacks topics, or holds no pairs.
     """
     pairs: list[tuple[Grey, Grey]] = []
-    last: InputPair | None = None
+    last: RecordedShot | None = None
     with open_recording(bag) as recording:
         topics, _ = choose_topics(settings.topics, recording.topics, bag)
         reader = PairReader(recording, topics, settings)
         expected = min(recording.counts[topics.visible], recording.counts[topics.thermal])
         chosen = set(_spread(range(expected), count))
-        for number, pair in enumerate(reader):
+        for number, pair in enumerate(pair for pair in reader if pair.is_pair):
             last = pair
-            if number in chosen:
+            visible, thermal = pair.shot.visible, pair.shot.thermal
+            if number in chosen and visible is not None and thermal is not None:
                 with naming(bag):
-                    pairs.append(_grey_pair(pair.visible, pair.thermal))
+                    pairs.append(_grey_pair(visible, thermal))
     if last is None:
         raise InputError(f'{bag}: {reader.unpaired_explanation()}')
-    return RigPairs(pairs, last.lenses, last.thermal_T_visible)
+    lenses = {name: known.lens for name, known in last.shot.calibrations.items() if known.lens}
+    return RigPairs(pairs, lenses, last.shot.thermal_T_visible)
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:

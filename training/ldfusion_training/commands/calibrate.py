@@ -81,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> 'RigPairs':
-    from ldfusion_training.bag_evaluation.settings import BagSettings, NodeSettings, Topics
+    from ldfusion_models.rig.settings import NodeSettings
+    from ldfusion_training.bag_evaluation.settings import BagSettings, Topics
     from ldfusion_training.calibration.pairs import pairs_of_folders, pairs_of_recording
 
     if arguments.recording and not (arguments.visible or arguments.thermal):

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ldfusion_models.camera.images import MINIMUM_SIZE
-from ldfusion_models.camera.registration import Registrar
-from ldfusion_models.camera.registration_file import read_registration
-from ldfusion_models.camera.thermal import GAIN_MODES, GainConfig, GainControl
+from ldfusion_models.camera.camera_info import Calibration
+from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage
+from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.camera.thermal import GAIN_MODES
 from ldfusion_models.engines import ENGINES, create_engine
-from ldfusion_models.errors import naming
+from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image, write_image
 from ldfusion_models.language.guidance import embedding_for
-from ldfusion_models.rig.pipeline import Pipeline
+from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
+from ldfusion_models.rig.settings import RigSettings
 from ldfusion_models.rig.upsampling import ENLARGEMENTS
 from ldfusion_training.commands import Subparsers, positive_number
-from ldfusion_training.pair_fusion import fuse_pair
 from ldfusion_training.report.cloud_sheet import cloud_sheet
 from ldfusion_training.report.run_summary import RunSummary
 
@@ -68,25 +68,28 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fuse every pair."""
     pairs = match_pairs(arguments.visible, arguments.thermal)
-    registrar = _registrar(arguments.registration)
-    # Files are no video: each thermal image gets its own gain.
-    gain = GainControl(GainConfig(smoothing=0.0, mode=arguments.thermal_gain))
-    pipeline = Pipeline(create_engine(arguments.engine), gain, arguments.inference_size, arguments.enlargement)
-    text = None if arguments.prompt is None else embedding_for(arguments.prompt, pipeline.engine.info)
+    settings = RigSettings(
+        inference_size=arguments.inference_size,
+        enlargement=arguments.enlargement,
+        registration_file=str(arguments.registration or ''),
+        thermal_gain=arguments.thermal_gain,
+    )
+    engine = create_engine(arguments.engine)
+    rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
+    text = None if arguments.prompt is None else embedding_for(arguments.prompt, engine.info)
     summary = RunSummary()
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
-        visible, thermal = read_image(visible_path), read_image(thermal_path)
-        with naming(visible_path), summary.timed(visible.shape[1], visible.shape[0]):
-            result = fuse_pair(pipeline, registrar, visible, thermal, arguments.fx, text)
+        shot = _shot(read_image(visible_path), read_image(thermal_path), arguments.fx)
+        with naming(visible_path), summary.timed(*shot.size):
+            frame = rig(shot, text)
+        if rig.registration_problem:
+            raise InputError(f'{arguments.registration}: {rig.registration_problem}')
         name = f'{visible_path.stem}.png'
-        write_image(arguments.output / 'fused' / name, result.fused)
-        write_image(arguments.output / 'depth' / name, depth_to_millimetres(result.depth))
+        write_image(arguments.output / 'fused' / name, frame.fused)
+        write_image(arguments.output / 'depth' / name, depth_to_millimetres(frame.depth))
         if arguments.clouds:
-            write_image(
-                arguments.output / 'cloud' / name,
-                cloud_sheet(result, arguments.fx or pipeline.engine.info.canonical_focal),
-            )
-    engine = pipeline.engine
+            sheet = cloud_sheet(frame.fused, frame.depth, arguments.fx or engine.info.canonical_focal)
+            write_image(arguments.output / 'cloud' / name, sheet)
     summary.write(
         arguments.output / 'summary.json',
         engine=engine.name,
@@ -99,11 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _registrar(file: Path | None) -> Registrar | None:
-    if file is None:
-        return None
-    with naming(file):
-        return Registrar(read_registration(file))
+def _shot(visible: AnyImage, thermal: AnyImage, focal: float | None) -> Shot:
+    if focal is None:
+        return Shot(visible, thermal)
+    height, width = visible.shape[:2]
+    camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+    return Shot(visible, thermal, {'visible': Calibration(camera)})
 
 
 def _inference_size(text: str) -> int:

@@ -1,7 +1,7 @@
 """rosbag2 recordings without ROS: MCAP or sqlite3 in, MCAP out, in the form that Humble to Lyrical read."""
 
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from ldfusion_models.camera.camera_info import intrinsics_from_message, lens_from_message
+from ldfusion_models.camera.camera_info import Calibration, intrinsics_from_message
 from ldfusion_models.camera.encodings import decode_compressed, decode_raw
-from ldfusion_models.camera.lens import Intrinsics, Lens
+from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import folder_written_whole
 from ldfusion_training.recordings import salvage
@@ -118,10 +118,11 @@ class BagWriter:
         topic: str,
         stamp_ns: int,
         frame_id: str,
-        camera: Intrinsics,
-        distortion: Sequence[float] = (0.0, 0.0, 0.0, 0.0, 0.0),
+        camera: Intrinsics | Calibration,
     ) -> None:
-        """Write the CameraInfo of a camera; ``distortion`` is k1, k2, p1, p2, k3 of the plumb bob model."""
+        """Write the CameraInfo of a camera, with the distortion of its lens if that is told."""
+        known = camera if isinstance(camera, Calibration) else Calibration(camera, model='plumb_bob')
+        camera = known.camera
         k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
         region = TYPES.types['sensor_msgs/msg/RegionOfInterest'](
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
@@ -130,8 +131,8 @@ class BagWriter:
             header=_header(stamp_ns, frame_id),
             height=camera.height,
             width=camera.width,
-            distortion_model='plumb_bob',
-            d=np.array(distortion, np.float64),
+            distortion_model=known.model,
+            d=np.array(known.coefficients or (0.0,) * 5, np.float64),
             k=np.array(k),
             r=np.eye(3).reshape(-1),
             p=np.array([*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]),
@@ -232,14 +233,14 @@ class Record:
             raise InputError(f'{self.topic}: {self.type} holds no camera')
         return intrinsics_from_message(self.message)
 
-    def lens(self) -> Lens:
-        """The camera of a CameraInfo with its lens.
+    def calibration(self) -> Calibration:
+        """What a CameraInfo says of its camera and lens.
 
         Raises:
-            InputError: as ``camera``, or a distortion that is not known.
+            InputError: as ``camera``.
         """
         self.camera()
-        return lens_from_message(self.message)
+        return Calibration.from_message(self.message)
 
 
 class Recording:

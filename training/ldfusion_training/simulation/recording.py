@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_training.recordings.bags import BagWriter, Transform
 from ldfusion_training.simulation.config import SimulationConfig
 from ldfusion_training.simulation.scene import OPTICAL_T_BODY, Frame, Scene, draw_scene, simulate_scene
@@ -56,5 +57,6 @@ def _write_images(bag: BagWriter, frame: Frame, scene: Scene, config: Simulation
         ('/thermal', THERMAL, scene.thermal, frame.thermal_raw, config.distortion if config.aligned else plain),
         ('/depth', VISIBLE, scene.visible, frame.depth, config.distortion),
     ):
-        bag.write_camera_info(f'{topic}/camera_info', frame.stamp_ns, frame_id, camera, distortion)
+        known = Calibration(camera, model='plumb_bob', coefficients=tuple(distortion))
+        bag.write_camera_info(f'{topic}/camera_info', frame.stamp_ns, frame_id, known)
         bag.write_image(f'{topic}/image_raw', frame.stamp_ns, frame_id, image)

@@ -104,7 +104,8 @@ def settings_from(arguments: argparse.Namespace) -> 'BagSettings':
     Raises:
         InputError: a value that can't be, or an unreadable parameter file.
     """
-    from ldfusion_training.bag_evaluation.settings import BagSettings, NodeSettings, Topics, node_settings
+    from ldfusion_models.rig.settings import NodeSettings
+    from ldfusion_training.bag_evaluation.settings import BagSettings, Topics, node_settings
     from ldfusion_training.evaluation.depth_metrics import DepthRange
 
     node = node_settings(arguments.parameters) if arguments.parameters else NodeSettings()
