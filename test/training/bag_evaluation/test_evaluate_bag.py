@@ -382,20 +382,9 @@ class TestBadInput:
         assert 'holds an evaluation with other settings' in error
 
 
-def test_parameters_have_the_names_and_defaults_of_the_node(tmp_path: Path) -> None:
-    pytest.importorskip('rclpy', reason='needs ROS 2')
-    from ldfusion_ros.parts.fusion_parameters import FusionParameters
-
-    node = asdict(FusionParameters())
-    ours = asdict(NodeSettings())
-    assert ours == {name: node[name] for name in ours}
-    assert NodeSettings().pairing() == FusionParameters().pairing()
-    assert NodeSettings().gain() == FusionParameters().gain()
-
-
 def test_a_parameter_file_of_the_node_is_understood(tmp_path: Path) -> None:
     file = tmp_path / 'robot.yaml'
-    file.write_text('/robot/fusion_node:\n  ros__parameters:\n    sync_tolerance: 1\n    points_stride: 2\n')
+    file.write_text('/robot/fusion_node:\n  ros__parameters:\n    sync_tolerance: 1\n    lazy: false\n')
     assert node_settings(file) == replace(NodeSettings(), sync_tolerance=1.0)
     shipped = ROOT / 'config/ldfusion.yaml'
     assert node_settings(shipped) == NodeSettings()
