@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
-from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.bag_evaluation.gallery import DEPTH_SCALE
+from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.recordings.bags import SECOND, BagWriter
 from ldfusion_training.recordings.image_topics import OWN_OUTPUTS
 from ldfusion_training.report.pictures import colour_depth, fit_into
