@@ -48,7 +48,7 @@ DISCOVERY_SECONDS = 10.0
 class NoNetworks:
     """An engine that does nothing: the visible image comes out, and the same depth each time."""
 
-    name, device, precision, reason = 'none', 'cpu', 'fp32', ''
+    name, library, device, precision, reason, proof = 'none', 'none', 'cpu', 'fp32', '', ''
     info = GraphInfo(text_dim=1, text_encoder='', canonical_focal=500.0, weights_id='')
 
     def __init__(self, depth: npt.NDArray[np.float32]) -> None:

@@ -70,6 +70,7 @@ class EngineSwitch(Part):
         """What engine serves, and what becomes of a switch."""
         engine = self._rig.pipeline.engine
         health.facts |= {'engine': engine.name, 'device': engine.device, 'engine reason': engine.reason}
+        health.facts['engine proof'] = engine.proof
         health.facts |= {'precision': engine.precision, 'weights': engine.info.weights_id}
         health.facts['engine switch'] = self._status() or self._failure or 'none'
         if self._failure:

@@ -38,7 +38,7 @@ NOT_RUN_HERE = {
     'ldfusion train': 'takes hours: test_training.py trains each stage for some steps; the recipes are read here',
     'ldfusion release': 'needs a training run: test_release.py',
     'ldfusion benchmark': 'test_benchmark.py',
-    'ldfusion export': 'test_engines.py; for TensorRT it needs a GPU, test_tensorrt.py where there is one',
+    'ldfusion export': 'test_export.py; with TensorRT for RTX test_tensorrt_rtx.py',
     'accelerate launch': 'needs several GPUs: test_training.py runs two processes',
     'torchrun': 'needs several machines: test_training.py runs two processes',
     'ros2 launch': 'needs a ROS distribution: test_launch.py',

@@ -9,9 +9,8 @@ import numpy.typing as npt
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 
-# fp32: float32 throughout. mixed: denoiser and fusion with 16 bits, depth with 32. int8: as mixed, but convolutions of
-# denoiser and fusion with 8 bits; for graphs that were calibrated when they were exported.
-PRECISIONS = ('fp32', 'mixed', 'int8')
+# fp32: float32 throughout. mixed: denoiser and fusion with 16 bits, depth with 32.
+PRECISIONS = ('fp32', 'mixed')
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,11 @@ class Engine(Protocol):
 
     Attributes:
         name: one of ``ENGINES``.
+        library: what computes, with its version.
         device: ``cpu``, ``cuda`` or the like.
         precision: one of ``PRECISIONS``.
         reason: why this engine runs and no other; empty if it was asked for by name and does.
+        proof: how far it is from ONNX Runtime on the reference pair; empty where ONNX Runtime runs an exported file.
         info: facts about the graph.
     """
 
@@ -41,6 +42,12 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def library(self) -> str: ...
+
+    @property
+    def proof(self) -> str: ...
 
     @property
     def device(self) -> str: ...
@@ -67,17 +74,14 @@ class Engine(Protocol):
         ...
 
 
-def chosen_precision(asked: str, own: str, engine: str, info: GraphInfo, known: tuple[str, ...] = ('fp32',)) -> str:
-    """The precision that ``asked`` means for an engine whose own choice is ``own``; a quantised graph has but one.
+def chosen_precision(asked: str, engine: str, known: tuple[str, ...]) -> str:
+    """The precision that ``asked`` means for an engine that knows some, its own choice first.
 
     Raises:
-        InputError: no such precision, or not for this engine and graph.
+        InputError: no such precision, or not for this engine.
     """
-    if info.is_quantised:
-        own, known = 'int8', ('int8',)
     if asked == 'auto':
-        return own
+        return known[0]
     if asked not in known:
-        remedy = '; int8 takes a graph that ldfusion export has calibrated' if asked == 'int8' else ''
-        raise InputError(f'precision {asked!r}: engine {engine} has auto, {", ".join(known)} for this graph{remedy}')
+        raise InputError(f'precision {asked!r}: engine {engine} has auto, {", ".join(known)}')
     return asked

@@ -1,4 +1,7 @@
-"""An engine that is built for each image size, in the background while another one serves the frames."""
+"""An engine that is built for each image size, in the background while another one serves the frames.
+
+None serves before it has proved itself at its size.
+"""
 
 import logging
 import threading
@@ -9,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput
+from ldfusion_models.engines.proof import Reference
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 
@@ -32,23 +36,28 @@ class Builder(Protocol):
     """Builds and keeps engines of one graph.
 
     Attributes:
-        name, device, precision, info: as of an :class:`ldfusion_models.engines.Engine`.
+        name, library, device, precision, info: as of an :class:`ldfusion_models.engines.Engine`.
     """
 
     name: str
+    library: str
     device: str
     precision: str
     info: GraphInfo
 
     def load(self, size: Size) -> Built | None:
-        """The engine for images of ``size`` (width, height); None if it must be built."""
-        ...
-
-    def build(self, size: Size, report: Report) -> object:
-        """Build it, which may take minutes, and keep it for ``load``; ``report`` takes a line now and then.
+        """The engine for images of ``size`` (width, height); None if it must be built.
 
         Raises:
-            EngineFailedError, InputError: it can't be built, or not be kept.
+            EngineFailedError: it can't run here.
+        """
+        ...
+
+    def build(self, size: Size, report: Report) -> Built:
+        """Build it, which may take minutes; ``report`` takes a line now and then.
+
+        Raises:
+            EngineFailedError, InputError: it can't be built, or not run here.
         """
         ...
 
@@ -56,16 +65,19 @@ class Builder(Protocol):
 class BuiltEngine:
     """Runs what ``builder`` has built for the frame's size, and ``stand_in`` while it builds, or if it can't."""
 
-    def __init__(self, builder: Builder, stand_in: Engine) -> None:
+    def __init__(self, builder: Builder, stand_in: Engine, reference: Callable[[Size], Reference]) -> None:
+        """``reference`` gives the pair at a size on which engines prove themselves."""
         self._builder = builder
         self._stand_in = stand_in
+        self._reference = reference
         self._own_reason = ''
         self._running: Built | None = None
         self._size: Size | None = None
         self._thread: threading.Thread | None = None
-        self._built: set[Size] = set()
+        self._built: dict[Size, Built] = {}
         self._progress = ''
         self._failure = ''
+        self._proof = ''
         self.info = builder.info
 
     @property
@@ -77,6 +89,16 @@ class BuiltEngine:
     def name(self) -> str:
         """Its name."""
         return self._builder.name if self._running else self._stand_in.name
+
+    @property
+    def library(self) -> str:
+        """What computes the frames now."""
+        return self._builder.library if self._running else self._stand_in.library
+
+    @property
+    def proof(self) -> str:
+        """How far what computes the frames now is from ONNX Runtime."""
+        return self._proof if self._running else self._stand_in.proof
 
     @property
     def device(self) -> str:
@@ -109,11 +131,14 @@ class BuiltEngine:
     def _load_or_build(self, size: Size) -> Built | None:
         if self._failure or (self._thread is not None and self._thread.is_alive()):
             return None
-        engine = self._builder.load(size)
-        if engine is not None:
-            return engine
         if size in self._built:
-            self._fail('it does not load the engine that it has built')
+            return self._built.pop(size)
+        try:
+            engine = self._builder.load(size)
+            if engine is not None:
+                return self._proved(engine, size)
+        except EngineFailedError as error:
+            self._fail(str(error))
             return None
         self._progress = f'{self._builder.name} is being built for {size[0]}x{size[1]}'
         self._thread = threading.Thread(target=self._build, args=(size,), name='engine build', daemon=True)
@@ -127,13 +152,17 @@ class BuiltEngine:
             self._progress = f'{title}: {progress}'
 
         try:
-            self._builder.build(size, report)
-            self._built.add(size)
+            # One at a time: each holds memory of the device.
+            self._built = {size: self._proved(self._builder.build(size, report), size)}
         except (EngineFailedError, InputError) as error:
             self._fail(str(error))
         except Exception as error:  # or every frame would begin another build
             self._fail(f'{type(error).__name__}: {error}')
         self._progress = ''
+
+    def _proved(self, engine: Built, size: Size) -> Built:
+        self._proof = self._reference(size).prove(engine, self._builder.library)
+        return engine
 
     def _fail(self, why: str) -> None:
         self._failure = f'no {self._builder.name}: {why}'

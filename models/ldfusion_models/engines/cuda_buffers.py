@@ -11,6 +11,10 @@ import numpy.typing as npt
 from ldfusion_models.engines.base import EngineFailedError
 
 
+class NoGpuError(EngineFailedError):
+    """There is no GPU that can be used."""
+
+
 @dataclass(frozen=True)
 class Gpu:
     """Name and compute capability of the current device."""
@@ -23,12 +27,15 @@ class Gpu:
         """Ask the driver.
 
         Raises:
-            EngineFailedError: there is no device.
+            NoGpuError: there is no device, or no driver that knows it.
         """
         from cuda.bindings import runtime
 
-        device = checked(runtime.cudaGetDevice())
-        properties = checked(runtime.cudaGetDeviceProperties(device))
+        try:
+            device = checked(runtime.cudaGetDevice())
+            properties = checked(runtime.cudaGetDeviceProperties(device))
+        except EngineFailedError as error:
+            raise NoGpuError(f'no usable GPU ({error})') from error
         return cls(properties.name.decode(), f'{properties.major}.{properties.minor}')
 
 
@@ -89,5 +96,8 @@ def checked(result: tuple[Any, ...]) -> Any:
     """
     error, *values = result
     if error.value:
-        raise EngineFailedError(f'CUDA: {error.name}')
+        from cuda.bindings import runtime
+
+        words = runtime.cudaGetErrorString(error)[1].decode()
+        raise EngineFailedError(f'CUDA: {words}, {error.name}')
     return values[0] if values else None

@@ -19,7 +19,7 @@ class OnnxRuntimeEngine:
 
     name = 'onnxruntime'
     device = 'cpu'
-    reason = ''
+    reason = proof = ''
 
     def __init__(self, weights: Path | None = None, threads: int = 0, precision: str = 'auto') -> None:
         """Load a folder of weights, or one exported ``.onnx`` file; precision is what the graph has.
@@ -33,8 +33,9 @@ class OnnxRuntimeEngine:
         # Left to itself ONNX Runtime pins each thread to a processor, where it waits for whatever else runs there.
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
+        self.library = f'ONNX Runtime {onnxruntime.__version__}'
+        self.precision = chosen_precision(precision, self.name, ('fp32',))
         self._session, self.info = open_session(weights, options)
-        self.precision = chosen_precision(precision, 'fp32', self.name, self.info)
 
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]

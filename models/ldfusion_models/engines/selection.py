@@ -1,24 +1,24 @@
 """Which engine runs here: by name, or the best there is, with the reason."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput
-from ldfusion_models.engines.built_engine import BuiltEngine
+from ldfusion_models.engines.base import Engine, EngineFailedError
+from ldfusion_models.engines.built_engine import BuiltEngine, Report, Size
+from ldfusion_models.engines.guarded_engine import GuardedEngine
+from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
+from ldfusion_models.engines.proof import Reference
+from ldfusion_models.engines.tensorrt_library import MISSING, MODULES, loading
 from ldfusion_models.errors import InputError
-from ldfusion_models.graph.info import GraphInfo
 
 if TYPE_CHECKING:
-    from ldfusion_models.engines.tensorrt_engine import Plans
+    from ldfusion_models.engines.torch_engine import TorchEngine
 
+# The size of a session that only shows whether there is a GPU.
+SMALL = (64, 64)
 Create = Callable[[Path | None, int, str], Engine]
 
 
@@ -29,7 +29,7 @@ class Candidate:
     Attributes:
         create: makes it from weights, threads and precision.
         obstacle: says why it can't run these weights here, and the remedy; empty if it can.
-        drawback: says why ``auto`` passes over it although it can run; empty if it doesn't.
+        drawback: says why ``auto`` takes it only where nothing else runs; empty if there is none.
         can_fail: whether its device may fail while the program runs.
     """
 
@@ -40,7 +40,7 @@ class Candidate:
 
 
 def create_engine(name: str = 'auto', weights: Path | None = None, threads: int = 0, precision: str = 'auto') -> Engine:
-    """Load the frame graph into the engine called ``name``.
+    """Load the frame graph into the engine called ``name``; it has proved itself on the reference pair.
 
     Args:
         name: one of ``ENGINES``, or ``auto`` for the best that is available here.
@@ -52,7 +52,7 @@ def create_engine(name: str = 'auto', weights: Path | None = None, threads: int 
         InputError: an engine that is unknown or can't run here, or weights that are missing or damaged.
     """
     if name == 'auto':
-        return _best_engine(weights, threads, precision)
+        return _best_engine(ENGINES, weights, threads, precision)
     if name not in CANDIDATES:
         raise InputError(f'engine {name!r} is unknown; choose one of auto, {", ".join(CANDIDATES)}')
     if obstacle := obstacle_to(name, weights):
@@ -63,35 +63,23 @@ def create_engine(name: str = 'auto', weights: Path | None = None, threads: int 
         raise InputError(f'engine {name!r} cannot run here: {error}') from error
 
 
-def build_tensorrt(weights: Path | None, precision: str, size: tuple[int, int], report: Callable[[str], None]) -> Path:
-    """Build TensorRT's engine for images of ``size`` (width, height) into the cache folder.
-
-    Args:
-        weights, precision: as for ``create_engine``.
-        size: of the images.
-        report: takes a line on how far the build is, now and then.
-
-    Raises:
-        InputError: TensorRT can't run here, or the weights can't be used.
-        EngineFailedError: there is no GPU, or the build failed.
-    """
-    if obstacle := obstacle_to('tensorrt', weights):
-        raise InputError(obstacle)
-    return _plans(weights, precision).build(size, report)
-
-
 def obstacle_to(name: str, weights: Path | None) -> str:
     """Why the engine ``name`` can't run these weights here, and the remedy; empty if it can, or is ``auto``."""
     obstacle = '' if name == 'auto' else CANDIDATES[name].obstacle(weights)
     return f'engine {name!r} cannot run here: {obstacle}' if obstacle else ''
 
 
-def prepare_engine(
-    name: str, weights: Path | None, precision: str, size: tuple[int, int], report: Callable[[str], None]
-) -> None:
+def prepare_engine(name: str, weights: Path | None, precision: str, size: Size, report: Report) -> None:
     """Do now what an engine would do while a stand-in serves its first frames: build TensorRT's for images of ``size``.
 
-    Arguments and errors are those of :func:`build_tensorrt`; nothing is done for other engines, or where it is built.
+    Args:
+        name, weights, precision: as for ``create_engine``.
+        size: width and height.
+        report: takes a line on how far the build is, now and then.
+
+    Raises:
+        InputError: the weights can't be used.
+        EngineFailedError: TensorRT was asked for and can't run here, or the build failed.
     """
     if name == 'auto' and not CANDIDATES['tensorrt'].obstacle(weights):
         try:
@@ -99,26 +87,57 @@ def prepare_engine(
         except EngineFailedError:
             return  # then auto passes over it
     elif name == 'tensorrt' and not obstacle_to(name, weights):
-        plans = _plans(weights, precision)
+        with loading():
+            from ldfusion_models.engines.tensorrt_engine import Plans
+        plans = Plans(weights, precision)
         size = plans.info.size or size
         if plans.load(size) is None:
             plans.build(size, report)
 
 
-def _best_engine(weights: Path | None, threads: int, precision: str) -> Engine:
-    passed_over: list[str] = []
-    for name, candidate in CANDIDATES.items():
-        obstacle = candidate.obstacle(weights) or candidate.drawback()
-        if not obstacle:
-            try:
-                engine = _guarded(name, weights, threads, precision)
-            except EngineFailedError as error:
-                obstacle = str(error)
-            else:
-                engine.reason = '; '.join(('best engine here', *passed_over))
-                return engine
-        passed_over.append(f'no {name}: {obstacle}')
-    raise InputError(f'no engine can run here ({"; ".join(passed_over)})')
+def build_ahead(
+    weights: Path | None, precision: str, size: Size, capabilities: tuple[str, ...], folder: Path | None, report: Report
+) -> Path:
+    """Build TensorRT's engine to a file; see :func:`ldfusion_models.engines.tensorrt_engine.build_ahead`.
+
+    Raises:
+        InputError: what is missing, or weights, a capability or a folder that can't be used.
+        EngineFailedError: the library fails, or there is no GPU where it needs one.
+    """
+    if obstacle := obstacle_to('tensorrt', weights):
+        raise InputError(obstacle)
+    with loading():
+        from ldfusion_models.engines import tensorrt_engine
+    return tensorrt_engine.build_ahead(weights, precision, size, capabilities, folder, report)
+
+
+def _best_engine(names: Sequence[str], weights: Path | None, threads: int, precision: str) -> Engine:
+    passed_over: dict[str, str] = {}
+
+    def engine_called(name: str) -> Engine | None:
+        try:
+            engine = _guarded(name, weights, threads, precision)
+        except EngineFailedError as error:
+            passed_over[name] = str(error)
+            return None
+        others = (f'no {other}: {why}' for other, why in passed_over.items() if other != name)
+        engine.reason = '; '.join(('best engine here', *others))
+        return engine
+
+    slow = []
+    for name in names:
+        obstacle = CANDIDATES[name].obstacle(weights)
+        drawback = '' if obstacle else CANDIDATES[name].drawback()
+        if obstacle or drawback:
+            passed_over[name] = obstacle or drawback
+            slow += [name] * bool(drawback)
+        elif engine := engine_called(name):
+            return engine
+    # Better slow than not at all.
+    for name in slow:
+        if engine := engine_called(name):
+            return engine
+    raise InputError(f'no engine can run here ({"; ".join(f"no {name}: {why}" for name, why in passed_over.items())})')
 
 
 def _guarded(name: str, weights: Path | None, threads: int, precision: str) -> Engine:
@@ -129,109 +148,71 @@ def _guarded(name: str, weights: Path | None, threads: int, precision: str) -> E
     return GuardedEngine(engine, lambda: _onnxruntime(weights, threads, 'auto'))
 
 
-class GuardedEngine:
-    """Runs an engine until its device fails, and a stand-in from then on."""
-
-    def __init__(self, engine: Engine, make_stand_in: Callable[[], Engine]) -> None:
-        self._engine = engine
-        self._make_stand_in = make_stand_in
-
-    @property
-    def serving(self) -> Engine:
-        """The engine that runs now."""
-        return self._engine
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._engine.name
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        return self._engine.device
-
-    @property
-    def precision(self) -> str:
-        """What it rounds to."""
-        return self._engine.precision
-
-    @property
-    def reason(self) -> str:
-        """Why it runs."""
-        return self._engine.reason
-
-    @reason.setter
-    def reason(self, words: str) -> None:
-        self._engine.reason = words
-
-    @property
-    def info(self) -> GraphInfo:
-        """Facts about the graph."""
-        return self._engine.info
-
-    def run(
-        self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
-    ) -> FrameOutput:
-        """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
-        try:
-            return self._engine.run(visible, thermal, text)
-        except EngineFailedError as error:
-            words = f'{self.name} failed: {error}'
-            self._engine = self._make_stand_in()
-            self.reason = words
-            logging.getLogger(__name__).warning('%s; %s takes over', self.reason, self._engine.name)
-            return self._engine.run(visible, thermal, text)
-
-
 def _onnxruntime(weights: Path | None, threads: int, precision: str) -> Engine:
-    from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(weights, threads, precision)
+    return _proved(OnnxRuntimeEngine(weights, threads, precision), weights)
 
 
 def _torch(weights: Path | None, threads: int, precision: str) -> Engine:
-    with _loading():
+    with loading():
         from ldfusion_models.engines.torch_engine import TorchEngine
 
-    return TorchEngine(weights, threads, precision)
+    return _proved(TorchEngine(weights, threads, precision), weights)
+
+
+def _onnxruntime_cuda(weights: Path | None, threads: int, precision: str) -> Engine:
+    from ldfusion_models.engines.onnxruntime_cuda import Sessions
+
+    sessions = Sessions(weights, precision)
+    # First what fails where there is no GPU.
+    sessions.load(sessions.info.size or SMALL)
+    stand_in = _onnxruntime(weights, threads, 'auto')
+    return BuiltEngine(sessions, stand_in, lambda size: Reference.computed(stand_in, size))
 
 
 def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
-    # First what fails where there is no GPU.
-    plans = _plans(weights, precision)
-    return BuiltEngine(plans, _stand_in_for_tensorrt(weights, threads))
-
-
-def _plans(weights: Path | None, precision: str) -> 'Plans':
-    with _loading():
+    with loading():
         from ldfusion_models.engines.tensorrt_engine import Plans
+    # First what fails where there is no GPU.
+    plans = Plans(weights, precision)
+    stand_in = _best_engine([name for name in ENGINES if name != 'tensorrt'], weights, threads, 'auto')
+    return BuiltEngine(plans, stand_in, lambda size: Reference.computed(_onnxruntime(weights, threads, 'auto'), size))
 
-    return Plans(weights, precision)
 
-
-def _stand_in_for_tensorrt(weights: Path | None, threads: int) -> Engine:
-    is_torch_better = not (_no_torch(weights) or _no_cuda_in_torch())
-    return (_torch if is_torch_better else _onnxruntime)(weights, threads, 'auto')
+def _proved(engine: 'OnnxRuntimeEngine | TorchEngine', weights: Path | None) -> Engine:
+    """The engine, unless the pair beside the weights shows that it is wrong (EngineFailedError)."""
+    if not _is_export(weights):
+        engine.proof = Reference.recorded(weights).prove(engine, engine.library)
+    return engine
 
 
 def _no_tensorrt(_: Path | None) -> str:
-    return (
-        _missing('tensorrt', 'it comes with JetPack, and elsewhere from NVIDIA')
-        or _missing('cuda.bindings', "pip install 'ldfusion_ros[tensorrt]'")
-        or _missing('onnx', "pip install 'ldfusion_ros[tensorrt]'")
-    )
+    remedy = "pip install 'ldfusion_ros[tensorrt]'"
+    if all(_missing(module, '') for module in MODULES):
+        return MISSING
+    return _missing('cuda.bindings', remedy) or _missing('onnx', remedy)
+
+
+def _no_onnxruntime_cuda(weights: Path | None) -> str:
+    if obstacle := _no_onnxruntime(weights):
+        return obstacle
+    import onnxruntime
+
+    from ldfusion_models.engines.onnxruntime_cuda import PROVIDER
+
+    if PROVIDER not in onnxruntime.get_available_providers():
+        return 'this ONNX Runtime has no CUDA; install onnxruntime-gpu in place of onnxruntime'
+    return _missing('onnx', 'pip install onnx')
 
 
 def _no_torch(weights: Path | None) -> str:
-    if weights is not None and weights.suffix == '.onnx':
+    if _is_export(weights):
         return 'PyTorch takes a folder of weights, not an exported graph'
     return _missing('torch', "pip install 'ldfusion_ros[torch]'")
 
 
 def _no_cuda_in_torch() -> str:
     try:
-        with _loading():
+        with loading():
             import torch
     except EngineFailedError as error:
         return str(error)
@@ -240,6 +221,10 @@ def _no_cuda_in_torch() -> str:
 
 def _no_onnxruntime(_: Path | None) -> str:
     return _missing('onnxruntime', 'pip install onnxruntime')
+
+
+def _is_export(weights: Path | None) -> bool:
+    return weights is not None and weights.suffix == '.onnx'
 
 
 def _missing(package: str, remedy: str) -> str:
@@ -251,19 +236,11 @@ def _missing(package: str, remedy: str) -> str:
     return '' if found and found.origin else f'the Python package {package} is not installed; {remedy}'
 
 
-@contextmanager
-def _loading() -> Iterator[None]:
-    """Turn what imports raise, where a shared library is missing, into EngineFailedError."""
-    try:
-        yield
-    except (ImportError, OSError) as error:
-        raise EngineFailedError(f'it is installed, but does not load ({error})') from error
-
-
 # In the order of preference.
 CANDIDATES = {
     'tensorrt': Candidate(_tensorrt, _no_tensorrt, can_fail=True),
     'torch': Candidate(_torch, _no_torch, _no_cuda_in_torch, can_fail=True),
+    'onnxruntime-cuda': Candidate(_onnxruntime_cuda, _no_onnxruntime_cuda, can_fail=True),
     'onnxruntime': Candidate(_onnxruntime, _no_onnxruntime),
 }
 ENGINES = tuple(CANDIDATES)

@@ -1,8 +1,10 @@
 """The frame graph in PyTorch: on CUDA, or on the CPU for debugging."""
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,8 @@ class TorchEngine:
     """Runs the frame graph: as a CUDA graph where there is a GPU, else eagerly."""
 
     name = 'torch'
-    reason = ''
+    library = f'PyTorch {torch.__version__}'
+    reason = proof = ''
 
     def __init__(self, weights: Path | None = None, threads: int = 0, precision: str = 'auto') -> None:
         """Load a folder of weights; precision is mixed on CUDA and fp32 on the CPU if it is ``auto``.
@@ -37,10 +40,10 @@ class TorchEngine:
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
         known = PRECISIONS_OF_DEVICE[self.device]
         self.info = graph_info(manifest)
-        self.precision = chosen_precision(precision, known[0], f'{self.name} on {self.device}', self.info, known)
+        self.precision = chosen_precision(precision, f'{self.name} on {self.device}', known)
         if self.precision == 'mixed':
             make_mixed(graph)
-        self._captured: _CapturedGraph | None = None
+        self._captured: CapturedGraph | None = None
         try:
             self._graph = graph.to(self.device).to(memory_format=torch.channels_last)
         except RuntimeError as error:
@@ -59,8 +62,8 @@ class TorchEngine:
             if self._captured is None or self._captured.size != visible.shape:
                 # One at a time: a camera keeps its size, and a captured graph holds all memory of its frame.
                 self._captured = None
-                self._captured = _CapturedGraph.of(self._graph, inputs)
-            return self._captured.run(inputs)
+                self._captured = CapturedGraph.of(self._graph, inputs)
+            return FrameOutput(*self._captured.run(inputs))
         except RuntimeError as error:  # what CUDA raises, lack of memory included
             raise EngineFailedError(_first_line(error)) from error
 
@@ -121,8 +124,8 @@ def make_mixed(graph: FrameGraph) -> None:
 
 
 @dataclass(frozen=True)
-class _CapturedGraph:
-    """A frame of one size as a CUDA graph: one launch, with its buffers on the device and pinned on the host."""
+class CapturedGraph:
+    """A network for inputs of one size as a CUDA graph: one launch, buffers on the device and pinned on the host."""
 
     graph: torch.cuda.CUDAGraph
     on_device: tuple[Tensor, ...]
@@ -136,8 +139,8 @@ class _CapturedGraph:
         return tuple(self.on_device[0].shape)
 
     @classmethod
-    def of(cls, network: nn.Module, inputs: tuple[Tensor, ...]) -> '_CapturedGraph':
-        """Capture ``network`` for inputs of these shapes, after runs that let cuDNN choose its kernels."""
+    def of(cls, network: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]) -> 'CapturedGraph':
+        """Capture ``network``, which gives a tuple, for inputs of these shapes, after runs that let cuDNN choose."""
         on_device = tuple(tensor.cuda() for tensor in inputs)
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -154,7 +157,7 @@ class _CapturedGraph:
         )
         return cls(graph, on_device, pinned, tuple(results), pinned_results)
 
-    def run(self, inputs: tuple[Tensor, ...]) -> FrameOutput:
+    def run(self, inputs: tuple[Tensor, ...]) -> Iterator[npt.NDArray[Any]]:
         """Copy in, launch, copy out, wait."""
         for source, pinned, target in zip(inputs, self.pinned, self.on_device, strict=True):
             pinned.copy_(source)
@@ -163,8 +166,7 @@ class _CapturedGraph:
         for result, pinned in zip(self.results, self.pinned_results, strict=True):
             pinned.copy_(result, non_blocking=True)
         torch.cuda.current_stream().synchronize()
-        fused, depth = (pinned.numpy().copy() for pinned in self.pinned_results)
-        return FrameOutput(fused, depth)
+        return (pinned.numpy().copy() for pinned in self.pinned_results)
 
 
 def _first_line(error: RuntimeError) -> str:

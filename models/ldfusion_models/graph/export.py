@@ -8,7 +8,7 @@ new weights need no new graph.
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
 from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.graph.manifest import PARTS, graph_info, is_used_per_frame, read_initializers, read_manifest
-from ldfusion_models.graph.quantisation import Frame, calibrate, quantised
 from ldfusion_models.graph.static_graph import static_graph
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 OPSET = 17
 METADATA_KEY = 'ldfusion'
 # Rises with every change of inputs, outputs or metadata.
-FORMAT = 2
+FORMAT = 3
 NO_DIGEST = '0' * 64
 
 
@@ -75,29 +74,23 @@ def trace_graph(config: 'FrameConfig', output: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
 
 
-def export_onnx(
-    output: Path, weights: Path | None = None, size: tuple[int, int] | None = None, frames: Sequence[Frame] = ()
-) -> None:
+def export_onnx(output: Path, weights: Path | None = None, size: tuple[int, int] | None = None) -> None:
     """Write graph and weights as one ONNX file, with facts about it in the metadata.
 
     Args:
         output: the file.
         weights: as for ``complete_graph``.
         size: width and height of the images; None for a graph that takes images of any size.
-        frames: on which the convolutions are calibrated for 8 bits; none for a graph that computes with float32.
 
     Raises:
-        InputError: as for ``complete_graph``, the graph is made for another size or quantised already, or the file
-            can't be written.
+        InputError: as for ``complete_graph``, the graph is made for another size, or the file can't be written.
     """
     content, info = complete_graph(weights)
-    if info.size not in (None, size) or info.is_quantised:
-        raise InputError(f'{weights}: made for one size or quantised already; export from a folder of weights')
-    if frames:
-        content = quantised(content, calibrate(content, frames))
+    if info.size not in (None, size):
+        raise InputError(f'{weights}: made for one size; export from a folder of weights')
     if size is not None:
         content = static_graph(content, size)
-    content = _with_metadata(content, replace(info, size=size, is_quantised=bool(frames)))
+    content = _with_metadata(content, replace(info, size=size))
     with written_whole(output) as temporary:
         temporary.write_bytes(content)
 

@@ -14,7 +14,6 @@ class GraphInfo:
             f pixels at the graph's input size multiplies depth by ``f / canonical_focal``.
         weights_id: first 12 digits of the sha256 over the weights' sha256 sums.
         size: width and height of the images, if the graph takes no others.
-        is_quantised: whether convolutions of denoiser and fusion compute with 8 bits.
     """
 
     text_dim: int
@@ -22,4 +21,3 @@ class GraphInfo:
     canonical_focal: float
     weights_id: str
     size: tuple[int, int] | None = None
-    is_quantised: bool = False

@@ -19,6 +19,8 @@ from ldfusion_models.graph.info import GraphInfo
 if TYPE_CHECKING:
     from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
 
+# In the order of the file.
+ENTRIES = ('config', 'text_encoder', 'graph', 'reference', 'parts')
 SHIPPED = data_folder(ldfusion_models.__file__, 'weights')
 PARTS = ('denoiser', 'fusion', 'visible_depth', 'thermal_depth')
 # Beside the frame graph, and not needed for it.
@@ -35,6 +37,7 @@ class Manifest:
         config: settings of the frame graph, part by part.
         text_encoder: name of the text encoder that the modulation was trained on, empty if none.
         graph: file and sha256 of the frame graph without weights (ONNX).
+        reference: file and sha256 of the pair on which engines prove themselves (``engines/proof.py``).
         parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph.
     """
 
@@ -42,6 +45,7 @@ class Manifest:
     config: dict[str, Any]
     text_encoder: str
     graph: dict[str, Any]
+    reference: dict[str, Any]
     parts: dict[str, dict[str, Any]]
 
     @property
@@ -70,6 +74,12 @@ class Manifest:
         """The file of the frame graph without weights; raises InputError as ``verified``."""
         return self._verified(self.graph)
 
+    def verified_reference(self) -> Path:
+        """The file of the reference pair; raises InputError as ``verified``."""
+        if not self.reference:
+            raise InputError(f'{self.folder / "manifest.yaml"}: lists no reference pair; release the weights again')
+        return self._verified(self.reference)
+
     def _verified(self, entry: dict[str, Any]) -> Path:
         path: Path = self.folder / entry['file']
         if not path.is_file():
@@ -93,14 +103,14 @@ def read_manifest(folder: Path | None = None) -> Manifest:
         raise InputError(f'{path}: no such file; a folder of weights holds manifest.yaml')
     try:
         content = yaml.safe_load(path.read_text())
-        return Manifest(folder, *(content[name] for name in ('config', 'text_encoder', 'graph', 'parts')))
+        return Manifest(folder, *(content[name] for name in ENTRIES))
     except (yaml.YAMLError, TypeError, KeyError) as error:
         raise InputError(f'{path}: not a manifest of weights ({error})') from error
 
 
 def write_manifest(manifest: Manifest) -> None:
     """Write ``manifest.yaml`` into the manifest's folder."""
-    content = {name: getattr(manifest, name) for name in ('config', 'text_encoder', 'graph', 'parts')}
+    content = {name: getattr(manifest, name) for name in ENTRIES}
     with written_whole(manifest.folder / 'manifest.yaml') as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False, width=110))
 

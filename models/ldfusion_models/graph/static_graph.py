@@ -2,8 +2,12 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.graph.mixed_precision import replace_nodes
 
 
 def static_graph(content: bytes, size: tuple[int, int]) -> bytes:
@@ -33,3 +37,36 @@ def static_graph(content: bytes, size: tuple[int, int]) -> bytes:
         if (width, height) != size:
             raise InputError(f'the graph takes images of {width}x{height} only, not {size[0]}x{size[1]}')
         return folded.read_bytes()
+
+
+def products_as_convolutions(content: bytes) -> bytes:
+    """The same static graph with every product of a row and a matrix of weights written as a 1x1 convolution.
+
+    TensorRT for RTX has no products in float32 for Turing (compute capability 7.5), but convolutions it has.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    fixed = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    nodes: list[Any] = []
+    for node in graph.node:
+        if node.op_type not in ('MatMul', 'Gemm') or node.input[1] not in fixed:
+            nodes.append(node)
+            continue
+        settings = {item.name: item.i for item in node.attribute}
+        matrix = fixed[node.input[1]]
+        kernel = (matrix if settings.get('transB') else matrix.T)[:, :, None, None].copy()
+        names = {part: f'{node.name}/{part}' for part in ('axes', 'kernel', 'pixel', 'product')}
+        graph.initializer.append(numpy_helper.from_array(kernel, names['kernel']))
+        graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), names['axes']))
+        parameters = [names['pixel'], names['kernel'], *node.input[2:]]
+        nodes += [
+            helper.make_node('Unsqueeze', [node.input[0], names['axes']], [names['pixel']], f'{node.name}/Unsqueeze'),
+            helper.make_node('Conv', parameters, [names['product']], node.name),
+            helper.make_node('Squeeze', [names['product'], names['axes']], list(node.output), f'{node.name}/Squeeze'),
+        ]
+    replace_nodes(graph, nodes)
+    result: bytes = model.SerializeToString()
+    return result

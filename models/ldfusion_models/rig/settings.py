@@ -154,7 +154,7 @@ class NodeSettings(RigSettings):
     threads: int = setting(0, 'CPU threads of the engine; 0 lets it choose.', 'switch', (0, 256))
     precision: str = setting(
         'auto',
-        "fp32; mixed: fusion with 16 bits, depth with 32; int8: of a calibrated export; auto: the engine's best.",
+        "fp32; mixed: fusion with 16 bits, depth with 32; auto: the engine's best.",
         'switch',
         choices=('auto', *PRECISIONS),
     )

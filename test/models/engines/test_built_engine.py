@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from deviating import wrong_depth
 
 from ldfusion_models.engines import EngineFailedError, FrameOutput, create_engine
 from ldfusion_models.engines.built_engine import BuiltEngine, Report, Size
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
+from ldfusion_models.engines.proof import Reference
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.export import export_onnx
 
@@ -24,30 +26,36 @@ TEXT = np.zeros((1, 64), np.float32)
 class Files:
     """Graphs of one size each, exported to a folder."""
 
-    name, device, precision = 'files', 'cpu', 'fp32'
+    name, library, device, precision = 'files', 'Files 1.0', 'cpu', 'fp32'
 
-    def __init__(self, folder: Path, failure: Exception | None = None) -> None:
+    def __init__(self, folder: Path, failure: Exception | None = None, weights: Path | None = None) -> None:
         self.info = create_engine('onnxruntime').info
         self.gate = threading.Event()
         self.started = threading.Event()
         self.builds: list[Size] = []
-        self._folder, self._failure = folder, failure
+        self._folder, self._failure, self._weights = folder, failure, weights
 
     def load(self, size: Size) -> OnnxRuntimeEngine | None:
         path = self._path(size)
         return OnnxRuntimeEngine(path) if path.is_file() else None
 
-    def build(self, size: Size, report: Report) -> None:
+    def build(self, size: Size, report: Report) -> OnnxRuntimeEngine:
         self.builds.append(size)
         report('half done')
         self.started.set()
         assert self.gate.wait(60)
         if self._failure:
             raise self._failure
-        export_onnx(self._path(size), size=size)
+        export_onnx(self._path(size), self._weights, size)
+        return OnnxRuntimeEngine(self._path(size))
 
     def _path(self, size: Size) -> Path:
         return self._folder / f'{size[0]}x{size[1]}.onnx'
+
+
+def built(builder: Files) -> BuiltEngine:
+    stand_in = OnnxRuntimeEngine()
+    return BuiltEngine(builder, stand_in, lambda size: Reference.computed(stand_in, size))
 
 
 def frame(
@@ -72,8 +80,8 @@ def finish() -> None:
 
 
 def test_the_engine_changes_between_two_frames_when_the_build_ends(tmp_path: Path) -> None:
-    builder, stand_in = Files(tmp_path), create_engine('onnxruntime')
-    engine = BuiltEngine(builder, stand_in)
+    builder = Files(tmp_path)
+    engine = built(builder)
     engine.reason = 'best engine here'
     first = engine.run(*frame())
     assert builder.started.wait(60)
@@ -91,7 +99,7 @@ def test_the_engine_changes_between_two_frames_when_the_build_ends(tmp_path: Pat
 
 def test_each_size_is_built_once_and_one_after_the_other(tmp_path: Path) -> None:
     builder = Files(tmp_path)
-    engine = BuiltEngine(builder, create_engine('onnxruntime'))
+    engine = built(builder)
     engine.run(*frame())
     assert engine.run(*frame(96, 64)).fused.shape == (1, 64, 96, 3)
     assert builder.started.wait(60)
@@ -104,7 +112,7 @@ def test_each_size_is_built_once_and_one_after_the_other(tmp_path: Path) -> None
         assert engine.run(*frame(width, height)).depth.shape == (1, height, width)
         assert engine.name == 'files'
     assert builder.builds == [(64, 48), (96, 64)]
-    again = BuiltEngine(Files(tmp_path), create_engine('onnxruntime'))
+    again = built(Files(tmp_path))
     again.run(*frame())
     assert again.name == 'files', 'a built engine is found again'
 
@@ -121,7 +129,7 @@ def test_a_build_that_fails_leaves_the_stand_in_and_says_why(
     failure: Exception, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     builder = Files(tmp_path, failure)
-    engine = BuiltEngine(builder, create_engine('onnxruntime'))
+    engine = built(builder)
     before = engine.run(*frame())
     builder.gate.set()
     finish()
@@ -130,3 +138,32 @@ def test_a_build_that_fails_leaves_the_stand_in_and_says_why(
     assert 'onnxruntime goes on' in caplog.text
     engine.run(*frame(96, 64))
     assert builder.builds == [(64, 48)], 'it is not tried again'
+
+
+@pytest.mark.parametrize('is_there', [False, True], ids=['newly built', 'found'])
+def test_an_engine_that_deviates_is_refused_and_the_stand_in_goes_on(is_there: bool, tmp_path: Path) -> None:
+    """As TensorRT 10.3 does, of some networks: it builds them without an error, and gives wrong depth."""
+    builder = Files(tmp_path / 'built', weights=wrong_depth(tmp_path / 'weights'))
+    builder.gate.set()
+    if is_there:
+        builder.build((64, 48), print)
+    engine = built(builder)
+    before = engine.run(*frame())
+    finish()
+    for _ in range(2):
+        assert_same(engine.run(*frame()), before)
+        assert engine.name == 'onnxruntime'
+    words = 'no files: Files 1.0 is too far from ONNX Runtime on the reference pair: fused differs by 0 levels'
+    assert engine.reason.startswith(words)
+    assert 'depth by 19.' in engine.reason or 'depth by 20.' in engine.reason
+    assert builder.builds == [(64, 48)], 'it is not tried again'
+
+
+def test_an_engine_that_is_near_says_how_near(tmp_path: Path) -> None:
+    builder = Files(tmp_path)
+    builder.gate.set()
+    builder.build((64, 48), print)
+    engine = built(builder)
+    engine.run(*frame())
+    assert engine.proof.startswith('Files 1.0, beside ONNX Runtime on the reference pair: fused differs by 0 levels')
+    assert engine.library == 'Files 1.0'

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from ldfusion_models.engines import EngineFailedError, FrameOutput, create_engine
+from ldfusion_models.engines.guarded_engine import GuardedEngine
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ldfusion_models.engines.selection import GuardedEngine, build_tensorrt
+from ldfusion_models.engines.selection import build_ahead
 from ldfusion_models.errors import InputError
 
 IMAGE = np.full((1, 40, 50, 3), 90, np.uint8)
@@ -22,14 +23,16 @@ TEXT = np.zeros((1, 64), np.float32)
 def test_auto_says_what_it_passed_over_and_why() -> None:
     engine = create_engine('auto')
     assert engine.run(IMAGE, IMAGE[..., :1], TEXT).fused.shape == IMAGE.shape
-    if find_spec('tensorrt') is None:
-        assert 'no tensorrt: the Python package tensorrt is not installed' in engine.reason
+    assert engine.reason.startswith('best engine here')
+    if engine.name == 'onnxruntime':
+        for name in ('tensorrt', 'torch', 'onnxruntime-cuda'):
+            assert f'no {name}: ' in engine.reason
 
 
 def test_auto_takes_onnxruntime_where_nothing_else_is_and_says_what_to_install() -> None:
     program = """
 import sys
-sys.modules['torch'] = sys.modules['tensorrt'] = None
+sys.modules['torch'] = sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
 engine = create_engine('auto')
@@ -75,10 +78,10 @@ for name in ('torch', 'tensorrt'):
     assert words in tensorrt or 'cuda.bindings is not installed' in tensorrt
 
 
-@pytest.mark.skipif(find_spec('tensorrt') is not None, reason='TensorRT is installed')
+@pytest.mark.skipif(any(map(find_spec, ('tensorrt', 'tensorrt_rtx'))), reason='TensorRT is installed')
 def test_building_without_tensorrt_says_so() -> None:
-    with pytest.raises(InputError, match='tensorrt is not installed'):
-        build_tensorrt(None, 'auto', (640, 480), print)
+    with pytest.raises(InputError, match='neither tensorrt nor tensorrt_rtx is installed'):
+        build_ahead(None, 'auto', (640, 480), ('8.9',), None, print)
 
 
 def test_precisions_that_an_engine_has_not_are_named() -> None:

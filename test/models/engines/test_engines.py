@@ -175,22 +175,6 @@ def test_the_export_command_writes_what_export_onnx_writes(exported: Path, tmp_p
     assert file.read_bytes() == exported.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ('options', 'named'),
-    [
-        ('', '--output'),
-        ('--build-only', '--engine tensorrt'),
-        ('--engine tensorrt', '--build-only'),
-        ('--output robot.txt', '.onnx'),
-    ],
-)
-def test_export_says_what_it_needs(options: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from ldfusion_training.cli import main
-
-    assert main(['export', *options.split()]) == 2
-    assert named in capsys.readouterr().err
-
-
 def test_files_that_are_no_graph_are_named(exported: Path, tmp_path: Path) -> None:
     truncated = tmp_path / 'truncated.onnx'
     truncated.write_bytes(exported.read_bytes()[:100_000])

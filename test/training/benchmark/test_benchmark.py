@@ -100,6 +100,7 @@ def test_peers_cost_what_was_published_for_them_and_are_timed_too(tmp_path: Path
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             assert PEERS[name]()(image, image).shape == image.shape
         assert counter.get_total_flops() * 100 / 1e9 == pytest.approx(gflop_at_640x480, abs=0.6)
+    assert sum(tensor.numel() for tensor in PEERS['IFCNN']().parameters()) == pytest.approx(83_600, abs=100)
     file = tmp_path / 'result.json'
     assert main(f'benchmark --engine onnxruntime --size 64x48 --runs 1 --peers --json {file}'.split()) == 0
     peers = json.loads(file.read_text())['peers_p50']
@@ -117,8 +118,8 @@ class Off:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def run(self, *inputs: Any) -> FrameOutput:
-        output = self._engine.run(*inputs)
+    def run(self, **inputs: Any) -> FrameOutput:
+        output = self._engine.run(**inputs)
         shifted = np.clip(output.fused.astype(int) + self._levels, 0, 255).astype(np.uint8)
         return FrameOutput(shifted, output.depth * np.float32(self._scale))
 
@@ -129,11 +130,12 @@ def test_agreement_measures_a_known_error(tmp_path: Path) -> None:
     write_image(visible, generator.integers(60, 190, (48, 64, 3), np.uint8))
     write_image(thermal, generator.integers(60, 190, (48, 64), np.uint8))
     measured = measure_agreement(Off(3, 1.01), visible, thermal)
-    assert measured['fused_p99_9'] == 3
-    assert measured['depth_median'] == pytest.approx(0.01, abs=1e-4)
-    assert measured['depth_p99'] == pytest.approx(0.01, abs=1e-4)
-    assert not measured['agrees']
-    assert measure_agreement(Off(1, 1.001), visible, thermal)['agrees']
+    assert measured.fused_p99_9 == 3
+    assert measured.depth_median == pytest.approx(0.01, abs=1e-4)
+    assert measured.depth_p99 == pytest.approx(0.01, abs=1e-4)
+    assert not measured.is_tolerable
+    assert measure_agreement(Off(1, 1.001), visible, thermal).is_tolerable
+    assert not measure_agreement(Off(0, np.nan), visible, thermal).is_tolerable, 'depth that is no number'
 
 
 def test_the_floor_is_the_slower_of_arithmetic_and_memory() -> None:

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('onnx')
 
+from ldfusion_models.engines import create_engine  # noqa: E402
 from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph  # noqa: E402
 from ldfusion_models.graph.manifest import load_frame_graph, read_manifest  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
@@ -31,6 +32,7 @@ def test_released_weights_are_those_of_the_checkpoint_in_half_precision(checkpoi
     average = torch.load(checkpoint, weights_only=True)['average']
     for name, tensor in graph.fusion.state_dict().items():
         torch.testing.assert_close(tensor, average[f'fusion.{name}'].half().float(), rtol=0, atol=0)
+    assert create_engine('onnxruntime', folder).proof, 'the pair is recorded with the new weights'
     before = read_manifest(folder).weights_id
     assert main([*words, '--fact', 'data=made up']) == 0
     assert read_manifest(folder).weights_id == before, 'the same weights have the same name'

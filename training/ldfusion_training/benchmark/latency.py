@@ -15,13 +15,13 @@ from tqdm import tqdm
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.engines.stages import Staged
 from ldfusion_models.graph.manifest import read_initializers, read_manifest
-from ldfusion_training.benchmark.agreement import in_words, measure_agreement
+from ldfusion_training.benchmark.agreement import measure_agreement
 from ldfusion_training.benchmark.graph_profile import Layer, count_gflop, milliseconds_by_stage, profile_layers
 from ldfusion_training.benchmark.machine_rates import MachineRates, measure_cpu, measure_cuda
 
 LONGEST_BUILD_S = 3600.0
 FRAMES_STAGED = 5
-PEERS_TIMED = ('DenseFuse', 'SeAFusion')
+PEERS_TIMED = ('DenseFuse', 'SeAFusion', 'IFCNN')
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,15 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
         'layers': slowest(layers, config.layers),
         'roofline': roofline(layers, rates, p50),
         'peers_p50': peers,
-        'agreement': measure_agreement(engine, *config.pairs, config.weights) if config.pairs else None,
+        'proof': engine.proof,
+        'agreement': agreement_on(config.pairs, engine, config.weights) if config.pairs else None,
     }
+
+
+def agreement_on(pairs: tuple[Path, Path], engine: Engine, weights: Path | None) -> dict[str, Any]:
+    """How far the engine is from ONNX Runtime on images, in numbers and in words."""
+    deviation = measure_agreement(engine, *pairs, weights)
+    return {**asdict(deviation), 'agrees': deviation.is_tolerable, 'words': str(deviation)}
 
 
 def time_peer(name: str, config: BenchmarkConfig) -> float:
@@ -196,12 +203,13 @@ def summary(result: dict[str, Any]) -> str:
         for layer in result['layers']
     ]
     if result['agreement']:
-        lines.append(in_words(result['agreement']))
+        lines.append(f'beside ONNX Runtime: {result["agreement"]["words"]}')
     return '\n'.join(
         (
             f'{result["engine"]} ({result["precision"]}) on {result["device"]}: {result["machine"]}',
             f'{result["width"]}x{result["height"]}: {parameters}{result["gflop"]:.1f} GFLOP',
             f'load {result["load_s"]:.2f} s, first frame {result["first_run"]:.1f} ms',
+            result['proof'] or 'not proved: an exported file',
             f'latency p50 {latency["p50"]:.1f} ms, p95 {latency["p95"]:.1f}, p99 {latency["p99"]:.1f} '
             f'over {result["runs"]} frames; {result["frames_per_s"]:.1f} frames/s',
             f'peak memory {result["peak_memory_mib"]:.0f} MiB',

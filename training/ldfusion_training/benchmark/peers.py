@@ -1,6 +1,7 @@
-"""Two published fusion networks with random weights, to be timed beside ours: architectures only, for benchmarks.
+"""Published fusion networks with random weights, to be timed beside ours: architectures only, for benchmarks.
 
-DenseFuse (Li, Wu, 2019) and SeAFusion (Tang, Yuan, Ma, 2022) fuse luminance and give no depth.
+DenseFuse (Li, Wu, 2019), IFCNN (Zhang et al., 2020; luminance as three channels) and SeAFusion (Tang, Yuan, Ma, 2022)
+fuse luminance and give no depth.
 """
 
 import io
@@ -83,7 +84,25 @@ class SeAFusion(nn.Module):
         return fused
 
 
-PEERS: dict[str, type[nn.Module]] = {'DenseFuse': DenseFuse, 'SeAFusion': SeAFusion}
+class IFCNN(nn.Module):
+    """ResNet's first convolution at full size and one more for each image, their maximum, and two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 64, 7, padding=3, bias=False)
+        self.second, self.third = (
+            nn.Sequential(nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()) for _ in range(2)
+        )
+        self.head = nn.Conv2d(64, 3, 1, bias=False)
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        """Luminance (1, 1, H, W) of both to the fused one."""
+        features = (self.second(self.first(image.expand(-1, 3, -1, -1))) for image in (visible, thermal))
+        fused: Tensor = self.head(self.third(torch.maximum(*features)))[:, :1]
+        return fused
+
+
+PEERS: dict[str, type[nn.Module]] = {'DenseFuse': DenseFuse, 'SeAFusion': SeAFusion, 'IFCNN': IFCNN}
 
 
 def onnx_of_peer(name: str, width: int, height: int) -> bytes:

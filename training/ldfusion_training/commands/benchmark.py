@@ -22,7 +22,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument('--threads', type=int, default=0, help='of the processor; 0 lets the engine choose')
     parser.add_argument('--size', type=parse_size, default=(640, 480), metavar='WxH', help='of the images (640x480)')
     parser.add_argument('--runs', type=int, default=100, help='frames that are timed (%(default)s)')
-    parser.add_argument('--peers', action='store_true', help='also time DenseFuse and SeAFusion (needs PyTorch)')
+    parser.add_argument('--peers', action='store_true', help='also time DenseFuse, SeAFusion and IFCNN (needs PyTorch)')
     parser.add_argument('--layers', type=int, default=0, metavar='N', help='list the N slowest layers in ONNX Runtime')
     parser.add_argument(
         '--pairs',
@@ -31,6 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar=('VISIBLE', 'THERMAL'),
         help="folders of images on which results are compared with ONNX Runtime's",
     )
+    parser.add_argument('--gpu', action='store_true', help='instead: all that is to be known of an NVIDIA GPU')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result as JSON too')
     parser.set_defaults(run=run)
 
@@ -42,11 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ldfusion_training.benchmark.latency import BenchmarkConfig, run_benchmark, summary
     from ldfusion_training.report.tables import write_json
 
+    if arguments.runs < 1:
+        raise InputError(f'--runs {arguments.runs}: at least 1')
+    if arguments.gpu:
+        return _run_on_gpu(arguments)
     width, height = arguments.size
     if min(width, height) < MINIMUM_SIZE:
         raise InputError(f'--size {width}x{height}: at least {MINIMUM_SIZE} pixels each way')
-    if arguments.runs < 1:
-        raise InputError(f'--runs {arguments.runs}: at least 1')
     if arguments.layers < 0:
         raise InputError(f'--layers {arguments.layers}: at least 0')
     if arguments.threads < 0:
@@ -64,6 +67,17 @@ def run(arguments: argparse.Namespace) -> int:
         pairs=tuple(arguments.pairs) if arguments.pairs else None,
     )
     result = run_benchmark(config)
+    if arguments.json:
+        write_json(arguments.json, result)
+    print(summary(result))
+    return 0
+
+
+def _run_on_gpu(arguments: argparse.Namespace) -> int:
+    from ldfusion_training.benchmark.gpu import GpuConfig, benchmark_gpu, summary
+    from ldfusion_training.report.tables import write_json
+
+    result = benchmark_gpu(GpuConfig(runs=arguments.runs))
     if arguments.json:
         write_json(arguments.json, result)
     print(summary(result))

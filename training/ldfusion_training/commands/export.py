@@ -8,7 +8,6 @@ from ldfusion_training.commands import Subparsers
 from ldfusion_training.commands.simulate import parse_size
 
 SIZE_OF_BUILD = (640, 480)
-FRAMES_COMPARED = 8
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -16,10 +15,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         'export',
         help='write the frame graph as one ONNX file, or build it with TensorRT',
-        description='Writes graph and weights as one ONNX file. With --engine tensorrt it builds that engine into the '
-        'cache folder, so that the robot need not: of the file written, or with --build-only without one.',
+        description='Writes graph and weights as one ONNX file. With --engine tensorrt it builds that engine instead: '
+        'for the GPU of this machine, or with --compute-capability and TensorRT for RTX for others, without one.',
     )
-    parser.add_argument('--output', type=Path, help='the .onnx file to write')
+    parser.add_argument(
+        '--output', type=Path, help='the .onnx file to write; folder for a built engine (where nodes look for it)'
+    )
     parser.add_argument('--weights', type=Path, help='folder of weights, or exported file; default: of the package')
     parser.add_argument(
         '--size',
@@ -29,35 +30,27 @@ def add_parser(subparsers: Subparsers) -> None:
         f'({SIZE_OF_BUILD[0]}x{SIZE_OF_BUILD[1]})',
     )
     parser.add_argument('--precision', choices=('auto', *PRECISIONS), default='auto')
-    build = parser.add_argument_group('TensorRT')
-    build.add_argument('--engine', choices=('tensorrt',), help='the engine to build')
-    build.add_argument('--build-only', action='store_true', help='build, write no ONNX file')
-    calibration = parser.add_argument_group('int8', 'convolutions of denoiser and fusion with 8 bits')
-    calibration.add_argument(
-        '--calibration', type=Path, metavar='BAG', help='recording of aligned images to calibrate on'
-    )
-    calibration.add_argument('--visible-topic', default='/visible/image_raw', metavar='T', help='(%(default)s)')
-    calibration.add_argument('--thermal-topic', default='/thermal/image_raw', metavar='T', help='(%(default)s)')
-    calibration.add_argument(
-        '--frames', type=int, default=32, metavar='N', help='at most, of the recording (%(default)s)'
+    parser.add_argument('--engine', choices=('tensorrt',), help='the engine to build')
+    parser.add_argument(
+        '--compute-capability',
+        nargs='+',
+        default=[],
+        metavar='X.Y',
+        help='of the GPUs that the engine is for, such as 8.9, or all',
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; a file is whole or absent."""
-    from ldfusion_models.engines.selection import obstacle_to
-    from ldfusion_models.errors import InputError
-
     _check(arguments)
-    if arguments.engine and (obstacle := obstacle_to(arguments.engine, arguments.weights)):
-        raise InputError(obstacle)
-    weights = arguments.weights
-    if arguments.output:
-        _write(arguments)
-        weights = arguments.output
     if arguments.engine:
-        _build(weights, arguments.precision, arguments.size or SIZE_OF_BUILD)
+        _build(arguments)
+    else:
+        from ldfusion_models.graph.export import export_onnx
+
+        export_onnx(arguments.output, arguments.weights, arguments.size)
+        print(f"{arguments.output}: give it to the node's parameter weights")
     return 0
 
 
@@ -65,58 +58,34 @@ def _check(arguments: argparse.Namespace) -> None:
     from ldfusion_models.camera.images import MINIMUM_SIZE
     from ldfusion_models.errors import InputError
 
-    if arguments.build_only and (arguments.output or not arguments.engine):
-        raise InputError('--build-only writes no file and needs --engine tensorrt')
-    if not arguments.build_only and not arguments.output:
-        raise InputError('give --output FILE.onnx, or --engine tensorrt --build-only')
-    if arguments.output and arguments.output.suffix != '.onnx':
-        raise InputError(f'{arguments.output}: the name of an exported graph ends in .onnx')
+    output = arguments.output
+    if not arguments.engine and not output:
+        raise InputError('give --output FILE.onnx, or --engine tensorrt')
     if arguments.size and min(arguments.size) < MINIMUM_SIZE:
         raise InputError(f'--size {"x".join(map(str, arguments.size))}: at least {MINIMUM_SIZE} pixels each way')
-    if arguments.frames < 1:
-        raise InputError(f'--frames {arguments.frames}: at least 1')
-    if arguments.calibration and (not arguments.output or arguments.precision not in ('auto', 'int8')):
-        raise InputError(
-            '--calibration makes a file with precision int8: give --output FILE.onnx and no other precision'
-        )
-    if arguments.output and arguments.precision == 'int8' and not arguments.calibration:
-        raise InputError('--precision int8 is calibrated on a recording: add --calibration BAG')
-    if arguments.output and arguments.precision == 'mixed' and not arguments.engine:
-        raise InputError('--precision mixed is made by engines: the file is fp32, or int8 with --calibration BAG')
+    if arguments.engine:
+        if output and (output.suffix or output.is_file()):
+            raise InputError(f'{output}: give a folder; a built engine has a name that says what it is for')
+        return
+    if output.suffix != '.onnx':
+        raise InputError(f'{output}: the name of an exported graph ends in .onnx')
+    if arguments.precision == 'mixed':
+        raise InputError('--precision mixed is made by engines: the file is fp32')
+    if arguments.compute_capability:
+        raise InputError('--compute-capability is for built engines: add --engine tensorrt')
 
 
-def _write(arguments: argparse.Namespace) -> None:
-    from ldfusion_models.engines import create_engine
-    from ldfusion_models.graph.export import export_onnx
-    from ldfusion_models.rig.pipeline import Pipeline
-    from ldfusion_training.benchmark.agreement import compare, in_words
-    from ldfusion_training.benchmark.calibration_frames import CalibrationConfig, calibration_frames
-
-    if not arguments.calibration:
-        export_onnx(arguments.output, arguments.weights, arguments.size)
-    else:
-        config = CalibrationConfig(
-            bag=arguments.calibration,
-            visible_topic=arguments.visible_topic,
-            thermal_topic=arguments.thermal_topic,
-            frames=arguments.frames,
-            size=arguments.size,
-        )
-        exact = create_engine('onnxruntime', arguments.weights)
-        frames = calibration_frames(config, Pipeline(exact))
-        export_onnx(arguments.output, arguments.weights, arguments.size, frames)
-        some = frames[:: -(-len(frames) // FRAMES_COMPARED)]
-        print(in_words(compare(create_engine('onnxruntime', arguments.output), exact, some)))
-    print(f"{arguments.output}: give it to the node's parameter weights")
-
-
-def _build(weights: Path | None, precision: str, size: tuple[int, int]) -> None:
+def _build(arguments: argparse.Namespace) -> None:
     from ldfusion_models.engines.base import EngineFailedError
-    from ldfusion_models.engines.selection import build_tensorrt
+    from ldfusion_models.engines.selection import build_ahead
     from ldfusion_models.errors import InputError
 
+    size, capabilities = arguments.size or SIZE_OF_BUILD, tuple(arguments.compute_capability)
     try:
-        path = build_tensorrt(weights, precision, size, print)
+        path = build_ahead(arguments.weights, arguments.precision, size, capabilities, arguments.output, print)
     except EngineFailedError as error:
-        raise InputError(f'TensorRT: {error}') from error
-    print(f'{path}: engine tensorrt finds it there')
+        raise InputError(f'engine tensorrt: {error}') from error
+    if arguments.output:
+        print(f'{path}: copy it to ~/.cache/ldfusion_ros/tensorrt of the robot')
+    else:
+        print(f'{path}: nodes of this machine find it there; on a robot it goes into the same folder')

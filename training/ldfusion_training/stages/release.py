@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
+from ldfusion_models.engines import proof
+from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.graph.export import trace_graph
@@ -45,6 +48,21 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
     # Traced anew each time: the graph is that of the code which releases the weights.
     graph = _trace(manifest.frame_config(), folder)
     write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
+    record_reference(folder)
+
+
+def record_reference(folder: Path) -> None:
+    """Write what ONNX Runtime makes of the reference pair with these weights; engines prove themselves on it.
+
+    Raises:
+        InputError: weights are missing or damaged, or the folder can't be written.
+    """
+    path = folder / proof.FILE
+    reference = proof.Reference.computed(OnnxRuntimeEngine(folder))
+    with written_whole(path) as temporary:
+        save_arrays(reference.arrays(), temporary)
+    entry = {'file': path.name, 'sha256': sha256_of(path)}
+    write_manifest(dataclasses.replace(read_manifest(folder), reference=entry))
 
 
 def _adopt_text_encoder(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
@@ -102,7 +120,7 @@ def _write_untrained(folder: Path) -> Manifest:
     config = FrameConfig()
     graph = FrameGraph(config)
     parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
-    return Manifest(folder, plain(dataclasses.asdict(config)), '', {}, parts)
+    return Manifest(folder, plain(dataclasses.asdict(config)), '', {}, {}, parts)
 
 
 def _trace(config: FrameConfig, folder: Path) -> dict[str, Any]:
