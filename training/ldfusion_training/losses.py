@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ldfusion_models.networks.fusion import luminance
-
 
 def noise_prediction(predicted: Tensor, noise: Tensor) -> Tensor:
     """Eq. 8 as its usual mean square: both (B, 4, H, W)."""
@@ -73,19 +71,6 @@ def multi_channel_gradient(fused: Tensor, visible: Tensor, thermal: Tensor) -> T
 def multi_channel_intensity(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     """Eq. 10: per channel, the fused image against the brighter source; mean over pixels, sum over channels."""
     return (fused - torch.maximum(visible, thermal)).abs().mean(dim=(0, 2, 3)).sum()
-
-
-def signed_gradient(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
-    """Like eq. 9, but both Sobel responses keep their signs: the target is the gradient of the source that is stronger.
-
-    Eq. 9 is blind to the direction of an edge and so allows halos; this is not. Which source is stronger is decided
-    once per pixel, on luminance, so that the target is a gradient that one of the sources really has.
-    """
-    of_visible = sobel(visible)
-    of_thermal = sobel(thermal)
-    visible_wins = gradient_magnitude(luminance(visible)) >= gradient_magnitude(thermal)
-    stronger = torch.where(visible_wins[:, :, None], of_visible, of_thermal)
-    return (sobel(fused) - stronger).abs().mean(dim=(0, 3, 4)).sum()
 
 
 def edge_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
@@ -190,35 +175,6 @@ def brightness_change(fused: Tensor, half: Tensor) -> Tensor:
         half: (B, 1, H / 2, W / 2), the same pair fused at half its size.
     """
     return (F.avg_pool2d(fused, 16) - F.avg_pool2d(half, 8)).abs().mean()
-
-
-def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
-    """1 - mean SSIM of the fused image with both sources, luminance (B, 1, H, W) in [0, 1]."""
-    similar = structural_similarity(fused, visible) + structural_similarity(fused, thermal)
-    return 1.0 - similar.mean() / 2.0
-
-
-def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM map (B, C, H - 10, W - 10) of images (B, C, H, W) in [0, 1] with the usual 11x11 Gaussian window."""
-    window = _gaussian(11, 1.5, a)
-    mean_a, mean_b = _blur(a, window), _blur(b, window)
-    variance_a, variance_b = _blur(a * a, window) - mean_a**2, _blur(b * b, window) - mean_b**2
-    covariance = _blur(a * b, window) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
-    )
-
-
-def chroma(rgb: Tensor) -> Tensor:
-    """BT.601 colour differences B - Y and R - Y (B, 2, H, W) of RGB (B, 3, H, W)."""
-    luma = luminance(rgb)
-    return torch.cat([0.564 * (rgb[:, 2:] - luma), 0.713 * (rgb[:, :1] - luma)], dim=1)
-
-
-def chroma_error(fused: Tensor, visible: Tensor) -> Tensor:
-    """Mean absolute difference of the colour differences: the fused image keeps the visible image's colours."""
-    return F.l1_loss(chroma(fused), chroma(visible))
 
 
 def _length(gradient: Tensor) -> Tensor:

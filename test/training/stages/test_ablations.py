@@ -19,7 +19,7 @@ from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig  # noqa: 
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, luminance  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.commands.train import RECIPES, read_recipe  # noqa: E402
-from ldfusion_training.evaluation.fusion_runs import cost_of_run  # noqa: E402
+from ldfusion_training.evaluation.fusion_runs import cost_of_run, networks_of_run  # noqa: E402
 from ldfusion_training.runs.starting_weights import RELEASED, load_weights  # noqa: E402
 from ldfusion_training.runs.trainer import CHECKPOINT, read_checkpoint  # noqa: E402
 from ldfusion_training.stages import fusion, stage_module  # noqa: E402
@@ -115,11 +115,30 @@ def test_plain_network_learns_all_its_layers(runs: Path) -> None:
 
 
 def test_three_timesteps_cost_three_passes_of_the_denoiser(runs: Path) -> None:
+    assert [passes_of_denoiser(runs / name / CHECKPOINT) for name in ('noisy', 'three_timesteps')] == [1, 3]
     one, three = (cost_of_run(runs / name / CHECKPOINT) for name in ('noisy', 'three_timesteps'))
     plain = cost_of_run(runs / 'plain' / CHECKPOINT)
     assert plain == one
     assert three.gflop > one.gflop * 1.5
     assert one.parameters < three.parameters
+
+
+def passes_of_denoiser(checkpoint: Path) -> int:
+    """How often the denoiser's first layer runs for one frame."""
+    networks, calls = networks_of_run(checkpoint), []
+    first = next(module for module in networks.denoiser.modules() if isinstance(module, torch.nn.Conv2d))
+    first.register_forward_hook(lambda *_: calls.append(1))
+    networks(torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32))
+    return len(calls)
+
+
+def test_a_run_that_lacks_a_layer_is_refused(runs: Path, tmp_path: Path) -> None:
+    content = torch.load(runs / 'noisy' / CHECKPOINT, weights_only=True)
+    lost = next(name for name in content['average'] if name.startswith('fusion.') and name.endswith('weight'))
+    del content['average'][lost]
+    torch.save(content, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match=f'fusion weights of this configuration.*{lost.removeprefix("fusion.")}'):
+        cost_of_run(tmp_path / CHECKPOINT)
 
 
 def test_runs_are_rows_of_the_table_with_their_cost(runs: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

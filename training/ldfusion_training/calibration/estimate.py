@@ -240,7 +240,7 @@ def _refine(views: Sequence[Pair], found: Registration, side: int, reach: int, m
     sources = places - shifts
     allowed = [name for name in FITS if len(places) >= FEWEST[name]]
     name = model if model in allowed else allowed[-1]
-    correction = FITS[name](places, sources, max(INLIER, reach / 8))
+    correction = _square(FITS[name](places, sources, max(INLIER, reach / 8)))
     return found if correction is None else _correct(found, correction, _size(views[0][0]))
 
 
@@ -270,27 +270,15 @@ def _block_shifts(views: Sequence[Pair], found: Registration, side: int, reach: 
     return places, shifts
 
 
-def _fit_shift(places: Floats, sources: Floats, tolerance: float) -> Floats | None:
-    return _translation(*np.median(sources - places, axis=0))
-
-
-def _fit_similarity(places: Floats, sources: Floats, tolerance: float) -> Floats | None:
-    return _square(cv2.estimateAffinePartial2D(places, sources, ransacReprojThreshold=tolerance)[0])
-
-
-def _fit_affine(places: Floats, sources: Floats, tolerance: float) -> Floats | None:
-    return _square(cv2.estimateAffine2D(places, sources, ransacReprojThreshold=tolerance)[0])
-
-
-def _fit_homography(places: Floats, sources: Floats, tolerance: float) -> Floats | None:
-    return _square(cv2.findHomography(places, sources, cv2.RANSAC, tolerance)[0])
-
-
-FITS: dict[str, Callable[[Floats, Floats, float], Floats | None]] = {
-    'shift': _fit_shift,
-    'similarity': _fit_similarity,
-    'affine': _fit_affine,
-    'homography': _fit_homography,
+FITS: dict[str, Callable[[Floats, Floats, float], npt.NDArray[Any] | None]] = {
+    'shift': lambda places, sources, tolerance: _translation(*np.median(sources - places, axis=0)),
+    'similarity': lambda places, sources, tolerance: cv2.estimateAffinePartial2D(
+        places, sources, ransacReprojThreshold=tolerance
+    )[0],
+    'affine': lambda places, sources, tolerance: cv2.estimateAffine2D(places, sources, ransacReprojThreshold=tolerance)[
+        0
+    ],
+    'homography': lambda places, sources, tolerance: cv2.findHomography(places, sources, cv2.RANSAC, tolerance)[0],
 }
 
 

@@ -1,6 +1,5 @@
 """The whole way of a frame over real ROS 2: replay a recording to ``fusion_node``, record and judge what comes out."""
 
-import json
 import os
 import shutil
 import time
@@ -13,11 +12,12 @@ from typing import Any
 from tqdm import tqdm
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import write_image, written_whole
+from ldfusion_models.files import write_image
 from ldfusion_training.demo.processes import Child, find_executable
 from ldfusion_training.demo.report import DIAGNOSTICS, OUTPUTS, make_report, make_sheet
 from ldfusion_training.recordings.bags import duration_of, topics_of
 from ldfusion_training.recordings.image_topics import CAMERA_WORDS, Streams, camera_info_topic, find_camera
+from ldfusion_training.report.tables import write_json
 
 NODE = 'fusion_node'
 RESULTS = REPORT, SHEET = 'report.json', 'contact_sheet.png'
@@ -71,8 +71,7 @@ def run_demo(config: DemoConfig) -> dict[str, Any]:
         print((config.output / 'logs' / f'{NODE}.log').read_text(errors='replace')[-2000:])
         raise InputError(f'{config.recording}: no fused image came of it; what {NODE} said is above')
     write_image(config.output / SHEET, make_sheet(config.recording, outputs, streams))
-    with written_whole(config.output / REPORT) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + '\n')
+    write_json(config.output / REPORT, report)
     return report
 
 

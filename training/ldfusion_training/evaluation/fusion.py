@@ -5,19 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
 from ldfusion_training.data.pairs import Image8, Pair, PairSource, images_by_name
 from ldfusion_training.evaluation.baselines import BASELINES, SOURCES
-from ldfusion_training.metrics import (
-    TITLES,
-    FusionMetrics,
-    chroma_error,
-    evaluate_fusion,
-    mean_metrics,
-    to_grey,
-)
+from ldfusion_training.metrics import TITLES, chroma_error, evaluate_fusion, to_grey
 from ldfusion_training.report.pictures import Row, contact_sheet
 from ldfusion_training.report.tables import markdown_table, require_distinct
 
@@ -36,35 +31,25 @@ class Method:
 
 
 @dataclass(frozen=True)
-class ImageScore:
-    """Measures of one fused image; ``chroma`` is the chroma error in 8-bit steps (see ``metrics.chroma_error``)."""
-
-    metrics: FusionMetrics
-    chroma: float
-
-    def values(self) -> list[float]:
-        """The columns of the table."""
-        return [*asdict(self.metrics).values(), self.chroma]
-
-
-@dataclass(frozen=True)
 class MethodScore:
-    """One method's measures by pair."""
+    """One method's measures by pair, each by its title."""
 
     name: str
-    images: dict[str, ImageScore]
+    images: dict[str, dict[str, float]]
 
-    def mean(self) -> ImageScore:
-        """The mean over all pairs."""
-        scores = list(self.images.values())
-        return ImageScore(
-            mean_metrics([score.metrics for score in scores]), sum(score.chroma for score in scores) / len(scores)
-        )
+    def mean(self) -> dict[str, float]:
+        """The mean of each measure over all pairs; NaN where one pair has none."""
+        rows = list(self.images.values())
+        return {title: float(np.mean([row[title] for row in rows])) for title in rows[0]}
 
 
 def baseline_methods() -> list[Method]:
     """The baselines as methods; their images are grey."""
-    return [_baseline_method(name, fuse) for name, fuse in BASELINES.items()]
+
+    def method(name: str) -> Method:
+        return Method(name, lambda _, pair: BASELINES[name](to_grey(pair.visible), pair.thermal))
+
+    return [method(name) for name in BASELINES]
 
 
 def folder_method(folder: Path, pairs: Sequence[PairSource]) -> Method:
@@ -100,34 +85,32 @@ def score_methods(pairs: Iterable[PairSource], methods: Sequence[Method]) -> lis
     """
     names = [method.name for method in methods]
     require_distinct(names)
-    scores: dict[str, dict[str, ImageScore]] = {name: {} for name in names}
+    scores: dict[str, dict[str, dict[str, float]]] = {name: {} for name in names}
     for source in pairs:
         pair = source.read()
         for method in methods:
-            scores[method.name][source.name] = _score(pair, method.fused(source.name, pair))
+            fused = method.fused(source.name, pair)
+            values = asdict(evaluate_fusion(to_grey(pair.visible), pair.thermal, to_grey(fused)))
+            chroma = chroma_error(pair.visible, pair.thermal, as_rgb8(fused))
+            row = {TITLES[name]: value for name, value in values.items()} | {CHROMA_TITLE: chroma}
+            scores[method.name][source.name] = row
     return [MethodScore(name, images) for name, images in scores.items()]
 
 
 def report(scores: Sequence[MethodScore], per_image: bool = False) -> str:
     """The Markdown table of means, one row a method; with ``per_image`` also a table for each pair."""
     header = ['method', *TITLES.values(), CHROMA_TITLE]
-    tables = [markdown_table(header, [_row(score.name, score.mean()) for score in scores])]
+    tables = [markdown_table(header, [[score.name, *score.mean().values()] for score in scores])]
     if per_image:
         for name in scores[0].images:
-            rows = [_row(score.name, score.images[name]) for score in scores]
+            rows: list[list[str | float]] = [[score.name, *score.images[name].values()] for score in scores]
             tables.append(f'### {name}\n\n{markdown_table(header, rows)}')
     return '\n\n'.join(tables)
 
 
 def as_json(scores: Sequence[MethodScore]) -> dict[str, Any]:
     """Means and per-image values by method, ready for JSON."""
-    return {
-        score.name: {
-            'mean': _named(score.mean()),
-            'images': {name: _named(image) for name, image in score.images.items()},
-        }
-        for score in scores
-    }
+    return {score.name: {'mean': score.mean(), 'images': score.images} for score in scores}
 
 
 def sheet(pairs: Sequence[PairSource], methods: Sequence[Method]) -> Image8:
@@ -139,20 +122,3 @@ def sheet(pairs: Sequence[PairSource], methods: Sequence[Method]) -> Image8:
         fused = [method.fused(source.name, pair) for method in shown]
         rows.append(Row(source.name, [pair.visible, pair.thermal, *fused]))
     return contact_sheet(['visible', 'thermal', *(method.name for method in shown)], rows, SHEET_CELL)
-
-
-def _baseline_method(name: str, fuse: Callable[[Image8, Image8], Image8]) -> Method:
-    return Method(name, lambda _, pair: fuse(to_grey(pair.visible), pair.thermal))
-
-
-def _score(pair: Pair, fused: Image8) -> ImageScore:
-    metrics = evaluate_fusion(to_grey(pair.visible), pair.thermal, to_grey(fused))
-    return ImageScore(metrics, chroma_error(pair.visible, pair.thermal, as_rgb8(fused)))
-
-
-def _row(name: str, score: ImageScore) -> list[str | float]:
-    return [name, *score.values()]
-
-
-def _named(score: ImageScore) -> dict[str, float]:
-    return dict(zip([*TITLES.values(), CHROMA_TITLE], score.values(), strict=True))

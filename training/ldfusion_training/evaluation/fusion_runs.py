@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ldfusion_models.errors import InputError
 from ldfusion_models.graph.manifest import from_mapping, plain
 from ldfusion_training.data.pairs import Image8, Pair
 from ldfusion_training.evaluation.fusion import Method
@@ -15,8 +14,6 @@ from ldfusion_training.runs.starting_weights import load_weights
 from ldfusion_training.runs.trainer import read_checkpoint
 from ldfusion_training.stages.fusion import FusionNetworks, FusionStageConfig
 from ldfusion_training.stages.pairs_in_memory import as_planes
-
-PREFIX = 'fusion.'
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,11 @@ def networks_of_run(checkpoint: Path) -> FusionNetworks:
     content = read_checkpoint(checkpoint)
     config = from_mapping(FusionStageConfig, plain(content['settings']), str(checkpoint))
     networks = FusionNetworks(config).eval()
-    if config.denoiser_checkpoint and not config.train_denoiser:
+    load_weights(networks.fusion, 'fusion', str(checkpoint))
+    if config.train_denoiser:
+        load_weights(networks.denoiser, 'denoiser', str(checkpoint))
+    elif config.denoiser_checkpoint:
         load_weights(networks.denoiser, 'denoiser', config.denoiser_checkpoint)
-    try:
-        unknown = networks.load_state_dict(content['average'], strict=False).unexpected_keys
-    except RuntimeError as error:
-        raise InputError(f'{checkpoint}: does not hold a fusion network of this version ({error})') from error
-    if unknown or not any(name.startswith(PREFIX) for name in content['average']):
-        raise InputError(f'{checkpoint}: does not hold a fusion network of this version')
     return networks
 
 

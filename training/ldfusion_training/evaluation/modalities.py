@@ -32,6 +32,8 @@ LIGHTS = ('night', 'dusk', 'day')
 # Air that one looks through; in clear air and under clouds the lights tell the difference.
 WEATHERS = ('smoke', 'fog')
 CELL = (320, 240)
+# By the name of a group of frames, each method's measures by frame.
+Conditions = dict[str, list[DepthScore]]
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,6 @@ class Estimates:
 
     images: dict[str, Image8]
     depths: dict[str, Depth]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A group of frames: its name, and each method's measures by frame."""
-
-    name: str
-    scores: tuple[DepthScore, ...]
-
-    @property
-    def abs_rel(self) -> dict[str, float]:
-        """Mean AbsRel by method."""
-        return {score.name: mean_depth_metrics(list(score.images.values())).abs_rel for score in self.scores}
 
 
 class ModalityEstimator:
@@ -109,33 +98,32 @@ def measure_frames(
     return measured
 
 
-def by_condition(frames: Sequence[SimulatedFrame], measured: dict[str, dict[str, DepthMetrics]]) -> list[Condition]:
+def by_condition(frames: Sequence[SimulatedFrame], measured: dict[str, dict[str, DepthMetrics]]) -> Conditions:
     """Group the frames by light, by what is in the air, and all together; groups without frames are left out."""
-    conditions = []
-    for name, belongs in _conditions():
-        names = [frame.name for frame in frames if belongs(frame)]
-        if names:
-            scores = [DepthScore(method, {image: measured[image][method] for image in names}) for method in METHODS]
-            conditions.append(Condition(name, tuple(scores)))
-    return conditions
+    groups = {name: [frame.name for frame in frames if belongs(frame)] for name, belongs in _conditions()}
+    return {
+        name: [DepthScore(method, {image: measured[image][method] for image in images}) for method in METHODS]
+        for name, images in groups.items()
+        if images
+    }
 
 
-def modality_report(conditions: Sequence[Condition]) -> str:
+def modality_report(conditions: Conditions) -> str:
     """Markdown: AbsRel by condition and what fusing changes, then all measures of each condition."""
     header = ['condition', 'frames', *METHODS, f'against {VISIBLE}', f'against {THERMAL}']
     rows: list[list[str | float]] = []
-    for condition in conditions:
-        errors = condition.abs_rel
-        changes = [f'{errors[FUSED] / errors[name] - 1:+.0%}' for name in (VISIBLE, THERMAL)]
-        rows.append([condition.name, str(len(condition.scores[0].images)), *errors.values(), *changes])
+    for name, scores in conditions.items():
+        errors = {score.name: mean_depth_metrics(list(score.images.values())).abs_rel for score in scores}
+        changes = [f'{errors[FUSED] / errors[alone] - 1:+.0%}' for alone in (VISIBLE, THERMAL)]
+        rows.append([name, str(len(scores[0].images)), *errors.values(), *changes])
     parts = ['AbsRel:', markdown_table(header, rows)]
-    parts += [f'### {condition.name}\n\n{report(condition.scores)}' for condition in conditions]
+    parts += [f'### {name}\n\n{report(scores)}' for name, scores in conditions.items()]
     return '\n\n'.join(parts)
 
 
-def modality_json(conditions: Sequence[Condition]) -> dict[str, Any]:
+def modality_json(conditions: Conditions) -> dict[str, Any]:
     """Means and the values of each frame, by condition and method."""
-    return {condition.name: as_json(condition.scores) for condition in conditions}
+    return {name: as_json(scores) for name, scores in conditions.items()}
 
 
 def modality_sheet(frames: Sequence[SimulatedFrame], estimate: ModalityEstimator) -> Image8:

@@ -204,22 +204,13 @@ def prompt_sheet(fusion: TextFusion, subjects: Sequence[Subject], prompts: Seque
     return contact_sheet(('visible', 'thermal', NO_TEXT, *prompts), rows, SHEET_CELL)
 
 
-@dataclass(frozen=True)
-class TextRow:
-    """Means of one row of the ablation: contrast of what the pairs' own texts name, and the usual measures."""
-
-    name: str
-    contrast: float
-    metrics: FusionMetrics
-
-
 def score_texts(
     fusion: TextFusion,
     frames: Sequence[SimulatedFrame],
     texts: Mapping[str, Sequence[PairText]],
     rows: Sequence[str],
     kind: str,
-) -> list[TextRow]:
+) -> dict[str, dict[str, float]]:
     """Fuse every pair without text, with its own, and with another pair's.
 
     Args:
@@ -228,6 +219,9 @@ def score_texts(
         texts: of every frame; the first of ``kind`` counts.
         rows: which of ``none``, ``own``, ``shuffled``.
         kind: ``caption`` or ``description``.
+
+    Returns:
+        by row the means of ``contrast``, of what the pairs' own texts name, and of the usual measures.
     """
     own = [next(text for text in texts[frame.name] if text.kind == kind) for frame in frames]
     embeddings = fusion.encoder.encode([text.text for text in own])
@@ -244,16 +238,10 @@ def score_texts(
             luma = to_grey(image).astype(np.float32) / np.float32(255.0)
             contrasts[row] += [value for measure in subject.contrasts.values() for value in measure(luma)]
             metrics[row].append(evaluate_fusion(*sources, to_grey(image)))
-    return [TextRow(row, float(np.mean(contrasts[row])), mean_metrics(metrics[row])) for row in rows]
+    return {row: {'contrast': float(np.mean(contrasts[row])), **asdict(mean_metrics(metrics[row]))} for row in rows}
 
 
-def text_report(rows: Sequence[TextRow]) -> str:
+def text_report(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Markdown table of the ablation."""
-    names = list(asdict(rows[0].metrics))
-    header = ['text', 'contrast of what it names', *names]
-    return markdown_table(header, [[row.name, row.contrast, *asdict(row.metrics).values()] for row in rows])
-
-
-def texts_as_json(rows: Sequence[TextRow]) -> dict[str, Any]:
-    """All means by row."""
-    return {row.name: {'contrast': row.contrast, **asdict(row.metrics)} for row in rows}
+    header = ['text', *next(iter(rows.values()))]
+    return markdown_table(header, [[row, *means.values()] for row, means in rows.items()])

@@ -114,7 +114,7 @@ def printed_to_measured(table: PaperTable, scores: Mapping[str, MethodScore]) ->
 
     Far from 1, the paper measured something else, or other images, whatever the heading says.
     """
-    measured = {row: _values(score) for row, score in scores.items() if row in table.rows and row != OURS}
+    measured = {row: score.mean() for row, score in scores.items() if row in table.rows and row != OURS}
     if not measured:
         return {}
     return {
@@ -181,23 +181,14 @@ def how_to_train(run: Run, folder: Path) -> str:
     )
 
 
-def _note(text: str, columns: Sequence[str] = (), cells: Sequence[Sequence[str]] = ()) -> Note:
-    return Note(text, tuple(columns), tuple((row, column) for row, column in cells))
-
-
 def _row(table: PaperTable, row: str, score: MethodScore | None) -> list[str | float]:
-    values = _values(score) if score else {}
+    values = score.mean() if score else {}
     cells: list[str | float] = [row]
     for heading, measure in table.columns.items():
         printed = table.rows.get(row, {}).get(heading)
         marks = ''.join(f' ({mark})' for mark, note in _marks(table) if note.concerns(row, heading))
         cells += [values.get(measure, UNDEFINED), UNDEFINED if printed is None else f'{printed:.4f}{marks}']
     return [*cells, values.get(MUTUAL_INFORMATION, UNDEFINED)]
-
-
-def _values(score: MethodScore) -> dict[str, float]:
-    mean: dict[str, float] = as_json([score])[score.name]['mean']
-    return mean
 
 
 def _marks(table: PaperTable) -> list[tuple[str, Note]]:

@@ -252,9 +252,8 @@ class Recording:
         problems: why it can't be read as it should; empty if it is whole. More may come while it is read.
     """
 
-    def __init__(self, bag: Path, reader: AnyReader | Salvage, problems: Collection[str] = ()) -> None:
+    def __init__(self, reader: AnyReader | Salvage, problems: Collection[str] = ()) -> None:
         self.problems = list(problems)
-        self._bag = bag
         self._reader = reader
         if isinstance(reader, Salvage):
             self.topics, self.counts = dict(reader.topics), dict(reader.counts)
@@ -304,14 +303,14 @@ def open_recording(bag: Path) -> Iterator[Recording]:
     """
     with ExitStack() as stack:
         try:
-            recording = Recording(bag, stack.enter_context(_open(bag)))
+            recording = Recording(stack.enter_context(_open(bag)))
         except InputError as error:
             if not bag.exists() or bag.suffix == '.bag':
                 raise
             missing = bag.is_dir() and not (bag / 'metadata.yaml').is_file()
             left = Salvage(bag)
             reason = 'no metadata.yaml' if missing else '' if left.problems else str(error)
-            recording = Recording(bag, left, [reason] if reason else [])
+            recording = Recording(left, [reason] if reason else [])
         yield recording
 
 
@@ -322,7 +321,7 @@ def topics_of(bag: Path) -> dict[str, str]:
         InputError: no such recording, or it can't be read.
     """
     with _open(bag) as reader:
-        return {connection.topic: connection.msgtype for connection in reader.connections}
+        return Recording(reader).topics
 
 
 def duration_of(bag: Path) -> float:
@@ -342,20 +341,13 @@ def read_bag(bag: Path, topics: Collection[str] | None = None) -> Iterator[Recor
         InputError: no such recording, a topic that is not in it, or it can't be read.
     """
     with _open(bag) as reader:
-        names = {connection.topic for connection in reader.connections}
-        missing = sorted(set(topics or ()) - names)
+        recording = Recording(reader)
+        missing = sorted(set(topics or ()) - recording.topics.keys())
         if missing:
-            raise InputError(f'{bag}: no topic {missing[0]}; it has {", ".join(sorted(names)) or "none"}')
-        wanted = [c for c in reader.connections if topics is None or c.topic in topics]
-        messages = reader.messages(wanted) if wanted else iter(())
-        while True:
-            with _readable(bag):
-                found = next(messages, None)
-                if found is None:
-                    return
-                connection, log_ns, data = found
-                message: Any = reader.deserialize(data, connection.msgtype)
-            yield Record(connection.topic, connection.msgtype, _stamp_ns(message, log_ns), log_ns, message)
+            raise InputError(f'{bag}: no topic {missing[0]}; it has {", ".join(sorted(recording.topics)) or "none"}')
+        yield from recording.read(recording.topics if topics is None else topics)
+        if recording.problems:
+            raise InputError(f'{bag}: not a readable rosbag2 recording ({recording.problems[0]})')
 
 
 def encoding_of(image: npt.NDArray[Any]) -> str:
@@ -406,17 +398,11 @@ def _open(bag: Path) -> Iterator[AnyReader]:
     if bag.suffix == '.bag':
         raise InputError(f'{bag}: a ROS 1 recording; convert it with rosbags-convert')
     with ExitStack() as stack:
-        with _readable(bag):
+        try:
             reader = stack.enter_context(AnyReader([bag], default_typestore=TYPES))
+        except DAMAGES as error:
+            raise InputError(f'{bag}: not a readable rosbag2 recording ({error})') from error
         yield reader
-
-
-@contextmanager
-def _readable(bag: Path) -> Iterator[None]:
-    try:
-        yield
-    except DAMAGES as error:
-        raise InputError(f'{bag}: not a readable rosbag2 recording ({error})') from error
 
 
 def _field_type(field: Any, order: str) -> str:
@@ -429,12 +415,9 @@ def _stamp_ns(message: Any, log_ns: int) -> int:
     return log_ns if header is None else header.stamp.sec * SECOND + header.stamp.nanosec
 
 
-def _time(stamp_ns: int) -> Any:
-    return TYPES.types['builtin_interfaces/msg/Time'](sec=stamp_ns // SECOND, nanosec=stamp_ns % SECOND)
-
-
 def _header(stamp_ns: int, frame_id: str) -> Any:
-    return TYPES.types['std_msgs/msg/Header'](stamp=_time(stamp_ns), frame_id=frame_id)
+    stamp = TYPES.types['builtin_interfaces/msg/Time'](sec=stamp_ns // SECOND, nanosec=stamp_ns % SECOND)
+    return TYPES.types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
 
 
 def _transform_message(stamp_ns: int, transform: Transform) -> Any:

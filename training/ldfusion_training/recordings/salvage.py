@@ -92,9 +92,7 @@ def storage_files(bag: Path) -> list[Path]:
     if bag.is_file():
         return [bag] if bag.name.endswith(SUFFIXES) else []
     found = [path for path in bag.iterdir() if path.name.endswith(SUFFIXES)]
-    return sorted(
-        found, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', path.name)]
-    )
+    return sorted(found, key=_natural_order)
 
 
 def _natural_order(path: Path) -> list[int | str]:

@@ -1,6 +1,5 @@
 """What a command did to a folder of images: counts, sizes and times, as ``summary.json``."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ldfusion_models.files import written_whole
+from ldfusion_training.report.tables import write_json
 
 
 class RunSummary:
@@ -32,5 +31,4 @@ class RunSummary:
         p50, p95 = np.percentile(self._milliseconds, (50, 95)).round(2).tolist()
         times = {'p50': p50, 'p95': p95, 'total': round(sum(self._milliseconds), 2)}
         summary = {'images': len(self._milliseconds), **facts, 'sizes': dict(self._sizes), 'milliseconds': times}
-        with written_whole(path) as temporary:
-            temporary.write_text(json.dumps(summary, indent=2) + '\n')
+        write_json(path, summary)

@@ -31,14 +31,11 @@ class FusionLossConfig:
     Attributes:
         intensity: eq. 10.
         gradient: eq. 9.
-        signed_gradient: eq. 9 with the edges' directions.
         complement: 1 - SCD / 2 on luminance: what each source adds must look like that source.
         edges: 1 - Qabf on luminance.
         contrast: local contrast is weaker than it should be, see ``losses.wanted_contrast``.
         darkening: large parts are darker than in the visible image.
-        structure: 1 - mean SSIM with both sources on luminance.
         information: 1 - mean VIF of both sources on luminance.
-        chroma: colour differences of the visible image are kept.
         out_of_range: values outside of [0, 1], which clipping would flatten.
         depth: the depth-driven loss, see ``ldfusion_training.stages.depth_supervision``.
         scale: large parts of the pair at half its size become brighter or darker than at its whole size.
@@ -46,14 +43,11 @@ class FusionLossConfig:
 
     intensity: float = 1.0
     gradient: float = 1.0
-    signed_gradient: float = 0.0
     complement: float = 0.0
     edges: float = 0.0
     contrast: float = 0.0
     darkening: float = 0.0
-    structure: float = 0.0
     information: float = 0.0
-    chroma: float = 0.0
     out_of_range: float = 1.0
     depth: float = 0.0
     scale: float = 0.0
@@ -162,14 +156,11 @@ class FusionStage(Stage):
         named: dict[str, Callable[[], Tensor]] = {
             'intensity': lambda: losses.multi_channel_intensity(fused, visible, thermal),
             'gradient': lambda: losses.multi_channel_gradient(fused, visible, thermal),
-            'signed_gradient': lambda: losses.signed_gradient(fused, visible, thermal),
             'complement': lambda: losses.correlation_of_differences(grey, luma, thermal),
             'edges': lambda: losses.edge_loss(grey, luma, thermal),
             'contrast': lambda: losses.contrast_loss(grey, luma, thermal),
             'darkening': lambda: losses.darkening_loss(grey, luma),
-            'structure': lambda: losses.structure_loss(grey, luma, thermal),
             'information': lambda: losses.information_loss(grey, luma, thermal),
-            'chroma': lambda: losses.chroma_error(fused, visible),
             'out_of_range': lambda: (fused - clipped).abs().mean(),
         }
         if half is not None:

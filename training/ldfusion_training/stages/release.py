@@ -1,7 +1,6 @@
 """From checkpoints to shipped weights: float16 safetensors and their manifest."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ldfusion_models.graph.export import trace_graph
 from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
 from ldfusion_models.graph.manifest import LANGUAGE_PARTS, PARTS, Manifest, plain, read_manifest, write_manifest
 from ldfusion_models.language import captioner, text
+from ldfusion_training.report.tables import write_json
 from ldfusion_training.runs.trainer import named_below, read_checkpoint
 from ldfusion_training.stages.clip import ClipNetworkConfig
 
@@ -39,7 +39,11 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
         raise InputError(f'{checkpoint}: holds no weights of {part!r}')
     manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _write_untrained(folder)
     if part in LANGUAGE_PARTS:
-        entry = _write_language(part, weights, content['settings']['network'], folder)
+        network = content['settings']['network']
+        if part == captioner.PART:
+            entry = {**_write(weights, part, folder), 'config': plain(network)}
+        else:
+            entry = _write_text_encoder(weights, network, folder)
         write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: {**entry, **facts}}))
         return
     entry = {**_write(weights, part, folder), **facts}
@@ -86,14 +90,6 @@ def _save_half(weights: dict[str, torch.Tensor], path: Path) -> None:
         save_file(halved, temporary)
 
 
-def _write_language(
-    part: str, weights: dict[str, torch.Tensor], network: dict[str, Any], folder: Path
-) -> dict[str, Any]:
-    if part == captioner.PART:
-        return {**_write(weights, part, folder), 'config': plain(network)}
-    return _write_text_encoder(weights, network, folder)
-
-
 def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The CLIP as a folder that open_clip loads by itself: its whole vocabulary, zeros for tokens never trained."""
     config = ClipNetworkConfig(**network)
@@ -103,9 +99,7 @@ def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any
     embedding = known.new_zeros((config.model_cfg()['text_cfg']['vocab_size'], known.shape[1]))
     embedding[tokens] = known
     preprocess = {'mean': [0.5] * 3, 'std': [0.5] * 3, 'resize_mode': 'squash', 'interpolation': 'bilinear'}
-    with written_whole(settings) as temporary:
-        content = {'model_cfg': config.model_cfg(), 'preprocess_cfg': preprocess}
-        temporary.write_text(json.dumps(content, indent=2) + '\n')
+    write_json(settings, {'model_cfg': config.model_cfg(), 'preprocess_cfg': preprocess})
     _save_half({**weights, 'token_embedding.weight': embedding}, file)
     return {
         'file': file.relative_to(folder).as_posix(),

@@ -89,7 +89,7 @@ def run_guidance(arguments: argparse.Namespace) -> int:
     frames = [frame for frame in open_simulation(arguments.dataset) if frame.name in texts][:: arguments.every]
     fusion = evaluation.TextFusion(arguments.weights, arguments.text_encoder)
     rows = evaluation.score_texts(fusion, frames, texts, arguments.rows, arguments.kind)
-    _show(arguments, evaluation.text_report(rows), evaluation.texts_as_json(rows))
+    _show(arguments, evaluation.text_report(rows), dict(rows))
     return 0
 
 
