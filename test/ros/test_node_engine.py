@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+from deviating import wrong_depth
 from live import CAMERA, Array, Robot, scene
 from paths import ROOT
 
@@ -135,3 +137,17 @@ with Robot(name='bare') as robot:
     engine, _, reason = done.stdout.strip().splitlines()[-1].partition(' | ')
     assert engine == 'onnxruntime'
     assert 'no torch: the Python package torch is not installed' in reason
+
+
+def test_an_engine_that_deviates_does_not_serve_and_diagnostics_say_by_how_much(tmp_path: Path) -> None:
+    pytest.importorskip('torch')
+    pytest.importorskip('onnx')
+    folder = wrong_depth(tmp_path / 'weights')
+    with Robot({'engine': 'auto', 'weights': str(folder)}, name='wary') as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.wait(lambda: 'engine' in robot.told(), 'diagnostics')
+        told = robot.told()
+        assert told['engine'] == 'torch'
+        assert f'no onnxruntime: ONNX Runtime {version("onnxruntime")} is too far from' in told['engine reason']
+        assert 'depth by 20.00% (median)' in told['engine reason']
+        assert f'PyTorch {version("torch")}' in told['engine proof']

@@ -4,8 +4,10 @@ It comes with ``onnxruntime-gpu``, which takes the place of ``onnxruntime``. Eac
 own, for then the whole frame is one CUDA graph with its buffers on the device.
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +99,9 @@ def _open(content: bytes, device: str) -> Any:
     options.log_severity_level = 3
     providers: list[Any] = ['CPUExecutionProvider']
     if device == 'cuda':
-        # CUDA and cuDNN from pip, where they came with ONNX Runtime or PyTorch.
-        onnxruntime.preload_dlls()
+        # CUDA and cuDNN from pip, where they came with ONNX Runtime or PyTorch; what it prints is said below.
+        with redirect_stdout(StringIO()):
+            onnxruntime.preload_dlls()
         providers = [(PROVIDER, {'enable_cuda_graph': '1'})]
     session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
     if device == 'cuda' and session.get_providers()[0] != PROVIDER:
@@ -121,4 +124,10 @@ def _failing() -> Iterator[None]:
     except EngineFailedError:
         raise
     except Exception as error:
-        raise EngineFailedError(str(error).partition('\n')[0]) from error
+        raise EngineFailedError(in_words(error)) from error
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong on the device, without the place in ONNX Runtime's source."""
+    failure = re.search(r'\w+ failure \d+: [^;\n]+', str(error))
+    return failure[0].strip() if failure else str(error).partition('\n')[0]

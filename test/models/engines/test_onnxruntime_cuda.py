@@ -10,7 +10,7 @@ pytest.importorskip('onnx')
 
 from ldfusion_models.engines import EngineFailedError, create_engine
 from ldfusion_models.engines.built_engine import BuiltEngine
-from ldfusion_models.engines.onnxruntime_cuda import PROVIDER, Sessions
+from ldfusion_models.engines.onnxruntime_cuda import PROVIDER, Sessions, in_words
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.engines.proof import Reference
 from ldfusion_models.errors import InputError
@@ -43,6 +43,17 @@ def test_what_fails_on_the_device_is_an_engine_that_failed() -> None:
     session = Sessions(None, 'fp32', 'cpu').load((64, 48))
     with pytest.raises(EngineFailedError):
         session.run(np.zeros((1, 9, 9, 3), np.uint8), np.zeros((1, 9, 9, 1), np.uint8), np.zeros((1, 64), np.float32))
+
+
+def test_errors_of_the_device_are_said_without_the_place_in_the_source() -> None:
+    """As onnxruntime-gpu 1.31 raised it on a machine without a driver."""
+    raised = (
+        '/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 CudaCall(ERRTYPE) [with ERRTYPE = '
+        'cudaError] CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=-1 ;\n'
+    )
+    expected = 'CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version'
+    assert in_words(RuntimeError(raised)) == expected
+    assert in_words(RuntimeError('out of memory\nmore')) == 'out of memory'
 
 
 @pytest.mark.skipif(has_provider, reason='this ONNX Runtime has CUDA')

@@ -97,7 +97,7 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
         'peak_memory_mib': peak_memory_mib,
         'stages': stages_of(engine, inputs, layers),
         'layers': slowest(layers, config.layers),
-        'roofline': roofline(layers, rates, p50),
+        'roofline': roofline(layers, rates, p50) if rates else None,
         'peers_p50': peers,
         'proof': engine.proof,
         'agreement': agreement_on(config.pairs, engine, config.weights) if config.pairs else None,
@@ -214,11 +214,17 @@ def summary(result: dict[str, Any]) -> str:
             f'over {result["runs"]} frames; {result["frames_per_s"]:.1f} frames/s',
             f'peak memory {result["peak_memory_mib"]:.0f} MiB',
             f'stages, ms: {stages}',
-            f'roofline: {line["gflop_per_s"]:.0f} GFLOP/s, {line["gb_per_s"]:.1f} GB/s ({line["method"]}): arithmetic '
-            f'{line["arithmetic"]:.1f} ms, traffic {line["traffic"]:.1f} ms, floor {line["floor"]:.1f} ms; '
-            f'measured {line["times_floor"]:.2f} times the floor',
+            _roofline_in_words(line) if line else 'no roofline: it needs PyTorch on this device',
             *lines,
         )
+    )
+
+
+def _roofline_in_words(line: dict[str, Any]) -> str:
+    return (
+        f'roofline: {line["gflop_per_s"]:.0f} GFLOP/s, {line["gb_per_s"]:.1f} GB/s ({line["method"]}): arithmetic '
+        f'{line["arithmetic"]:.1f} ms, traffic {line["traffic"]:.1f} ms, floor {line["floor"]:.1f} ms; '
+        f'measured {line["times_floor"]:.2f} times the floor'
     )
 
 

@@ -40,9 +40,12 @@ def measure_cpu(threads: int) -> MachineRates:
     return MachineRates(**json.loads(done.stdout))
 
 
-def measure_cuda() -> MachineRates:
-    """PyTorch on the current CUDA device, float16."""
-    import torch
+def measure_cuda() -> MachineRates | None:
+    """PyTorch on the current CUDA device, float16; None where it is not installed, as on a robot with TensorRT."""
+    try:
+        import torch
+    except ImportError:
+        return None
 
     a = torch.randn((8192, 8192), dtype=torch.float16, device='cuda')
     target = torch.empty_like(a)
