@@ -72,7 +72,7 @@ def test_cameras_from_camera_info_and_extrinsics_from_the_file(tmp_path: Path) -
         robot.wait(lambda: robot.told()['registration'] == 'cameras, undistorted', 'registration in diagnostics')
         robot.wait(lambda: 'not registered' not in robot.told()['message'], 'nothing to say')
         lenses = [lens_from_message(info) for info in infos]
-        expected = Registrar(registration.completed(*lenses))(visible, thermal)
+        expected = Registrar(registration.complete(*lenses))(visible, thermal)
         heat = heat_of_pair(robot, visible, thermal)
         assert expected.coverage is not None and expected.camera is not None
         assert np.array_equal(np.isnan(heat), expected.coverage == 0)
@@ -83,7 +83,7 @@ def test_cameras_from_camera_info_and_extrinsics_from_the_file(tmp_path: Path) -
         assert (list(info.d), info.k[0], info.p[0]) == ([0.0] * 5, 0.9 * CAMERA.fx, 0.9 * CAMERA.fx)
         assert robot.images[-1].header.frame_id == 'visible_optical'
         with robot.settings(registration_distance=1.0):
-            nearer = Registrar(replace(registration.completed(*lenses), distance=1.0))(visible, thermal)
+            nearer = Registrar(replace(registration.complete(*lenses), distance=1.0))(visible, thermal)
             heat = heat_of_pair(robot, visible, thermal)
             assert nearer.coverage is not None
             assert np.array_equal(np.isnan(heat), nearer.coverage == 0)

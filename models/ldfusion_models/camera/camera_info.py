@@ -77,7 +77,7 @@ def intrinsics_from_message(info: CameraInfo) -> Intrinsics:
     Raises:
         InputError: the camera is not calibrated, or a value is not finite or not positive.
     """
-    return _viewed(info, float(info.k[0]), float(info.k[4]), float(info.k[2]), float(info.k[5]))
+    return _camera_of(info, float(info.k[0]), float(info.k[4]), float(info.k[2]), float(info.k[5]))
 
 
 def lens_from_message(info: CameraInfo) -> Lens:
@@ -92,11 +92,11 @@ def lens_from_message(info: CameraInfo) -> Lens:
         coefficients = coefficients[:8]
     if not any(coefficients) and model != 'equidistant':
         model, coefficients = 'plumb_bob', ()
-    rectified = _viewed(info, *(float(info.p[index]) for index in (0, 5, 2, 6))) if info.p[0] > 0 else None
+    rectified = _camera_of(info, *(float(info.p[index]) for index in (0, 5, 2, 6))) if info.p[0] > 0 else None
     return Lens(intrinsics_from_message(info), model, coefficients, rectified)
 
 
-def _viewed(info: CameraInfo, fx: float, fy: float, cx: float, cy: float) -> Intrinsics:
+def _camera_of(info: CameraInfo, fx: float, fy: float, cx: float, cy: float) -> Intrinsics:
     """A camera of the full sensor as it is in the image: region of interest, then binning."""
     roi = info.roi
     whole = Intrinsics(roi.width or info.width, roi.height or info.height, fx, fy, cx - roi.x_offset, cy - roi.y_offset)

@@ -83,7 +83,7 @@ class Registration:
         if self.thermal_T_visible is not None:
             _check_rigid(self.thermal_T_visible)
 
-    def completed(
+    def complete(
         self, visible: Lens | None = None, thermal: Lens | None = None, thermal_from_visible: Matrix | None = None
     ) -> 'Registration':
         """With cameras and extrinsics from elsewhere for those that it doesn't hold itself."""
@@ -245,16 +245,16 @@ def thermal_pixels(
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float64)
     if registration.method == 'homography':
         assert registration.visible_size and registration.thermal_size
-        grid = _resized(grid, (width, height), registration.visible_size)
+        grid = _resize(grid, (width, height), registration.visible_size)
         mapped = (
             np.concatenate((grid, np.ones((height, width, 1))), axis=-1)
             @ np.array(registration.thermal_H_visible, np.float64).T
         )
         ahead = mapped[..., 2:] * np.sign(mapped[height // 2, width // 2, 2]) > 0
         grid = np.where(ahead, mapped[..., :2] / np.where(ahead, mapped[..., 2:], 1), np.nan)
-        grid = _resized(grid, registration.thermal_size, (thermal_width, thermal_height))
+        grid = _resize(grid, registration.thermal_size, (thermal_width, thermal_height))
     else:
-        grid = _resized(grid, (width, height), (thermal_width, thermal_height))
+        grid = _resize(grid, (width, height), (thermal_width, thermal_height))
     pixels = grid.astype(np.float32)
     if registration.undistort and registration.thermal:
         lens = registration.thermal.scaled(thermal_width, thermal_height)
@@ -266,7 +266,7 @@ def thermal_pixels(
     return pixels
 
 
-def continued(
+def continue_thermal(
     thermal: npt.NDArray[np.uint8], luminance: npt.NDArray[np.uint8], coverage: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
     """``thermal`` (H, W); where ``coverage`` is 0, the visible ``luminance``, as bright as the thermal image beside it.
@@ -293,7 +293,7 @@ def continued(
     return np.asarray(cv2.copyTo(thermal, inside, filled), np.uint8)
 
 
-def faded(
+def fade_out(
     image: npt.NDArray[np.uint8], fallback: npt.NDArray[np.uint8], coverage: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
     """``image`` (H, W, 3) where ``coverage`` (H, W) is 1, ``fallback`` where it is 0, and in between what lies between.
@@ -323,7 +323,7 @@ def as_matrix(values: npt.NDArray[Any]) -> Matrix:
     return tuple(tuple(float(value) for value in row) for row in values)
 
 
-def _resized(pixels: npt.NDArray[np.float64], size: tuple[int, int], other: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _resize(pixels: npt.NDArray[np.float64], size: tuple[int, int], other: tuple[int, int]) -> npt.NDArray[np.float64]:
     """Pixels (..., 2) of an image of ``size`` in the same image at another size; centres at whole numbers."""
     return np.asarray((pixels + 0.5) * (np.array(other) / np.array(size)) - 0.5)
 

@@ -75,7 +75,7 @@ def write_registration(path: Path, registration: Registration) -> None:
     values['undistort'] = registration.undistort
     for name in ('visible', 'thermal'):
         if lens := getattr(registration, name):
-            values[name] = _described(lens)
+            values[name] = _plain_lens(lens)
     for name in ('visible_size', 'thermal_size'):
         if size := getattr(registration, name):
             values[name] = list(size)
@@ -113,7 +113,7 @@ def _intrinsics(value: Any) -> Intrinsics:
     return Intrinsics(*_size(numbers[:2]), *numbers[2:])
 
 
-def _described(lens: Lens) -> dict[str, Any]:
+def _plain_lens(lens: Lens) -> dict[str, Any]:
     values: dict[str, Any] = {**asdict(lens.camera), 'distortion_model': lens.model}
     values['distortion'] = list(lens.coefficients)
     if lens.rectified:

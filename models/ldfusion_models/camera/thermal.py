@@ -62,16 +62,16 @@ class GainControl:
             some = some[covered]
         limits = np.percentile(some, (self.config.low_percentile, self.config.high_percentile))
         if self.config.mode == 'plateau':
-            self._table = self._smoothed(self._equalised(some, *limits), self._table)
+            self._table = self._smooth(self._equalise(some, *limits), self._table)
             return np.asarray(np.take((self._table + 0.5).astype(np.uint8), counts), np.uint8)
-        self._limits = self._smoothed(limits, self._limits)
+        self._limits = self._smooth(limits, self._limits)
         low, high = self._limits
         span = max(float(high - low), self.config.minimum_range)
         scaled = (counts.astype(np.float32) - np.float32(low)) * np.float32(255.0 / span)
         grey = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
         return np.asarray(self._clahe.apply(grey), np.uint8) if self._clahe else grey
 
-    def _equalised(self, some: npt.NDArray[np.uint16], low: float, high: float) -> npt.NDArray[np.float64]:
+    def _equalise(self, some: npt.NDArray[np.uint16], low: float, high: float) -> npt.NDArray[np.float64]:
         """Grey level of each count (65536,): it rises with the number of pixels of a temperature, up to a limit."""
         span = max(high - low, 1.0)
         number, edges = np.histogram(some, BINS, (low, low + span))
@@ -82,6 +82,6 @@ class GainControl:
         levels = 255.0 * rise / max(float(rise[-1]), least, 1e-9)
         return np.interp(np.arange(65536), edges, levels)
 
-    def _smoothed(self, new: npt.NDArray[np.float64], old: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+    def _smooth(self, new: npt.NDArray[np.float64], old: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
         keep = self.config.smoothing
         return new if old is None else keep * old + (1 - keep) * new

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_rgb8, as_uint8
-from ldfusion_models.camera.registration import continued, faded
+from ldfusion_models.camera.registration import continue_thermal, fade_out
 from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.errors import InputError
@@ -95,7 +95,7 @@ class Pipeline:
                 small = cv2.resize(coverage, fused.shape[1::-1], interpolation=cv2.INTER_AREA)
                 colour, coverage = reduced, np.asarray(small, np.float32)
         if coverage is not None:
-            fused = faded(fused, colour, coverage)
+            fused = fade_out(fused, colour, coverage)
         return FusionResult(fused, depth)
 
     def inputs_of(
@@ -109,7 +109,7 @@ class Pipeline:
         colour = as_rgb8(visible)
         grey = as_grey8(thermal, self._gain, coverage)
         if coverage is not None:
-            grey = continued(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), coverage)
+            grey = continue_thermal(grey, as_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)), coverage)
         size = size_of_inference(colour.shape[1], colour.shape[0], self._inference_size)
         fixed = self.engine.info.size or size
         if size != fixed:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage, as_grey, as_grey8, as_rgb8, as_uint8
 from ldfusion_models.camera.lens import Intrinsics, rays
-from ldfusion_models.camera.registration import Matrix, Registrar, Registration, continued
+from ldfusion_models.camera.registration import Matrix, Registrar, Registration, continue_thermal
 from ldfusion_models.camera.registration_file import read_registration
 from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines import Engine
@@ -109,7 +109,7 @@ class Frame:
         size = view.visible.shape[1::-1]
         grey = view.thermal
         if view.coverage is not None:
-            grey = continued(grey, as_uint8(cv2.cvtColor(view.visible, cv2.COLOR_RGB2GRAY)), view.coverage)
+            grey = continue_thermal(grey, as_uint8(cv2.cvtColor(view.visible, cv2.COLOR_RGB2GRAY)), view.coverage)
         elif grey.shape[::-1] != size:
             grey = as_uint8(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR))
         if grey.shape == self.depth.shape:
@@ -258,7 +258,7 @@ class Rig:
         distance = self.settings.registration_distance or self._asked.distance
         lenses = {name: known.lens for name, known in shot.calibrations.items()}
         try:
-            wanted = replace(self._asked, distance=distance).completed(
+            wanted = replace(self._asked, distance=distance).complete(
                 lenses.get('visible'), lenses.get('thermal'), shot.thermal_T_visible
             )
             if self._registrar is None or self._registrar.registration != wanted:

@@ -380,10 +380,10 @@ def test_what_is_missing_is_named() -> None:
     assert registration.missing() == ['visible camera', 'thermal camera', 'thermal_T_visible']
     with pytest.raises(InputError, match='lacks visible camera and thermal camera and thermal_T_visible'):
         Registrar(registration)
-    complete = registration.completed(Lens(VISIBLE), Lens(THERMAL), as_matrix(np.eye(4)))
+    complete = registration.complete(Lens(VISIBLE), Lens(THERMAL), as_matrix(np.eye(4)))
     assert complete.missing() == []
     other = Lens(replace(VISIBLE, fx=1.0))
-    assert complete.completed(visible=other).visible == Lens(VISIBLE), 'the file wins'
+    assert complete.complete(visible=other).visible == Lens(VISIBLE), 'the file wins'
 
 
 def test_files_are_fused_as_registered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

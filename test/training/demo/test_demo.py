@@ -183,7 +183,7 @@ class TestDemo:
         """The replay waits for somebody to look; what they look at comes fused over the websocket."""
         pytest.importorskip('foxglove', reason='needs foxglove-sdk: pip install .[view]')
         pytest.importorskip('websockets')
-        from test_live_view import address_in, look
+        from viewer import address_in, look
 
         record_pairs(tmp_path / 'bag')
         out = tmp_path / 'out'

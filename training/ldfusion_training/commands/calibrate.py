@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     known = read_registration(arguments.registration) if arguments.registration else Registration()
     method = arguments.method or ('shift' if known.method == 'cameras' else 'homography')
     rig = _read(arguments)
-    start = known.completed(rig.lenses.get('visible'), rig.lenses.get('thermal'), rig.thermal_T_visible)
+    start = known.complete(rig.lenses.get('visible'), rig.lenses.get('thermal'), rig.thermal_T_visible)
     with naming(arguments.recording or arguments.visible):
         found = calibrate(rig.pairs, start, method, search=arguments.registration is None)
     # What the file left to camera_info and TF stays with them.

@@ -58,7 +58,7 @@ def methods_of(frames: HeldOut, name: str, estimate: Estimate) -> list[DepthMeth
     """The estimator, flat ground with a wall, and the mean depth map of the other frames."""
     by_name = {source.name: source for source in frames.measured}
 
-    def estimated(image: str, size: tuple[int, int]) -> Depth:
+    def estimate_depth(image: str, size: tuple[int, int]) -> Depth:
         sample = by_name[image].read()
         return estimate(sample.image, sample.camera.fx)
 
@@ -66,7 +66,7 @@ def methods_of(frames: HeldOut, name: str, estimate: Estimate) -> list[DepthMeth
         return ground_plane_depth(by_name[image].camera, CAMERA_HEIGHT, WALL)
 
     mean = mean_map_method(_depth_files(frames.others))
-    return [DepthMethod(name, estimated), DepthMethod('ground plane', ground), mean]
+    return [DepthMethod(name, estimate_depth), DepthMethod('ground plane', ground), mean]
 
 
 def measure(frames: HeldOut, methods: Sequence[DepthMethod], limits: DepthRange) -> dict[str, list[DepthScore]]:
