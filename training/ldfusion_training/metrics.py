@@ -146,16 +146,6 @@ def _check(visible: Image8, thermal: Image8, fused: Image8) -> None:
         raise InputError(f'images of {visible.shape}, {thermal.shape} and {fused.shape}; all must have one size')
 
 
-def entropy(image: Image8) -> float:
-    """Entropy of the grey levels in bits."""
-    return _bits(np.bincount(image.ravel(), minlength=256))
-
-
-def mutual_information(first: Image8, second: Image8) -> float:
-    """Mutual information of the grey levels of two images in bits."""
-    return _mutual_information(joint_histogram(first, second))
-
-
 def joint_histogram(first: Image8, second: Image8) -> Values:
     """How many pixels have each pair of grey levels: (256, 256), levels of the first image along the rows."""
     counts = cv2.calcHist([first, second], [0, 1], np.empty(0, np.uint8), [256, 256], [0, 256, 0, 256])

@@ -1,5 +1,7 @@
 """Fusion that needs no learning: what every result must beat. Grey (H, W) uint8 of visible and thermal in, grey out."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,24 +11,9 @@ from ldfusion_training.metrics import Image8
 PYRAMID_LEVELS = 4
 
 
-def visible_only(visible: Image8, thermal: Image8) -> Image8:
-    """The visible image."""
-    return visible
-
-
-def thermal_only(visible: Image8, thermal: Image8) -> Image8:
-    """The thermal image."""
-    return thermal
-
-
 def average(visible: Image8, thermal: Image8) -> Image8:
     """The mean of both, rounded up at halves."""
     return ((visible.astype(np.uint16) + thermal + 1) // 2).astype(np.uint8)
-
-
-def maximum(visible: Image8, thermal: Image8) -> Image8:
-    """The brighter of both at each pixel."""
-    return np.maximum(visible, thermal)
 
 
 def laplacian_pyramid(visible: Image8, thermal: Image8) -> Image8:
@@ -42,11 +29,12 @@ def laplacian_pyramid(visible: Image8, thermal: Image8) -> Image8:
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-SOURCES = {'visible': visible_only, 'thermal': thermal_only}
-BASELINES = {
-    **SOURCES,
+SOURCES = ('visible', 'thermal')
+BASELINES: dict[str, Callable[[Image8, Image8], Image8]] = {
+    'visible': lambda visible, thermal: visible,
+    'thermal': lambda visible, thermal: thermal,
     'average': average,
-    'maximum': maximum,
+    'maximum': np.maximum,
     'Laplacian pyramid': laplacian_pyramid,
 }
 

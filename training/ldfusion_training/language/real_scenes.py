@@ -12,7 +12,7 @@ turn about the vertical, 0 when its length lies across the view. They lie beside
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -159,19 +159,9 @@ def _scene(
     focal: float,
 ) -> LabelledScene:
     instances = cv2.resize(numbers.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST_EXACT)
-    return LabelledScene(
-        name=name,
-        visible=_small(image),
-        thermal=None,
-        depth=np.full((HEIGHT, WIDTH), np.nan, np.float32),
-        instances=instances.astype(np.uint16),
-        objects=objects,
-        place='street',
-        light='day',
-        weather='clear',
-        focal=focal * WIDTH / image.shape[1],
-        known='moving',
-    )
+    focal *= WIDTH / image.shape[1]
+    scene = LabelledScene(name, _small(image), None, 'street', 'day', 'clear', known='moving')
+    return replace(scene, instances=instances.astype(np.uint16), objects=objects, focal=focal)
 
 
 @dataclass(frozen=True)
@@ -196,19 +186,8 @@ def read_known_places(known: KnownPlace) -> list[LabelledScene]:
     def scene(source: PairSource) -> LabelledScene:
         pair = source.read()
         thermal = cv2.resize(pair.thermal, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        return LabelledScene(
-            name=source.name,
-            visible=_small(pair.visible),
-            thermal=np.asarray(thermal, np.uint8),
-            depth=np.full((HEIGHT, WIDTH), np.nan, np.float32),
-            instances=np.zeros((HEIGHT, WIDTH), np.uint16),
-            objects=(),
-            place=known.place,
-            light=known.light,
-            weather=known.weather,
-            focal=None,
-            known='place',
-        )
+        facts = known.place, known.light, known.weather
+        return LabelledScene(source.name, _small(pair.visible), np.asarray(thermal, np.uint8), *facts, known='place')
 
     return read_each(open_pairs(Path(known.folder), faults='skip').pairs, scene, 'skip')
 

@@ -1,7 +1,7 @@
 """Images with depth and the objects in them, small and decoded once: what captions are learned from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,10 +52,10 @@ class LabelledScene:
         name: of the frame.
         visible: (H, W, 3) uint8.
         thermal: (H, W) uint8; None if there is none.
+        place, light, weather: as in ``Facts``.
         depth: (H, W) float32 metres, NaN where nothing is or unknown.
         instances: (H, W) uint16.
         objects: what the instances are.
-        place, light, weather: as in ``Facts``.
         focal: focal length in pixels at this size; None if unknown.
         known: ``all`` there is to tell; of the objects only the people and vehicles (``moving``); or no more than the
             ``place``, and light and weather if they are told.
@@ -64,13 +64,13 @@ class LabelledScene:
     name: str
     visible: Image8
     thermal: Image8 | None
-    depth: Depth
-    instances: npt.NDArray[np.uint16]
-    objects: tuple[SceneObject, ...]
     place: str
     light: str
     weather: str
-    focal: float | None
+    depth: Depth = field(default_factory=lambda: np.full((HEIGHT, WIDTH), np.nan, np.float32))
+    instances: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.uint16))
+    objects: tuple[SceneObject, ...] = ()
+    focal: float | None = None
     known: Literal['all', 'moving', 'place'] = 'all'
 
     @property

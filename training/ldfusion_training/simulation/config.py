@@ -11,8 +11,12 @@ INDOOR_KINDS = ('warehouse_aisle', 'corridor', 'tunnel')
 KINDS = OUTDOOR_KINDS + INDOOR_KINDS
 LIGHTS = ('day', 'dusk', 'night')
 WEATHERS = ('clear', 'overcast', 'fog', 'smoke')
-
-
+SIZES, FIELDS_OF_VIEW = (16, 8192), (10, 150)
+RANGES: dict[str, tuple[float, float]] = {
+    'seed': (0, 2**32 - 1), 'scenes': (1, 99_999), 'frames': (1, 99_999), 'rate_hz': (0.1, 240), 'baseline_m': (-2, 2),
+    'width': SIZES, 'height': SIZES, 'field_of_view': FIELDS_OF_VIEW,
+    'thermal_width': SIZES, 'thermal_height': SIZES, 'thermal_field_of_view': FIELDS_OF_VIEW,
+}  # fmt: skip
 Distortion = tuple[float, float, float, float, float]
 
 
@@ -53,30 +57,16 @@ class SimulationConfig:
     weathers: tuple[str, ...] = WEATHERS
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ('seed', 0, 2**32 - 1),
-            ('scenes', 1, 99_999),
-            ('frames', 1, 99_999),
-            ('width', 16, 8192),
-            ('height', 16, 8192),
-            ('field_of_view', 10, 150),
-            ('rate_hz', 0.1, 240),
-            ('baseline_m', -2, 2),
-        ):
-            _check_range(name, getattr(self, name), least, most)
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and least <= value <= most):
+                raise InputError(f'{name.replace("_", " ")} {value}: must be between {least} and {most}')
         _check_names('kind', self.kinds, KINDS)
         _check_names('light', self.lights, LIGHTS)
         _check_names('weather', self.weathers, WEATHERS)
         own_lens = (self.thermal_width, self.thermal_height, self.thermal_field_of_view)
         if self.aligned and own_lens != (None, None, None):
             raise InputError('a thermal size or field of view of its own needs a baseline; give --baseline as well')
-        for name, least, most in (
-            ('thermal_width', 16, 8192),
-            ('thermal_height', 16, 8192),
-            ('thermal_field_of_view', 10, 150),
-        ):
-            if getattr(self, name) is not None:
-                _check_range(name, getattr(self, name), least, most)
         if not all(math.isfinite(value) and abs(value) <= 1 for value in self.distortion) or len(self.distortion) != 5:
             raise InputError(f'distortion {self.distortion}: five numbers k1 k2 p1 p2 k3 between -1 and 1 are needed')
 
@@ -98,11 +88,6 @@ class SimulationConfig:
             self.thermal_height or self.height,
             self.thermal_field_of_view or self.field_of_view,
         )
-
-
-def _check_range(name: str, value: float, least: float, most: float) -> None:
-    if not math.isfinite(value) or not least <= value <= most:
-        raise InputError(f'{name.replace("_", " ")} {value}: must be between {least} and {most}')
 
 
 def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
