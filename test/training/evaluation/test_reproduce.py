@@ -76,7 +76,7 @@ def test_a_published_method_stands_beside_its_printed_row(data: Path, capsys: py
 
 def test_ours_is_fused_on_the_way(data: Path) -> None:
     """By the shipped weights, from a data set in LLVIP's layout."""
-    for ours, theirs in (('vi', 'visible'), ('ir', 'thermal')):
+    for ours, theirs in (('vi', 'visible'), ('ir', 'infrared')):
         shutil.copytree(data / 'tno' / ours, data / 'llvip' / theirs / 'test')
     folders = ['--visible', str(data / 'tno/vi'), '--thermal', str(data / 'tno/ir'), '--output', str(data / 'ours')]
     assert main(['fuse', *folders, '--engine', 'onnxruntime']) == 0
