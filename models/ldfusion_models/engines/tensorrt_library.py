@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,10 +33,26 @@ class TensorRT:
     """
 
     name = 'TensorRT'
+    needs: tuple[str, ...] = (
+        'ILogger.Severity.INTERNAL_ERROR',
+        'IProgressMonitor',
+        'OnnxParser.parse',
+        'NetworkDefinitionCreationFlag.STRONGLY_TYPED',
+        'IBuilderConfig.progress_monitor',
+        'IExecutionContext.execute_async_v3',
+        'IExecutionContext.set_tensor_address',
+        'IExecutionContext.profiler',
+    )
 
     def __init__(self, api: Any) -> None:
+        """Take over the module; raises EngineFailedError if it lacks something that is needed."""
         self.api = api
         self.title = f'{self.name} {api.__version__}'
+        for name in self.needs:
+            try:
+                attrgetter(name)(api)
+            except AttributeError as error:
+                raise EngineFailedError(f'{self.title} has no {name}; install a newer one') from error
         self.capabilities: tuple[str, ...] = ()
         self._errors: list[str] = []
         # One for the whole process: the library keeps the first it is given, whatever comes later.
@@ -80,6 +97,18 @@ class TensorRTForRTX(TensorRT):
     """TensorRT for RTX: strongly typed only, no timings, builds for capabilities, compiles kernels at run time."""
 
     name = 'TensorRT for RTX'
+    needs = (
+        *TensorRT.needs,
+        'ComputeCapability',
+        'IBuilderConfig.set_compute_capability',
+        'IBuilderConfig.num_compute_capabilities',
+        'ICudaEngine.create_runtime_config',
+        'IRuntimeConfig.create_runtime_cache',
+        'IRuntimeConfig.set_runtime_cache',
+        'IRuntimeCache.serialize',
+        'IRuntimeCache.deserialize',
+        'CudaGraphStrategy.WHOLE_GRAPH_CAPTURE',
+    )
 
     def __init__(self, api: Any) -> None:
         super().__init__(api)
@@ -142,7 +171,7 @@ def load_library() -> TensorRT:
     """The library that is installed; of both TensorRT, which has timed its kernels on this GPU.
 
     Raises:
-        EngineFailedError: none is installed, or what is does not load.
+        EngineFailedError: none is installed, or what is does not load or is too old.
     """
     for module in MODULES:
         # Without an origin it is no more than a folder, such as one of type stubs.

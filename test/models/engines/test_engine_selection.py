@@ -78,6 +78,29 @@ for name in ('torch', 'tensorrt'):
     assert words in tensorrt or 'cuda.bindings is not installed' in tensorrt
 
 
+@pytest.mark.skipif(find_spec('cuda') is None, reason='the package cuda-bindings is not installed')
+def test_a_library_that_is_too_old_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    """TensorRT 8 as far as it is looked at."""
+    (tmp_path / 'tensorrt').mkdir()
+    logger = 'class ILogger:\n    class Severity:\n        INTERNAL_ERROR = 0\n'
+    (tmp_path / 'tensorrt/__init__.py').write_text(f"__version__ = '8.6.1'\n{logger}")
+    program = """
+import sys
+from ldfusion_models.engines import create_engine
+from ldfusion_training.cli import main
+print(create_engine('auto').reason)
+sys.exit(main('export --engine tensorrt --compute-capability 8.7'.split()))
+"""
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join((str(tmp_path), os.environ.get('PYTHONPATH', '')))}
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert done.returncode == 2
+    words = 'TensorRT 8.6.1 has no IProgressMonitor; install a newer one'
+    assert f'no tensorrt: {words}' in done.stdout
+    assert done.stderr.strip() == f'ldfusion: engine tensorrt: {words}'
+
+
 @pytest.mark.skipif(any(map(find_spec, ('tensorrt', 'tensorrt_rtx'))), reason='TensorRT is installed')
 def test_building_without_tensorrt_says_so() -> None:
     with pytest.raises(InputError, match='neither tensorrt nor tensorrt_rtx is installed'):
