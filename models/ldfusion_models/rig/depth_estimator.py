@@ -50,6 +50,12 @@ class DepthEstimator:
         Raises:
             InputError: an image that the network can't take.
         """
+        return self.with_deviation(image, focal)[0]
+
+    def with_deviation(
+        self, image: AnyImage, focal: float | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Depth as for a call, and the standard deviation of its logarithm, (H, W) each."""
         import torch
 
         config = self._network.config
@@ -59,6 +65,7 @@ class DepthEstimator:
         padded = cv2.copyMakeBorder(pixels, 0, -height % stride, 0, -width % stride, cv2.BORDER_REPLICATE)
         planes = torch.from_numpy(padded.reshape(*padded.shape[:2], -1)).permute(2, 0, 1)[None].float() / 255.0
         with torch.inference_mode():
-            depth: npt.NDArray[np.float32] = self._network(planes).log_depth[0, 0, :height, :width].exp().numpy()
+            output = self._network(planes)
+        depth: npt.NDArray[np.float32] = output.log_depth[0, 0, :height, :width].exp().numpy()
         depth *= np.float32((focal or config.canonical_focal) / config.canonical_focal)
-        return depth
+        return depth, output.variance[0, 0, :height, :width].sqrt().numpy()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('embreex')
@@ -13,9 +14,10 @@ from ldfusion_models.files import read_image  # noqa: E402
 from ldfusion_models.rig.depth_estimator import DepthEstimator  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
-from ldfusion_training.data.depth import depth_to_kitti  # noqa: E402
+from ldfusion_training.data.depth import depth_to_kitti, read_depth  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth, ground_plane_depth  # noqa: E402
+from ldfusion_training.evaluation.places import Estimate, score  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -73,24 +75,53 @@ def measured(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_branch_is_measured_on_the_held_out_frames_alone(measured: Path, tmp_path: Path) -> None:
-    out = tmp_path / 'out'
-    words = ['evaluate', 'held-out', '--data', str(measured), '--held-out', '[34]', '--output', str(out)]
-    assert main(words) == 0
-    report = json.loads((out / 'report.json').read_text())
-    assert set(report) == {'metric', 'median scaling'}
-    for scores in report.values():
-        assert set(scores) == {'visible branch', 'ground plane', 'mean depth map'}
-        assert all(set(score['images']) == {'3', '4'} for score in scores.values())
-        # The truth is the ground plane's own.
-        assert scores['ground plane']['mean']['AbsRel'] < 0.002
-    assert report['metric']['visible branch']['mean']['scale'] == 1.0
-    assert sorted(path.name for path in (out / 'maps').iterdir()) == ['3.png', '4.png']
+def recipe_for(folder: Path, tmp_path: Path) -> str:
+    """A recipe that trained on the data set, but for its last two frames."""
+    path = tmp_path / 'recipe.yaml'
+    path.write_text(yaml.safe_dump({'data': {'folders': [f'{folder}:[0-9]'], 'held_out': ['[34]']}}))
+    return str(path)
 
 
-@pytest.mark.parametrize(('pattern', 'reason'), [('absent_*', 'no image is called absent_*'), ('*', 'all images are')])
-def test_nothing_or_everything_held_out_is_refused(
-    pattern: str, reason: str, measured: Path, capsys: pytest.CaptureFixture[str]
+def test_a_branch_is_measured_where_its_recipe_has_not_been(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(['evaluate', 'held-out', '--data', str(measured), '--held-out', pattern]) == 2
-    assert reason in capsys.readouterr().err
+    out = tmp_path / 'out'
+    words = ['evaluate', 'places', '--data', str(measured), '--recipe', recipe_for(measured, tmp_path)]
+    assert main([*words, '--output', str(out)]) == 0
+    report = json.loads((out / 'report.json').read_text())
+    assert set(report) == {'shipped', 'ground plane', 'mean depth map'}
+    assert all(set(scores) == {'3', '4'} for scores in report.values())
+    # The truth is the ground plane's own.
+    assert report['ground plane']['3']['abs_rel'] < 0.002
+    sample = read_image(measured / 'vi/3.png'), read_depth(measured / 'depth/3.png', 256.0)
+    expected = evaluate_depth(DepthEstimator.load('visible')(sample[0], 70.0), sample[1])
+    assert report['shipped']['3']['abs_rel'] == pytest.approx(expected.abs_rel, rel=1e-5)
+    assert 0 < report['shipped']['3']['surer'] < 3
+    assert (out / 'report.md').read_text().strip() in capsys.readouterr().out
+    assert read_image(out / 'worst.png').ndim == 3
+    # A folder that the recipe doesn't know is measured whole.
+    assert main(['evaluate', 'places', '--data', str(measured), '--output', str(out)]) == 0
+    assert set(json.loads((out / 'report.json').read_text())['shipped']) == {'0', '1', '2', '3', '4'}
+
+
+def test_frames_that_were_trained_on_are_not_measured(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ['evaluate', 'places', '--data', str(measured), '--recipe', recipe_for(measured, tmp_path)]
+    assert main([*words, '--held-out', 'absent_*']) == 2
+    assert 'every frame was trained on' in capsys.readouterr().err
+
+
+def test_scores_by_range_scale_and_certainty_are_those_of_their_definitions() -> None:
+    truth = np.array([[5.0, 5.0, 20.0, 20.0, 50.0, np.nan]], np.float32)
+    depth = np.array([[6.0, 5.0, 22.0, 20.0, 50.0, 9.0]], np.float32)
+    deviation = np.array([[0.5, 0.1, 0.4, 0.1, 0.1, 0.0]], np.float32)
+    found = score(Estimate(depth, deviation), truth)
+    assert found.near == pytest.approx(0.1)
+    assert found.middle == pytest.approx(0.05)
+    assert found.far == pytest.approx(0.0, abs=1e-6)
+    assert found.surer == pytest.approx(0.0, abs=1e-6)
+    twice = score(Estimate(2 * truth), truth)
+    assert twice.log_scale == pytest.approx(np.log(2))
+    assert twice.scaled_abs_rel == pytest.approx(0.0, abs=1e-6)
+    assert np.isnan(twice.surer)

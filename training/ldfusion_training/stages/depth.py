@@ -2,7 +2,7 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,9 @@ from ldfusion_training.data.augment import LightConfig, View, change_light, rand
 from ldfusion_training.data.depth import DepthSource, Modality
 from ldfusion_training.data.depth_sets import open_depth
 from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
+from ldfusion_training.data.places import folder_and_pattern
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
+from ldfusion_training.data.stereo import RightImages, open_right_images
 from ldfusion_training.losses import log_gradient, silog
 from ldfusion_training.runs.starting_weights import RELEASED, load_weights
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig
@@ -35,7 +37,9 @@ class DepthDataConfig:
     """Which images with depth, and how they are varied.
 
     Attributes:
-        folders: data sets, any layout of ``ldfusion_training.data.depth``.
+        folders: data sets, any layout of ``ldfusion_training.data.depth``; ``FOLDER:PATTERN`` takes the samples whose
+            names match.
+        right: folders of right images, from which stereo tells the depth that the laser leaves open (``data.stereo``).
         weights: how often each of ``folders``, ``luminance`` and ``taught`` is drawn, in this order, relative; empty
             for evenly by images.
         held_out: patterns of sample names that are never trained on, but measured on.
@@ -59,6 +63,7 @@ class DepthDataConfig:
     """
 
     folders: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     held_out: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
@@ -164,8 +169,8 @@ class DepthStage(Stage):
         self.parts = {f'{config.branch}_depth': self.branch}
         modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
         fuse = _load_fusion(config.data)
-        sets = [_read_folder(Path(folder), modality, config.data, fuse) for folder in config.data.folders]
-        sets += [_luminance_of(Path(folder), config) for folder in config.data.luminance]
+        sets = [_read_folder(folder, modality, config.data, fuse) for folder in config.data.folders]
+        sets += [_luminance_of(folder, config) for folder in config.data.luminance]
         sets += [_taught_pairs(Path(folder), config, fuse) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
@@ -246,7 +251,8 @@ def _load_fusion(data: DepthDataConfig) -> Fusion:
     return lambda visible, thermal: pipeline(visible, thermal).fused
 
 
-def _read_folder(folder: Path, modality: Modality, data: DepthDataConfig, fuse: Fusion = None) -> list[DepthItem]:
+def _read_folder(named: str, modality: Modality, data: DepthDataConfig, fuse: Fusion = None) -> list[DepthItem]:
+    folder, pattern = folder_and_pattern(named)
     readers: list[Callable[[], DepthItem]]
     if (folder / 'dataset.yaml').is_file():
         repaints = modality == 'visible' and data.repainted > 0
@@ -254,24 +260,30 @@ def _read_folder(folder: Path, modality: Modality, data: DepthDataConfig, fuse: 
     else:
         sources = open_depth(folder, modality=modality, faults=data.faults).sources
         left_out = (*data.held_out, *data.unusable)
-        kept = [source for source in sources if not any(fnmatch.fnmatch(source.name, p) for p in left_out)]
-        readers = [partial(_measured, source) for source in kept]
+        wanted = [source for source in sources if fnmatch.fnmatch(source.name, pattern)]
+        kept = [source for source in wanted if not any(fnmatch.fnmatch(source.name, p) for p in left_out)]
+        right = [open_right_images(Path(each)) for each in data.right]
+        readers = [partial(_measured, source, right) for source in kept]
     items = read_each(readers, lambda read: read(), data.faults)
     if not items:
-        raise InputError(f'{folder}: no sample to train on is left')
+        raise InputError(f'{named}: no sample to train on is left')
     return items
 
 
-def _luminance_of(folder: Path, config: DepthStageConfig) -> list[DepthItem]:
+def _luminance_of(folder: str, config: DepthStageConfig) -> list[DepthItem]:
     if config.branch == 'visible':
         raise InputError('data.luminance: is for the thermal branch; the visible branch reads colours')
     items = _read_folder(folder, 'visible', config.data)
     return [dataclasses.replace(item, image=_grey(item.image), instances=None) for item in items]
 
 
-def _measured(source: DepthSource) -> DepthItem:
+def _measured(source: DepthSource, right: Sequence[RightImages] = ()) -> DepthItem:
     sample = source.read()
-    return DepthItem(sample.image.reshape(*sample.depth.shape, -1), None, sample.depth, sample.camera, False)
+    depth = sample.depth
+    for images in right if source.modality == 'visible' else ():
+        stereo = images.depth(source.name, sample.image, sample.camera.fx)
+        depth = depth if stereo is None else np.where(np.isfinite(depth), depth, stereo)
+    return DepthItem(sample.image.reshape(*depth.shape, -1), None, depth, sample.camera, False)
 
 
 def _simulated(frame: SimulatedFrame, modality: Modality, with_instances: bool, fuse: Fusion) -> DepthItem:

@@ -12,6 +12,7 @@ from ldfusion_training.commands import Subparsers, folders_in, positive_number
 from ldfusion_training.commands.evaluate.bag import add_bag, add_compare
 from ldfusion_training.commands.evaluate.diffusion import add_diffusion
 from ldfusion_training.commands.evaluate.language import add_captions, add_text
+from ldfusion_training.commands.evaluate.places import add_places
 from ldfusion_training.commands.evaluate.prompts import add_guidance, add_prompts
 from ldfusion_training.report.tables import write_json, write_text
 
@@ -29,7 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_fusion(kinds)
     add_diffusion(kinds)
     _add_depth(kinds)
-    _add_held_out(kinds)
+    add_places(kinds)
     _add_modalities(kinds)
     _add_video(kinds)
     add_captions(kinds)
@@ -197,49 +198,6 @@ def _warn_of_units(name: str, ratio: float) -> None:
                 f'ldfusion: {name} is {ratio:.2f} times the truth; check --prediction-units, --truth-units',
                 file=sys.stderr,
             )
-
-
-def _add_held_out(kinds: Subparsers) -> None:
-    parser = kinds.add_parser(
-        'held-out',
-        help='a depth branch on measured frames kept out of its training, with and without median scaling',
-        description='Estimates depth of the held-out images of a data set and measures it beside flat ground and the '
-        'mean depth map of the other images, with and without median scaling.',
-    )
-    parser.add_argument('--data', type=Path, required=True, metavar='FOLDER', help='images with depth and cameras')
-    parser.add_argument('--branch', choices=('visible', 'thermal'), default='visible', help='(%(default)s)')
-    parser.add_argument('--weights', type=Path, metavar='FOLDER', help="default: the package's own")
-    parser.add_argument('--model', metavar='FOLDER_OR_NAME', help='a published network, as for ldfusion depth')
-    parser.add_argument(
-        '--held-out', nargs='+', metavar='PATTERN', help="names; default: those of the branch's training recipe"
-    )
-    parser.add_argument('--near', type=positive_number, default=0.001, metavar='M', help='nearest truth that counts')
-    parser.add_argument('--far', type=positive_number, default=80.0, metavar='M', help='farthest truth that counts')
-    parser.add_argument('--output', type=Path, metavar='FOLDER', help='write report.md, report.json and maps/NAME.png')
-    parser.set_defaults(run=run_held_out)
-
-
-def run_held_out(arguments: argparse.Namespace) -> int:
-    """Measure a branch and the baselines on held-out frames."""
-    from ldfusion_training.commands.depth import load_estimator
-    from ldfusion_training.commands.train import RECIPES, read_recipe
-    from ldfusion_training.data.depth_sets import open_depth
-    from ldfusion_training.evaluation import held_out as evaluation
-    from ldfusion_training.evaluation.depth_metrics import DepthRange
-
-    recipe = read_recipe(RECIPES / f'depth_{arguments.branch}.yaml')
-    found = open_depth(arguments.data, modality='visible' if arguments.branch == 'visible' else 'thermal')
-    frames = evaluation.hold_out(found, arguments.held_out or recipe['data']['held_out'])
-    estimator = load_estimator(arguments.branch, arguments.model, arguments.weights)
-    methods = evaluation.methods_of(frames, f'{arguments.branch} branch', estimator)
-    scores = evaluation.measure(frames, methods, DepthRange(arguments.near, arguments.far))
-    print(evaluation.held_out_report(scores))
-    if arguments.output:
-        write_text(arguments.output / 'report.md', evaluation.held_out_report(scores, per_image=True))
-        write_json(arguments.output / 'report.json', evaluation.held_out_json(scores))
-        for name, picture in evaluation.maps(frames, methods).items():
-            write_image(arguments.output / 'maps' / f'{name}.png', picture)
-    return 0
 
 
 def _add_modalities(kinds: Subparsers) -> None:
