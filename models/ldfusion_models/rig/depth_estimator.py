@@ -14,6 +14,9 @@ from ldfusion_models.errors import InputError
 if TYPE_CHECKING:
     from ldfusion_models.networks.depth import DepthNetwork
 
+# In pixels. Images of longer lenses are reduced to it: depth is best where things are as large as in training.
+LONGEST_FOCAL = 600.0
+
 
 class DepthEstimator:
     """Metric depth of single images by one branch; in PyTorch, for offline work."""
@@ -58,14 +61,23 @@ class DepthEstimator:
         """Depth as for a call, and the standard deviation of its logarithm, (H, W) each."""
         import torch
 
-        config = self._network.config
+        config, stride = self._network.config, self._network.stride
         pixels = as_rgb8(image) if config.image_channels == 3 else as_grey8(image, self._gain)[..., None]
-        height, width = pixels.shape[:2]
-        stride = self._network.stride
+        size = (pixels.shape[1], pixels.shape[0])
+        scale = min(1.0, LONGEST_FOCAL / focal) if focal else 1.0
+        width, height = (max(stride // 2, round(length * scale)) for length in size)
+        if (width, height) != size:
+            pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         padded = cv2.copyMakeBorder(pixels, 0, -height % stride, 0, -width % stride, cv2.BORDER_REPLICATE)
         planes = torch.from_numpy(padded.reshape(*padded.shape[:2], -1)).permute(2, 0, 1)[None].float() / 255.0
         with torch.inference_mode():
             output = self._network(planes)
-        depth: npt.NDArray[np.float32] = output.log_depth[0, 0, :height, :width].exp().numpy()
-        depth *= np.float32((focal or config.canonical_focal) / config.canonical_focal)
-        return depth, output.variance[0, 0, :height, :width].sqrt().numpy()
+        log_depth, variance = (each[0, 0, :height, :width].numpy() for each in (output.log_depth, output.variance))
+        if focal:
+            log_depth = log_depth + np.float32(np.log(focal * width / size[0] / config.canonical_focal))
+        if (width, height) != size:
+            log_depth, variance = (
+                np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_LINEAR), np.float32)
+                for each in (log_depth, variance)
+            )
+        return np.exp(log_depth), np.sqrt(variance)

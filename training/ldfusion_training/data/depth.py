@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.depth_files import BEYOND, UNKNOWN, read_float_depth
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
 from ldfusion_training.data.pairs import Image8, as_thermal8
@@ -23,6 +24,7 @@ Depth = npt.NDArray[np.float32]
 SAMPLE_FOLDERS: dict[Modality, str] = {'visible': 'vi', 'thermal': 'ir'}
 KITTI_UNITS_PER_METRE = 256.0
 MILLIMETRES_PER_METRE = 1000.0
+FLOAT_ENDINGS = ('.npy', '.npz', '.tif', '.tiff')
 # Outside of this, the median of a depth map is a wrong unit, not a scene that a robot meets.
 PLAUSIBLE_MEDIAN = (0.1, 500.0)
 
@@ -76,12 +78,12 @@ class DepthSource:
 
 
 def read_depth(path: Path, units_per_metre: float) -> Depth:
-    """Read depth (H, W) in metres, NaN where unknown, from a 16-bit image or an ``.npy`` file (always metres).
+    """Read depth (H, W) in metres, NaN where unknown, from a 16-bit image or a file of floats (always metres).
 
     Raises:
         InputError: unreadable, not one channel, not 16 bits, not floats, nothing known, or an implausible scale.
     """
-    depth = _read_depth_array(path) if path.suffix == '.npy' else _read_depth_image(path, units_per_metre)
+    depth = read_float_depth(path) if path.suffix in FLOAT_ENDINGS else _read_depth_image(path, units_per_metre)
     known = depth[np.isfinite(depth)]
     if known.size == 0:
         raise InputError(f'{path}: holds no known depth')
@@ -138,19 +140,5 @@ def _read_depth_image(path: Path, units_per_metre: float) -> Depth:
     if stored.ndim != 2 or stored.dtype != np.uint16:
         raise InputError(f'{path}: {stored.dtype} of shape {stored.shape}; depth images are grey with 16 bits')
     depth: Depth = stored.astype(np.float32) / np.float32(units_per_metre)
-    depth[stored == 0] = np.nan
-    return depth
-
-
-def _read_depth_array(path: Path) -> Depth:
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f'{path}: no such file') from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f'{path}: not a readable array ({error})') from error
-    if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.floating):
-        raise InputError(f'{path}: {stored.dtype} of shape {stored.shape}; depth arrays are float metres (H, W)')
-    depth: Depth = stored.astype(np.float32)
-    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+    depth[(stored == UNKNOWN) | (stored == BEYOND)] = np.nan
     return depth

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ldfusion_models.errors import InputError, naming
-from ldfusion_training.data.depth import Depth, read_camera, read_depth
+from ldfusion_training.data.depth import FLOAT_ENDINGS, Depth, read_camera, read_depth
 from ldfusion_training.data.pairs import Image8, images_by_name
 from ldfusion_training.evaluation.depth_metrics import (
     TITLES,
@@ -31,7 +31,7 @@ RESULT_FOLDER = 'depth'
 
 @dataclass(frozen=True)
 class DepthFolder:
-    """Depth files (16-bit images or ``.npy`` arrays) by name without ending."""
+    """Depth files (16-bit images, or floats in ``FLOAT_ENDINGS``) by name without ending."""
 
     files: Mapping[str, Path]
     units_per_metre: float
@@ -65,9 +65,10 @@ def open_depth_folder(folder: Path, units_per_metre: float) -> DepthFolder:
     """
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
-    files = images_by_name(folder) | {path.stem: path for path in sorted(folder.glob('*.npy'))}
+    floats = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in FLOAT_ENDINGS}
+    files = images_by_name(folder) | floats
     if not files:
-        raise InputError(f'{folder}: holds no depth (16-bit images or .npy arrays)')
+        raise InputError(f'{folder}: holds no depth (16-bit images, 32-bit TIFF, .npz or .npy arrays)')
     return DepthFolder(files, units_per_metre)
 
 
