@@ -169,6 +169,23 @@ def test_command_trains_two_steps_of_depth_then_resumes_to_four(
     assert main([*words, '--resume']) == 0
 
 
+def test_recipes_name_parts_of_data_sets_and_stereo_fills_what_is_unknown(depth_folder: Path, tmp_path: Path) -> None:
+    texture = np.random.default_rng(1).integers(0, 255, (96, 148, 1), dtype=np.uint8).repeat(3, axis=2)
+    write_image(depth_folder / 'visible' / '1.png', texture[:, :128])
+    write_image(tmp_path / 'right' / '1.png', texture[:, 10:138])
+    (tmp_path / 'right' / 'baseline_m.json').write_text(json.dumps({'1': 0.5}))
+    data = {'folders': [f'{depth_folder}:[12]'], 'right': [str(tmp_path / 'right')], 'fused': 0.0}
+    settings = {'initial_weights': 'released', 'data': data}
+    items = depth.create(from_mapping(depth.CONFIG, settings, 'test')).items
+    assert len(items) == 2
+    filled = items[0].depth[:20, 40:]  # the upper part, which the files leave open
+    assert np.isfinite(filled).mean() > 0.8
+    assert np.nanmedian(filled) == pytest.approx(items[0].camera.fx * 0.5 / 10, rel=0.02)
+    assert np.isnan(items[1].depth[:20]).all()
+    with pytest.raises(InputError, match=r'absent\*'):
+        depth.create(from_mapping(depth.CONFIG, {**settings, 'data': {'folders': [f'{depth_folder}:absent*']}}, 'test'))
+
+
 @pytest.mark.parametrize('branch', ['visible', 'thermal'])
 def test_part_of_the_samples_shows_what_the_shipped_fusion_makes(branch: str, depth_folder: Path) -> None:
     unchanged = {'brightness': 0, 'contrast': 0, 'gamma': 0, 'saturation': 0, 'noise': 0}
