@@ -11,7 +11,6 @@ from ldfusion_training.report.pictures import (
     contact_sheet,
     depth_legend,
     fit_into,
-    on_surfaces,
     orbit,
     render_points,
     side_view,
@@ -92,20 +91,6 @@ def test_side_view_of_nothing_is_empty_and_of_something_is_not() -> None:
     assert np.ptp(side_view(nothing, colours, 40, 30)) < 10
     wall = np.stack([*np.meshgrid(np.linspace(-1, 1, 4), np.linspace(-1, 1, 4)), np.full((4, 4), 5.0)], axis=-1)
     assert (side_view(wall.astype(np.float32), colours, 40, 30) == 255).all(axis=2).sum() >= 16
-
-
-def test_points_between_two_surfaces_are_found() -> None:
-    """A slope is a surface; a box in front of a wall has an outline that is none, and so has the unknown."""
-    slope = np.linspace(5.0, 7.0, 100, dtype=np.float32) * np.ones((50, 1), np.float32)
-    assert on_surfaces(slope).all()
-    box = np.full((50, 100), 10.0, np.float32)
-    box[20:30, 40:60] = 5.0
-    expected = np.ones(box.shape, bool)
-    expected[19:31, 39:61] = False
-    expected[21:29, 41:59] = True
-    np.testing.assert_array_equal(on_surfaces(box), expected)
-    box[:] = np.nan
-    assert not on_surfaces(box).any()
 
 
 def test_fitted_keeps_proportions() -> None:

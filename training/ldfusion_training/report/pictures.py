@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.camera.lens import Intrinsics, without_flying_points
 
 RGB = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -126,7 +126,8 @@ def side_view(points: Floats, colours: RGB, width: int, height: int) -> RGB:
 
     Points that hang between a near and a far surface, as estimated depth has them at outlines, are left out.
     """
-    surfaces = np.where(on_surfaces(points[..., 2])[..., None], points, np.float32('nan'))
+    depth = without_flying_points(points[..., 2], LARGEST_STEP)
+    surfaces = np.where(np.isfinite(depth)[..., None], points, np.float32('nan'))
     known = surfaces[np.isfinite(surfaces).all(axis=2)]
     if len(known) == 0:
         return _canvas(height, width)
@@ -163,14 +164,6 @@ def view_from_above(points: Floats, colours: RGB, width: int, height: int, farth
     order = np.flatnonzero(inside)[np.argsort(-known[inside, 1], kind='stable')]
     picture[row[order], column[order]] = shown[order]
     return picture
-
-
-def on_surfaces(depth: Floats) -> npt.NDArray[np.bool_]:
-    """Where depth (H, W) changes by less than ``LARGEST_STEP`` of itself to all neighbours."""
-    known = np.nan_to_num(depth, nan=0.0, posinf=0.0)
-    kernel = np.ones((3, 3), np.uint8)
-    farthest, nearest = cv2.dilate(known, kernel), cv2.erode(known, kernel)
-    return np.asarray((nearest > 0) & (farthest - nearest < LARGEST_STEP * nearest))
 
 
 @dataclass(frozen=True)

@@ -160,16 +160,9 @@ class CaptionerStage(Stage):
         item = self._items[int(generator.choice(len(self._items), p=self._probability))]
         estimated = generator.random() < self.config.data.estimated
         depth = item.estimate.astype(np.float32) if estimated else self._with_errors(generator, item)
-        return {
-            'fine': item.fine.astype(np.float32),
-            'coarse': item.coarse.astype(np.float32),
-            'depth': depth[None],
-            'tokens': item.tokens,
-            'learned': item.learned,
-            'cells': item.cells,
-            'modality': np.asarray(item.modality),
-            'labelled': item.labelled,
-        }
+        kept = {name: np.asarray(value) for name, value in vars(item).items() if name not in ('truth', 'estimate')}
+        features = {'fine': item.fine.astype(np.float32), 'coarse': item.coarse.astype(np.float32)}
+        return {**kept, **features, 'depth': depth[None]}
 
     def _with_errors(self, generator: np.random.Generator, item: CaptionItem) -> npt.NDArray[np.float32]:
         data = self.config.data
