@@ -136,7 +136,7 @@ class BuiltEngine:
         try:
             engine = self._builder.load(size)
             if engine is not None:
-                return self._proved(engine, size)
+                return self._prove(engine, size)
         except EngineFailedError as error:
             self._fail(str(error))
             return None
@@ -153,14 +153,14 @@ class BuiltEngine:
 
         try:
             # One at a time: each holds memory of the device.
-            self._built = {size: self._proved(self._builder.build(size, report), size)}
+            self._built = {size: self._prove(self._builder.build(size, report), size)}
         except (EngineFailedError, InputError) as error:
             self._fail(str(error))
         except Exception as error:  # or every frame would begin another build
             self._fail(f'{type(error).__name__}: {error}')
         self._progress = ''
 
-    def _proved(self, engine: Built, size: Size) -> Built:
+    def _prove(self, engine: Built, size: Size) -> Built:
         self._proof = self._reference(size).prove(engine, self._builder.library)
         return engine
 

@@ -32,8 +32,8 @@ class Gpu:
         from cuda.bindings import runtime
 
         try:
-            device = checked(runtime.cudaGetDevice())
-            properties = checked(runtime.cudaGetDeviceProperties(device))
+            device = check(runtime.cudaGetDevice())
+            properties = check(runtime.cudaGetDeviceProperties(device))
         except EngineFailedError as error:
             raise NoGpuError(f'no usable GPU ({error})') from error
         return cls(properties.name.decode(), f'{properties.major}.{properties.minor}')
@@ -46,11 +46,11 @@ class Stream:
         from cuda.bindings import runtime
 
         self._runtime = runtime
-        self.handle = checked(runtime.cudaStreamCreate())
+        self.handle = check(runtime.cudaStreamCreate())
 
     def wait(self) -> None:
         """Return when all work is done; raises EngineFailedError if some failed."""
-        checked(self._runtime.cudaStreamSynchronize(self.handle))
+        check(self._runtime.cudaStreamSynchronize(self.handle))
 
     def __del__(self) -> None:
         self._runtime.cudaStreamDestroy(self.handle)
@@ -64,8 +64,8 @@ class Buffer:
 
         self._runtime = runtime
         self._size = math.prod(shape) * np.dtype(dtype).itemsize
-        self._pinned = checked(runtime.cudaHostAlloc(self._size, runtime.cudaHostAllocDefault))
-        self.address: int = checked(runtime.cudaMalloc(self._size))
+        self._pinned = check(runtime.cudaHostAlloc(self._size, runtime.cudaHostAllocDefault))
+        self.address: int = check(runtime.cudaMalloc(self._size))
         memory = (ctypes.c_uint8 * self._size).from_address(self._pinned)
         self.host: npt.NDArray[Any] = np.asarray(memory).view(dtype).reshape(shape)
 
@@ -79,7 +79,7 @@ class Buffer:
         self._copy(self._pinned, self.address, self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost, stream)
 
     def _copy(self, target: int, source: int, kind: Any, stream: Stream) -> None:
-        checked(self._runtime.cudaMemcpyAsync(target, source, self._size, kind, stream.handle))
+        check(self._runtime.cudaMemcpyAsync(target, source, self._size, kind, stream.handle))
 
     def __del__(self) -> None:
         if hasattr(self, 'address'):
@@ -88,7 +88,7 @@ class Buffer:
             self._runtime.cudaFreeHost(self._pinned)
 
 
-def checked(result: tuple[Any, ...]) -> Any:
+def check(result: tuple[Any, ...]) -> Any:
     """The value of a call of the CUDA runtime, which returns (error, value).
 
     Raises:

@@ -79,7 +79,7 @@ class Reference:
     expected: FrameOutput
 
     @classmethod
-    def recorded(cls, weights: Path | None) -> 'Reference':
+    def read(cls, weights: Path | None) -> 'Reference':
         """The pair that lies beside a folder of weights.
 
         Raises:
@@ -90,7 +90,7 @@ class Reference:
         return cls(arrays['visible'], arrays['thermal'], arrays['text'], expected)
 
     @classmethod
-    def computed(cls, engine: Engine, size: tuple[int, int] | None = None) -> 'Reference':
+    def compute(cls, engine: Engine, size: tuple[int, int] | None = None) -> 'Reference':
         """The package's pair, enlarged to ``size`` (width, height) if given, and what ``engine`` makes of it.
 
         Raises:

@@ -58,7 +58,7 @@ def create_engine(name: str = 'auto', weights: Path | None = None, threads: int 
     if obstacle := obstacle_to(name, weights):
         raise InputError(obstacle)
     try:
-        return _guarded(name, weights, threads, precision)
+        return _create_guarded(name, weights, threads, precision)
     except EngineFailedError as error:
         raise InputError(f'engine {name!r} cannot run here: {error}') from error
 
@@ -116,7 +116,7 @@ def _best_engine(names: Sequence[str], weights: Path | None, threads: int, preci
 
     def engine_called(name: str) -> Engine | None:
         try:
-            engine = _guarded(name, weights, threads, precision)
+            engine = _create_guarded(name, weights, threads, precision)
         except EngineFailedError as error:
             passed_over[name] = str(error)
             return None
@@ -140,7 +140,7 @@ def _best_engine(names: Sequence[str], weights: Path | None, threads: int, preci
     raise InputError(f'no engine can run here ({"; ".join(f"no {name}: {why}" for name, why in passed_over.items())})')
 
 
-def _guarded(name: str, weights: Path | None, threads: int, precision: str) -> Engine:
+def _create_guarded(name: str, weights: Path | None, threads: int, precision: str) -> Engine:
     candidate = CANDIDATES[name]
     engine = candidate.create(weights, threads, precision)
     if not candidate.can_fail:
@@ -149,14 +149,14 @@ def _guarded(name: str, weights: Path | None, threads: int, precision: str) -> E
 
 
 def _onnxruntime(weights: Path | None, threads: int, precision: str) -> Engine:
-    return _proved(OnnxRuntimeEngine(weights, threads, precision), weights)
+    return _prove(OnnxRuntimeEngine(weights, threads, precision), weights)
 
 
 def _torch(weights: Path | None, threads: int, precision: str) -> Engine:
     with loading():
         from ldfusion_models.engines.torch_engine import TorchEngine
 
-    return _proved(TorchEngine(weights, threads, precision), weights)
+    return _prove(TorchEngine(weights, threads, precision), weights)
 
 
 def _onnxruntime_cuda(weights: Path | None, threads: int, precision: str) -> Engine:
@@ -166,7 +166,7 @@ def _onnxruntime_cuda(weights: Path | None, threads: int, precision: str) -> Eng
     # First what fails where there is no GPU.
     sessions.load(sessions.info.size or SMALL)
     stand_in = _onnxruntime(weights, threads, 'auto')
-    return BuiltEngine(sessions, stand_in, lambda size: Reference.computed(stand_in, size))
+    return BuiltEngine(sessions, stand_in, lambda size: Reference.compute(stand_in, size))
 
 
 def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
@@ -175,13 +175,13 @@ def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
     # First what fails where there is no GPU.
     plans = Plans(weights, precision)
     stand_in = _best_engine([name for name in ENGINES if name != 'tensorrt'], weights, threads, 'auto')
-    return BuiltEngine(plans, stand_in, lambda size: Reference.computed(_onnxruntime(weights, threads, 'auto'), size))
+    return BuiltEngine(plans, stand_in, lambda size: Reference.compute(_onnxruntime(weights, threads, 'auto'), size))
 
 
-def _proved(engine: 'OnnxRuntimeEngine | TorchEngine', weights: Path | None) -> Engine:
+def _prove(engine: 'OnnxRuntimeEngine | TorchEngine', weights: Path | None) -> Engine:
     """The engine, unless the pair beside the weights shows that it is wrong (EngineFailedError)."""
     if not _is_export(weights):
-        engine.proof = Reference.recorded(weights).prove(engine, engine.library)
+        engine.proof = Reference.read(weights).prove(engine, engine.library)
     return engine
 
 

@@ -217,7 +217,7 @@ class Plans:
 
     def _running(self, plan: bytes, size: Size) -> 'RunningPlan':
         library = self._recipe.library
-        engine = deserialized(library, self._runtime, plan)
+        engine = deserialize(library, self._runtime, plan)
         name, folder = self._key(size).file_name, self._recipe.folder
         settings = library.settings(engine, name, folder)
         running = RunningPlan(library, engine, settings, size, self.info.text_dim)
@@ -230,7 +230,7 @@ class PlanRefusedError(EngineFailedError):
     """The library does not take a serialized engine."""
 
 
-def deserialized(library: TensorRT, runtime: Any, plan: bytes) -> Any:
+def deserialize(library: TensorRT, runtime: Any, plan: bytes) -> Any:
     """The engine that a plan holds.
 
     Raises:

@@ -90,10 +90,10 @@ class FrameGraph(nn.Module):
         colours, heat = visible.float(), thermal.float()
         height, width = colours.shape[1], colours.shape[2]
         planes = (_channels_first(image) * (1.0 / 255.0) for image in (colours, heat))
-        rgb, grey = (_padded(image, self.denoiser.config.stride) for image in planes)
+        rgb, grey = (_pad(image, self.denoiser.config.stride) for image in planes)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
         # Depth's stride is longer; padding to it first would cost the fusion, too.
-        depth = self.depth_of_fused(_padded(fused, self.visible_depth.stride))[:, 0, :height, :width].exp()
+        depth = self.depth_of_fused(_pad(fused, self.visible_depth.stride))[:, 0, :height, :width].exp()
         levels = (fused[:, :, :height, :width] * 255.0).round()
         return levels.flatten(2).transpose(1, 2).reshape(1, height, width, 3).to(torch.uint8), depth
 
@@ -106,7 +106,7 @@ def _channels_first(image: Tensor) -> Tensor:
     return image.flatten(1, 2).transpose(1, 2).reshape(1, channels, height, width)
 
 
-def _padded(image: Tensor, stride: int) -> Tensor:
+def _pad(image: Tensor, stride: int) -> Tensor:
     """(1, C, H, W) to the next multiple of ``stride``, by repeating the border."""
     height, width = image.shape[2], image.shape[3]
     return F.pad(image, (0, (-width) % stride, 0, (-height) % stride), mode='replicate')

@@ -60,7 +60,7 @@ class Manifest:
 
         return from_mapping(FrameConfig, self.config, str(self.folder / 'manifest.yaml'))
 
-    def verified(self, part: str) -> Path:
+    def verify(self, part: str) -> Path:
         """The file of one part, its sha256 checked.
 
         Raises:
@@ -68,19 +68,19 @@ class Manifest:
         """
         if part not in self.parts:
             raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
-        return self._verified(self.parts[part])
+        return self._verify(self.parts[part])
 
     def verified_graph(self) -> Path:
-        """The file of the frame graph without weights; raises InputError as ``verified``."""
-        return self._verified(self.graph)
+        """The file of the frame graph without weights; raises InputError as ``verify``."""
+        return self._verify(self.graph)
 
     def verified_reference(self) -> Path:
-        """The file of the reference pair; raises InputError as ``verified``."""
+        """The file of the reference pair; raises InputError as ``verify``."""
         if not self.reference:
             raise InputError(f'{self.folder / "manifest.yaml"}: lists no reference pair; release the weights again')
-        return self._verified(self.reference)
+        return self._verify(self.reference)
 
-    def _verified(self, entry: dict[str, Any]) -> Path:
+    def _verify(self, entry: dict[str, Any]) -> Path:
         path: Path = self.folder / entry['file']
         if not path.is_file():
             raise InputError(f'{path}: weights are missing; install the package again or check the folder')
@@ -134,7 +134,7 @@ def read_initializers(manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
     """
     from safetensors.numpy import load_file
 
-    arrays = {f'{part}.{name}': a for part in PARTS for name, a in load_file(manifest.verified(part)).items()}
+    arrays = {f'{part}.{name}': a for part in PARTS for name, a in load_file(manifest.verify(part)).items()}
     return {name: array.astype(np.float32) for name, array in arrays.items() if is_used_per_frame(name)}
 
 
@@ -166,7 +166,7 @@ def load_part(network: Any, manifest: Manifest, part: str) -> None:
     """
     from safetensors.torch import load_file
 
-    path = manifest.verified(part)
+    path = manifest.verify(part)
     try:
         network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     except RuntimeError as error:

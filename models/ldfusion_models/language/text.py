@@ -89,7 +89,7 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
             f"text needs the Python package open_clip ({error}); pip install 'ldfusion_ros[language]'"
         ) from error
     if setting == EMBEDDED:
-        file = read_manifest(weights).verified(PART)
+        file = read_manifest(weights).verify(PART)
         return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}')
     if Path(setting).is_dir():
         return _from_folder(Path(setting), _name_of_folder(Path(setting)))

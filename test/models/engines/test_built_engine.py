@@ -55,7 +55,7 @@ class Files:
 
 def built(builder: Files) -> BuiltEngine:
     stand_in = OnnxRuntimeEngine()
-    return BuiltEngine(builder, stand_in, lambda size: Reference.computed(stand_in, size))
+    return BuiltEngine(builder, stand_in, lambda size: Reference.compute(stand_in, size))
 
 
 def frame(

@@ -22,9 +22,9 @@ has_provider = PROVIDER in onnxruntime.get_available_providers()
 @pytest.mark.parametrize('precision', ['fp32', 'mixed'])
 def test_frames_of_any_size_give_what_onnxruntime_gives(precision: str) -> None:
     plain = OnnxRuntimeEngine()
-    engine = BuiltEngine(Sessions(None, precision, 'cpu'), plain, lambda size: Reference.computed(plain, size))
+    engine = BuiltEngine(Sessions(None, precision, 'cpu'), plain, lambda size: Reference.compute(plain, size))
     for size in ((96, 64), (70, 50)):
-        reference = Reference.computed(plain, size)
+        reference = Reference.compute(plain, size)
         assert reference.deviation(engine).is_tolerable
         assert (engine.name, engine.precision) == ('onnxruntime-cuda', precision)
         kept = engine.run(reference.visible, reference.thermal, reference.text).fused
@@ -69,5 +69,5 @@ def test_on_cuda_it_gives_what_onnxruntime_gives_or_says_why_it_cannot() -> None
     except InputError as error:
         assert "engine 'onnxruntime-cuda' cannot run here: " in str(error)
         pytest.skip(str(error))
-    assert Reference.computed(OnnxRuntimeEngine(), (128, 96)).deviation(engine).is_tolerable
+    assert Reference.compute(OnnxRuntimeEngine(), (128, 96)).deviation(engine).is_tolerable
     assert engine.name == 'onnxruntime-cuda', engine.reason

@@ -27,7 +27,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_shipped_pair_is_a_scene_with_what_the_shipped_weights_make_of_it() -> None:
-    reference = Reference.recorded(None)
+    reference = Reference.read(None)
     height, width = reference.visible.shape[1:3]
     assert reference.thermal.shape == (1, height, width, 1)
     assert height % 32, 'padding is proved, too'
@@ -61,7 +61,7 @@ def test_the_next_best_engine_serves(wrong: Path) -> None:
     engine = create_engine('auto', wrong)
     assert engine.name == 'torch'
     assert 'no onnxruntime: ONNX Runtime' in engine.reason
-    assert Reference.recorded(None).deviation(engine).is_tolerable
+    assert Reference.read(None).deviation(engine).is_tolerable
 
 
 def test_where_every_engine_deviates_none_serves(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_where_every_engine_deviates_none_serves(tmp_path: Path) -> None:
 
     folder = shutil.copytree(SHIPPED, tmp_path / 'weights')
     manifest = read_manifest(folder)
-    path = manifest.verified('fusion')
+    path = manifest.verify('fusion')
     save_file({name: array * np.float16(0.9) for name, array in load_file(path).items()}, path)
     parts = {**manifest.parts, 'fusion': {**manifest.parts['fusion'], 'sha256': sha256_of(path)}}
     write_manifest(dataclasses.replace(manifest, parts=parts))

@@ -85,7 +85,7 @@ def test_graphs_of_one_size_stay_within_the_tolerances(size: tuple[int, int]) ->
     """On a scene at its size, with a text: products as convolutions change nothing, 16 bits little."""
     import onnxruntime
 
-    reference = Reference.computed(OnnxRuntimeEngine(), size)
+    reference = Reference.compute(OnnxRuntimeEngine(), size)
     inputs = {'visible': reference.visible, 'thermal': reference.thermal, 'text': reference.text}
     full = products_as_convolutions(static_graph(complete_graph()[0], size))
     for content, is_near in ((full, Deviation(0, 1e-5, 1e-5)), (mixed_precision(full), Deviation(1, 0.005, 0.02))):

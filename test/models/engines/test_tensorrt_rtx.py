@@ -24,7 +24,7 @@ from ldfusion_models.engines.tensorrt_engine import (  # noqa: E402
     Plans,
     Recipe,
     build_plan,
-    deserialized,
+    deserialize,
 )
 from ldfusion_models.engines.tensorrt_library import load_library  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
@@ -121,9 +121,9 @@ def test_an_engine_is_not_loaded_without_a_gpu_and_the_library_says_why(
     runtime = library.api.Runtime(library.logger)
     plan = build(contents['mixed'], ('8.9',), tmp_path)
     with pytest.raises(PlanRefusedError, match=r'does not load the engine: .*CUDA driver'):
-        deserialized(library, runtime, plan)
+        deserialize(library, runtime, plan)
     with pytest.raises(PlanRefusedError, match='incompatible serialization'):
-        deserialized(library, runtime, b'no engine' * 100)
+        deserialize(library, runtime, b'no engine' * 100)
 
 
 @no_gpu
@@ -247,7 +247,7 @@ def test_tensorrt_gives_what_onnxruntime_gives(precision: str, tmp_path: Path) -
         plans = Plans(None, precision, tmp_path)
     except EngineFailedError as error:
         pytest.skip(str(error))
-    reference = Reference.computed(OnnxRuntimeEngine(), SIZE)
+    reference = Reference.compute(OnnxRuntimeEngine(), SIZE)
     start = time.perf_counter()
     assert reference.deviation(plans.build(SIZE, print)).is_tolerable
     built = time.perf_counter()

@@ -145,16 +145,16 @@ def _time_peer(name: str, size: Size, config: GpuConfig) -> dict[str, float]:
 
 
 def _time_rtx(capabilities: tuple[str, ...], config: GpuConfig) -> dict[str, float]:
-    from ldfusion_models.engines.tensorrt_engine import Recipe, RunningPlan, deserialized
+    from ldfusion_models.engines.tensorrt_engine import Recipe, RunningPlan, deserialize
 
     size = config.sizes[0]
     with tempfile.TemporaryDirectory() as folder:
         recipe = Recipe(None, folder=Path(folder))
         library = recipe.library
         plan = recipe.build(size, capabilities, lambda _: None)
-        engine = deserialized(library, library.api.Runtime(library.logger), plan)
+        engine = deserialize(library, library.api.Runtime(library.logger), plan)
         running = RunningPlan(library, engine, library.settings(engine, '', Path(folder)), size, recipe.info.text_dim)
-        Reference.computed(create_engine('onnxruntime'), size).prove(running, library.title)
+        Reference.compute(create_engine('onnxruntime'), size).prove(running, library.title)
         inputs = _frame(size, recipe.info.text_dim)
         return _timed(lambda: running.run(**inputs), config.runs)
 

@@ -30,7 +30,7 @@ def load_weights(network: nn.Module, part: str, weights: str, kept: str = '') ->
     """
     path = Path(weights)
     if weights == RELEASED or path.is_dir():
-        path = read_manifest(None if weights == RELEASED else path).verified(part)
+        path = read_manifest(None if weights == RELEASED else path).verify(part)
     state = _released_file(path) if path.suffix == '.safetensors' else _average(path, part)
     if kept:
         state = {name: tensor for name, tensor in state.items() if not name.startswith(kept)}

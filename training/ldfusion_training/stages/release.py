@@ -62,7 +62,7 @@ def record_reference(folder: Path) -> None:
         InputError: weights are missing or damaged, or the folder can't be written.
     """
     path = folder / proof.FILE
-    reference = proof.Reference.computed(OnnxRuntimeEngine(folder))
+    reference = proof.Reference.compute(OnnxRuntimeEngine(folder))
     with written_whole(path) as temporary:
         save_arrays(reference.arrays(), temporary)
     entry = {'file': path.name, 'sha256': sha256_of(path)}
