@@ -1,6 +1,6 @@
 """One simulated scene: its climate, its things, its rig, and its frames one after another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,9 @@ from ldfusion_training.simulation.rendering.raycast import Float32s, SurfaceTabl
 from ldfusion_training.simulation.rendering.shading import Spot, View, look, openness, rotate, sun_on
 from ldfusion_training.simulation.rendering.thermal import ThermalSensor, apparent_temperature, infrared_transmission
 from ldfusion_training.simulation.rendering.visible import Exposure, photograph, visible_light
+from ldfusion_training.simulation.scenery import indoors, outdoors
 from ldfusion_training.simulation.scenery.climate import Climate, draw_climate
 from ldfusion_training.simulation.scenery.describe import Seen, describe, objects_seen
-from ldfusion_training.simulation.scenery.layouts import LAYOUTS
 from ldfusion_training.simulation.scenery.meshes import Floats
 from ldfusion_training.simulation.scenery.routes import Layout, Route
 from ldfusion_training.simulation.scenery.things import CLASSES, LampLight
@@ -28,6 +28,15 @@ OPTICAL_T_BODY = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0,
 MOST_LAMPS = 10
 FAINTEST = 0.05
 """Descriptions leave out what sends less of its radiance to the thermal camera."""
+# Each takes random numbers, the climate and the seconds that the rig drives.
+LAYOUTS: dict[str, Callable[[np.random.Generator, Climate, float], Layout]] = {
+    'street': outdoors.street,
+    'parking_lot': outdoors.parking_lot,
+    'campus_path': outdoors.campus_path,
+    'warehouse_aisle': indoors.warehouse_aisle,
+    'corridor': indoors.corridor,
+    'tunnel': indoors.tunnel,
+}
 WEATHER_WEIGHTS = {'clear': 0.45, 'overcast': 0.2, 'fog': 0.1, 'smoke': 0.25}
 
 

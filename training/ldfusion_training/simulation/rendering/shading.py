@@ -166,6 +166,7 @@ def _edges(hits: Hits, shape: tuple[int, int]) -> Indices:
 
 
 def _join(first: Hits, second: Hits, offset: int) -> Hits:
+    """Hits of further rays, whose numbers begin at ``offset``, after the first ones."""
     return Hits(
         np.concatenate((first.ray, second.ray + offset)),
         np.concatenate((first.distance, second.distance)),

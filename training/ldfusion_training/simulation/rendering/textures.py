@@ -89,6 +89,11 @@ def band(x: Values, low: float, high: float, footprint: Values) -> Float32s:
     )
 
 
+def joints(u: Values, v: Values, length: float, height: float, width: float, footprint: Values) -> Float32s:
+    """The part of a pixel that joints of a ``width`` take between stones of a length and a height, 0 to 1."""
+    return np.maximum(band(np.mod(u, length), 0, width, footprint), band(np.mod(v, height), 0, width, footprint))
+
+
 def _mix(look: Look, amount: Values, colour: tuple[float, float, float]) -> None:
     look.albedo += amount[:, None] * (np.array(colour, np.float32) - look.albedo)
 
@@ -154,7 +159,7 @@ def _pavers(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: L
     shifted = u + np.mod(row, 2) * np.float32(length / 2)
     tone = hash_cells(np.floor(shifted / length), row, 1.0) - 0.5
     fade = np.clip(1.5 - footprint / (length / 2), 0, 1)
-    joint = np.maximum(band(np.mod(shifted, length), 0, 0.015, footprint), band(np.mod(v, width), 0, 0.015, footprint))
+    joint = joints(shifted, v, length, width, 0.015, footprint)
     _shade(look, (1 + 0.3 * tone * fade + 0.1 * fractal(u, v, 1.2, footprint)) * (1 - 0.45 * joint))
     look.heat += np.float32(0.5) * joint
 
@@ -174,7 +179,7 @@ def _brick(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: La
     shifted = u + np.mod(row, 2) * np.float32(0.12)
     fade = np.clip(1.5 - footprint / 0.1, 0, 1)
     tone = (hash_cells(np.floor(shifted / 0.24), row, 2.0) - 0.5) * fade
-    joint = np.maximum(band(np.mod(shifted, 0.24), 0, 0.012, footprint), band(np.mod(v, 0.075), 0, 0.012, footprint))
+    joint = joints(shifted, v, 0.24, 0.075, 0.012, footprint)
     _shade(look, 1 + 0.5 * tone + 0.08 * fractal(u, v, 1.5, footprint))
     _mix(look, 0.7 * joint, (0.35, 0.33, 0.3))
 
@@ -218,10 +223,7 @@ def _concrete(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout:
     """Cloudy grey; the first measure is the size of the clouds, the second, if any, the distance of joints."""
     _shade(look, 1 + 0.12 * fractal(u, v, max(layout[0], 0.05), footprint) + 0.05 * value_noise(u, v, 0.02, footprint))
     if layout[1] > 0:
-        joint = np.maximum(
-            band(np.mod(u, layout[1]), 0, 0.02, footprint), band(np.mod(v, layout[1]), 0, 0.02, footprint)
-        )
-        _shade(look, 1 - 0.4 * joint)
+        _shade(look, 1 - 0.4 * joints(u, v, layout[1], layout[1], 0.02, footprint))
     look.heat += np.float32(0.15) * value_noise(u, v, 0.8, footprint)
 
 
@@ -243,9 +245,7 @@ def _tiles(look: Look, u: Float32s, v: Float32s, footprint: Float32s, layout: La
     """Tiles of the given size with dark joints."""
     size = layout[0]
     fade = np.clip(1.5 - footprint / size, 0, 1)
-    joint = np.maximum(
-        band(np.mod(u, size), 0, size * 0.05, footprint), band(np.mod(v, size), 0, size * 0.05, footprint)
-    )
+    joint = joints(u, v, size, size, size * 0.05, footprint)
     tone = (hash_cells(np.floor(u / size), np.floor(v / size), 3.0) - 0.5) * fade
     _shade(look, (1 + 0.15 * tone + 0.04 * fractal(u, v, 1.0, footprint)) * (1 - 0.35 * joint))
 
