@@ -13,7 +13,7 @@ demo: .venv/ready-for-demo
 	    $(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(THERMAL),--thermal '$(THERMAL)')
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/ready-for-test
 	$(BIN)/ruff check .
