@@ -36,6 +36,7 @@ def write_weights(folder: Path, encoder: str) -> Path:
     from safetensors.torch import load_file, save_file
 
     from ldfusion_models.files import sha256_of
+    from ldfusion_training.stages.release import record_reference
 
     shutil.copytree(SHIPPED, folder)
     weights = load_file(folder / 'fusion.safetensors')
@@ -48,6 +49,7 @@ def write_weights(folder: Path, encoder: str) -> Path:
     manifest['text_encoder'] = encoder
     manifest['parts']['fusion']['sha256'] = sha256_of(folder / 'fusion.safetensors')
     (folder / 'manifest.yaml').write_text(yaml.safe_dump(manifest))
+    record_reference(folder)
     return folder
 
 
