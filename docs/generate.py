@@ -5,7 +5,6 @@ the real parser, parameters from their tables, topics and services from the node
 config/ldfusion.yaml is written along.
 """
 
-import argparse
 import os
 import re
 import threading
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ldfusion_training.cli import create_parser
+from ldfusion_training.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ('README.md', 'docs/node.md')
@@ -46,15 +45,8 @@ MEANINGS: Mapping[str, str] = {
 
 def commands() -> str:
     """The commands of ``ldfusion``, with those below them."""
-
-    def rows(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for choice in action._choices_actions:
-                    below = list(rows(action.choices[choice.dest], f'{name} {choice.dest}'))
-                    yield from below or [f'| `{name} {choice.dest}` | {choice.help} |']
-
-    return '\n'.join(['| command | does |', '|---|---|', *rows(create_parser(), 'ldfusion')])
+    rows = [f'| `ldfusion {name}` | {text} |' for name, (_, text) in COMMANDS.items()]
+    return '\n'.join(['| command | does |', '|---|---|', *rows])
 
 
 def parameters() -> str:

@@ -15,7 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosbags.typesys import Stores, get_typestore
 
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_ros.node.programs import message_class, offered_quality, quality, run
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def viewing(topics: Sequence[str] = (), host: str = HOST, port: int = PORT) -> I
         viewer = Viewer(node, topics, host, port)
     except ModuleNotFoundError as error:
         node.destroy_node()
-        raise InputError("viewing needs the Python package foxglove-sdk; pip install 'ldfusion_ros[view]'") from error
+        raise InputError(f'viewing needs the Python package foxglove-sdk: {how_to_install("view")}') from error
     except InputError:
         node.destroy_node()
         raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.language.guidance import PairCaptioner
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 
@@ -37,9 +37,7 @@ def load_language(settings: GuidanceParameters) -> Language:
 
         from ldfusion_models.language.text import load_text_encoder
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"guidance needs the Python package {error.name}; pip install 'ldfusion_ros[language]'"
-        ) from error
+        raise InputError(f'guidance needs the Python package {error.name}: {how_to_install("language")}') from error
     if settings.threads:
         torch.set_num_threads(settings.threads)
     weights = Path(settings.weights) if settings.weights else None

@@ -18,3 +18,16 @@ def naming(source: object) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f'{source}: {error}') from error
+
+
+def how_to_install(extra: str) -> str:
+    """What brings the packages of an extra of setup.cfg; ldfusion_ros itself is on no registry."""
+    return f"pip install -e '.[{extra}]' in the checkout of ldfusion_ros"
+
+
+def explain_missing(error: ModuleNotFoundError, extra: str = 'training') -> str:
+    """One line that names a package that is not installed, and how to get it."""
+    package = (error.name or '').partition('.')[0]
+    if not package or package.startswith('ldfusion_'):
+        return str(error)
+    return f'this needs the Python package {package}: {how_to_install(extra)}'

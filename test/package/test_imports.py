@@ -146,6 +146,6 @@ def test_the_node_starts_without_what_only_the_lab_needs() -> None:
 
 
 def test_the_command_line_starts_without_heavy_packages() -> None:
-    loaded = modules_loaded_by('from ldfusion_training.cli import create_parser; create_parser()')
+    loaded = modules_loaded_by('from ldfusion_training.cli import main; main(["fuse", "--help"])')
     assert 'ldfusion_training' in loaded
     assert loaded.isdisjoint({*HEAVY, 'rclpy'})

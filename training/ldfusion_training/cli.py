@@ -1,53 +1,103 @@
-"""The ``ldfusion`` command: one sub-command per module of :mod:`ldfusion_training.commands`."""
+"""The ``ldfusion`` command: one sub-command per function of :mod:`ldfusion_training.commands`, loaded when called."""
 
-import argparse
 import sys
 import traceback
-from collections.abc import Sequence
-from importlib import import_module
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from inspect import BoundArguments
+from typing import Any
+
+from cyclopts import App, CycloptsError, Parameter
 
 from ldfusion_models import __version__
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, explain_missing
 
-# Modules of ldfusion_training.commands, in the order in which --help lists them.
-COMMANDS = (
-    'fuse',
-    'depth',
-    'caption',
-    'demo',
-    'simulate',
-    'make_bag',
-    'calibrate',
-    'train',
-    'release',
-    'export',
-    'benchmark',
-    'evaluate',
-    'reproduce',
-    'project_scans',
-)
-OWN_PACKAGES = ('ldfusion_models', 'ldfusion_training', 'ldfusion_ros')
+MODULES = 'ldfusion_training.commands'
+# Where a command is, and what it does; in the order in which --help lists them.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    'fuse': ('fuse:run', 'fuse pairs of images'),
+    'depth': ('depth:run', 'estimate depth of single images'),
+    'caption': ('caption:run', 'describe pairs of images'),
+    'demo': ('demo:run', 'replay a recording through fusion_node and look at the results'),
+    'simulate': ('simulate:run', 'make RGB-thermal-depth scenes with exact depth and descriptions'),
+    'make-bag': ('make_bag:run', 'make a recording from folders of pairs'),
+    'calibrate': ('calibrate:run', 'estimate how thermal is mapped into visible'),
+    'train': ('train:run', 'train one stage of the networks'),
+    'release': ('release:run', 'put trained weights where nodes and commands load them'),
+    'export': ('export:run', 'write the frame graph as one ONNX file, or build it with TensorRT'),
+    'benchmark': ('benchmark:run', 'time an engine on this machine'),
+    'evaluate fusion': (
+        'evaluate.images:run_fusion',
+        'EN, MI, 2EN, SF, SD, VIF, Qabf, AG, SCD, CC, SSIM, Nabf and chroma error',
+    ),
+    'evaluate diffusion': (
+        'evaluate.diffusion:run_diffusion',
+        'how well the denoiser tells noise from image, and what it draws from noise',
+    ),
+    'evaluate depth': (
+        'evaluate.images:run_depth',
+        'AbsRel, SqRel, RMSE, RMSElog, SILog and the share within 1.25, 1.25^2, 1.25^3',
+    ),
+    'evaluate places': (
+        'evaluate.places:run_places',
+        'a depth branch on drives, sites and cameras that its recipe has not seen',
+    ),
+    'evaluate modalities': (
+        'evaluate.images:run_modalities',
+        'depth of fused images against that of either camera alone, by light and weather',
+    ),
+    'evaluate video': ('evaluate.images:run_video', 'flicker of fused video of a simulated scene'),
+    'evaluate captions': ('evaluate.language:run_captions', 'what captions of simulated scenes tell rightly'),
+    'evaluate text': ('evaluate.language:run_text', 'whether text embeddings join wordings and tell facts apart'),
+    'evaluate bag': ('evaluate.bag:run', 'recordings offline: every pair fused and measured, with a report'),
+    'evaluate compare': ('evaluate.bag:run_compare', 'two evaluated recordings side by side'),
+    'evaluate prompts': ('evaluate.prompts:run_prompts', 'what prompts do to the contrast of things'),
+    'evaluate guidance': (
+        'evaluate.prompts:run_guidance',
+        "ablation: no text, each pair's own caption, another pair's",
+    ),
+    'reproduce table1': ('reproduce:table1', 'ours and published methods on TNO'),
+    'reproduce table2': ('reproduce:table2', 'ours and published methods on LLVIP'),
+    'reproduce table3': ('reproduce:table3', 'training runs: depth estimators'),
+    'reproduce table4': ('reproduce:table4', 'training runs: the ablation'),
+    'project-scans': ('project_scans:run', 'laser scans to depth images of a camera'),
+}
+GROUPS = {
+    'evaluate': 'measure fused images, the denoiser, depth, video, recordings, captions or text embeddings',
+    'reproduce': "the paper's tables: measured here beside printed",
+}
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says in one line what is wrong, without the usage."""
+def create_app() -> App:
+    """The parser of all commands; a module is imported when its command is called."""
+    app = App(
+        name='ldfusion',
+        help='Thermal and visible images to one image and depth. --debug, anywhere, shows the traceback of an error.',
+        version=__version__,
+        default_parameter=Parameter(consume_multiple=True, negative=()),
+        result_action='return_value',
+        sort_key=None,
+    )
+    groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
+    for path, (place, text) in COMMANDS.items():
+        group, _, kind = path.rpartition(' ')
+        if group and group not in app:
+            app.command(groups[group])
+        (groups[group] if group else app).command(f'{MODULES}.{place}', name=kind, help=text)
+    return app
 
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
-        self.exit(BAD_INPUT, f'{self.prog}: {message}; see {self.prog} --help\n')
 
+def parse(words: Sequence[str]) -> tuple[Callable[..., Any], BoundArguments]:
+    """The function of a command line and its options.
 
-def create_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    parser = OneLineParser(prog='ldfusion', description='Thermal and visible images to one image and depth.')
-    parser.add_argument('--version', action='version', version=f'ldfusion {__version__}')
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error (anywhere on the line)')
-    subparsers = parser.add_subparsers(metavar='COMMAND', required=True)
-    for name in COMMANDS:
-        import_module(f'ldfusion_training.commands.{name}').add_parser(subparsers)
-    return parser
+    Raises:
+        InputError: the words are no command.
+    """
+    try:
+        function, bound, _ = create_app().parse_args(list(words), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise InputError(f'{error}; see ldfusion --help') from error
+    return function, bound
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,22 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = '--debug' in words
-    arguments = create_parser().parse_args([word for word in words if word != '--debug'])
     try:
-        return int(arguments.run(arguments))
+        function, bound = parse([word for word in words if word != '--debug'])
+        return int(function(*bound.args, **bound.kwargs) or 0)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (InputError, OSError, ModuleNotFoundError) as error:
         if debug:
             traceback.print_exc()
-        print(f'ldfusion: {explain(error)}', file=sys.stderr)
+        text = explain_missing(error) if isinstance(error, ModuleNotFoundError) else str(error)
+        print(f'ldfusion: {" ".join(text.split())}', file=sys.stderr)
         return BAD_INPUT
-
-
-def explain(error: Exception) -> str:
-    """One line that says what is wrong; for a package that is not installed also how to get it."""
-    if isinstance(error, ModuleNotFoundError):
-        package = (error.name or '').partition('.')[0]
-        if package and package not in OWN_PACKAGES:
-            return f"this command needs the Python package {package}; pip install 'ldfusion_ros[training]'"
-    return ' '.join(str(error).split())

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.graph.manifest import Manifest, from_mapping, load_part, read_manifest
 from ldfusion_models.networks.caption_words import MODALITIES, CaptionerConfig
 
@@ -103,7 +103,7 @@ def load_network(weights: Path | None = None) -> 'CaptionNetwork':
     try:
         from ldfusion_models.networks.captioner import CaptionNetwork
     except ImportError as error:
-        raise InputError(f"captions need PyTorch ({error}); pip install 'ldfusion_ros[language]'") from error
+        raise InputError(f'captions need PyTorch ({error}): {how_to_install("language")}') from error
     manifest = read_manifest(weights)
     network = CaptionNetwork(config_of(manifest))
     load_part(network, manifest, PART)

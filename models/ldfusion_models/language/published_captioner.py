@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 
 LONGEST = 40
 # Columns of the image: left, ahead and right have these borders, as in the embedded captioner's texts.
@@ -41,7 +41,7 @@ class PublishedCaptioner:
         try:
             import transformers
         except ImportError as error:
-            raise InputError(f"captions need transformers ({error}); pip install 'ldfusion_ros[language]'") from error
+            raise InputError(f'captions need transformers ({error}): {how_to_install("language")}') from error
         library: Any = transformers
         try:
             processor = library.AutoProcessor.from_pretrained(setting)

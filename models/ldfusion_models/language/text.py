@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.graph.manifest import read_manifest
 
@@ -85,9 +85,7 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
     try:
         import open_clip
     except ImportError as error:
-        raise InputError(
-            f"text needs the Python package open_clip ({error}); pip install 'ldfusion_ros[language]'"
-        ) from error
+        raise InputError(f'text needs the Python package open_clip ({error}): {how_to_install("language")}') from error
     if setting == EMBEDDED:
         file = read_manifest(weights).verify(PART)
         return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}')

@@ -281,16 +281,16 @@ class TestManyRecordings:
     def test_ray_gives_what_one_after_the_other_gives(self, tmp_path: Path, run: Run, bags: list[Path]) -> None:
         pytest.importorskip('ray', reason='the extra cluster is not installed')
         assert run(*bags, '--output', tmp_path / 'serial', '--threads', 1)[0] == 0
-        assert run(*bags, '--output', tmp_path / 'ray', '--threads', 1, '--ray')[0] == 0
+        assert run(*bags, '--output', tmp_path / 'ray', '--threads', 1, '--ray', 'local')[0] == 0
         assert results(tmp_path / 'serial') == results(tmp_path / 'ray')
 
     def test_without_ray_the_extra_is_named(
         self, tmp_path: Path, run: Run, bags: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, 'ray', None)
-        code, error = run(*bags, '--output', tmp_path / 'out', '--ray')
+        code, error = run(*bags, '--output', tmp_path / 'out', '--ray', 'local')
         assert code == 2
-        assert 'ldfusion_ros[cluster]' in error
+        assert '.[cluster]' in error
 
     def test_a_bad_one_is_named_and_the_others_are_evaluated(self, tmp_path: Path, run: Run, bags: list[Path]) -> None:
         code, error = run(bags[0], tmp_path / 'nowhere', '--output', tmp_path / 'out')

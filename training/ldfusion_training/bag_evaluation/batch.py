@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ldfusion_models.engines import Engine, EngineFailedError, create_engine
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.bag_evaluation.run import evaluate_recording
 from ldfusion_training.bag_evaluation.settings import BagSettings
@@ -120,7 +120,7 @@ def _in_ray(tasks: Sequence[Task], batch: Batch) -> Iterator[tuple[int, str]]:
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise InputError("--ray needs Ray: pip install 'ldfusion_ros[cluster]'") from error
+        raise InputError(f'--ray needs Ray: {how_to_install("cluster")}') from error
     try:
         address = None if batch.ray == LOCAL else batch.ray
         ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)

@@ -1,54 +1,57 @@
 """``ldfusion demo``: a recording through the fusion node over real ROS 2."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from ldfusion_models.engines import ENGINES
+from cyclopts import Parameter
+
 from ldfusion_models.errors import InputError
-from ldfusion_training.commands import Subparsers, positive_number
+from ldfusion_training.commands.options import EngineName, Positive
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        'demo',
-        help='replay a recording through fusion_node and look at the results',
-        description='Replays a recording in real time to fusion_node, records the outputs, and writes report.json, '
-        'contact_sheet.png and outputs (rosbag2). Without --bag or folders the recording is simulated.',
-    )
-    parser.add_argument('--bag', type=Path, help='recording (rosbag2; MCAP or sqlite3)')
-    parser.add_argument('--visible', type=Path, help='folder of visible images, with --thermal')
-    parser.add_argument('--thermal', type=Path, help='folder of thermal images, with --visible')
-    parser.add_argument('--visible-topic', metavar='TOPIC', help='image topic of the recording, with --thermal-topic')
-    parser.add_argument('--thermal-topic', metavar='TOPIC', help='image topic of the recording, with --visible-topic')
-    parser.add_argument('--output', type=Path, default=Path('out/demo'), help='folder (default %(default)s)')
-    parser.add_argument('--engine', choices=('auto', *ENGINES), default='auto')
-    parser.add_argument(
-        '--rate', type=positive_number, default=1.0, help='speed of the replay (default %(default)g, as recorded)'
-    )
-    parser.add_argument(
-        '--view',
-        type=int,
-        nargs='?',
-        const=8765,
-        metavar='PORT',
-        help='show everything in the Foxglove app, at this port (default 8765)',
-    )
-    parser.set_defaults(run=run)
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Replay a recording through fusion_node and look at the results.
+
+    Replays a recording in real time to fusion_node, records the outputs, and writes report.json, contact_sheet.png
+    and outputs (rosbag2). Without --bag or folders the recording is simulated.
+    """
+
+    bag: Path | None = None
+    """recording (rosbag2; MCAP or sqlite3)"""
+    visible: Path | None = None
+    """folder of visible images, with --thermal"""
+    thermal: Path | None = None
+    """folder of thermal images, with --visible"""
+    visible_topic: str | None = None
+    """image topic of the recording, with --thermal-topic"""
+    thermal_topic: str | None = None
+    """image topic of the recording, with --visible-topic"""
+    output: Path = Path('out/demo')
+    """folder (default"""
+    engine: EngineName = 'auto'
+    rate: Positive = 1.0
+    """speed of the replay; 1 is as recorded"""
+    view: int | None = None
+    """show everything in the Foxglove app, at this port, such as 8765"""
 
 
-def run(arguments: argparse.Namespace) -> int:
+DEFAULTS = Demo()
+
+
+def run(options: Demo = DEFAULTS) -> int:
     """Make or take the recording, run it, and say where the results are."""
     from ldfusion_training.demo.run import RESULTS, DemoConfig, run_demo
     from ldfusion_training.recordings.image_topics import Streams
 
-    topics = (arguments.visible_topic, arguments.thermal_topic)
-    if any(topics) and not all(topics):
+    visible_topic, thermal_topic = options.visible_topic, options.thermal_topic
+    if bool(visible_topic) != bool(thermal_topic):
         raise InputError('--visible-topic and --thermal-topic need each other')
-    streams = Streams(*topics) if all(topics) else None
-    output = arguments.output
-    recording = _recording(arguments)
-    report = run_demo(DemoConfig(recording, output, streams, arguments.engine, arguments.rate, arguments.view))
+    streams = Streams(visible_topic, thermal_topic) if visible_topic and thermal_topic else None
+    output = options.output
+    recording = _recording(options)
+    report = run_demo(DemoConfig(recording, output, streams, options.engine, options.rate, options.view))
     sent, latency = report['frames_in'], report['latency_ms']
     print(
         f'{report["frames_out"]["fused"]} fused of {sent["visible"]} visible and {sent["thermal"]} thermal images; '
@@ -59,16 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _recording(arguments: argparse.Namespace) -> Path:
+def _recording(options: Demo) -> Path:
     from ldfusion_training.demo.recordings import recording_of_pairs, simulated_recording
 
-    folders = (arguments.visible, arguments.thermal)
-    if arguments.bag is not None:
-        if any(folders):
+    visible, thermal = options.visible, options.thermal
+    if options.bag is not None:
+        if visible or thermal:
             raise InputError('give either a recording or folders of images, not both')
-        return Path(arguments.bag)
-    if any(folders):
-        if not all(folders):
-            raise InputError('folders of visible and of thermal images need each other')
-        return recording_of_pairs(*folders, arguments.output / 'recording')
-    return simulated_recording(arguments.output / 'simulated')
+        return options.bag
+    if visible and thermal:
+        return recording_of_pairs(visible, thermal, options.output / 'recording')
+    if visible or thermal:
+        raise InputError('folders of visible and of thermal images need each other')
+    return simulated_recording(options.output / 'simulated')

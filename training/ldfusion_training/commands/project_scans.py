@@ -1,16 +1,16 @@
 """``ldfusion project-scans``: laser scans to depth images of the visible or the thermal camera."""
 
-import argparse
 import json
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import list_images, read_image, write_image, written_whole
-from ldfusion_training.commands import Subparsers
 
 if TYPE_CHECKING:
     from ldfusion_training.data.lidar import Mounting
@@ -18,48 +18,45 @@ if TYPE_CHECKING:
 FOLDERS = {'visible': 'vi', 'thermal': 'ir'}
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        'project-scans',
-        help='laser scans to depth images of a camera',
-        description='Makes a data set to train depth on: OUTPUT/vi (or ir), OUTPUT/depth (16 bits, metres x 256) and '
-        'OUTPUT/camera, from images and scans of one name (KAIST multispectral, own recordings). Images must be '
-        'rectified.',
-    )
-    parser.add_argument('--images', type=Path, required=True, metavar='FOLDER')
-    parser.add_argument('--scans', type=Path, required=True, metavar='FOLDER', help='.bin (KITTI) or .npy, by name')
-    parser.add_argument(
-        '--calibration',
-        type=Path,
-        required=True,
-        metavar='FILE',
-        help='YAML, see ldfusion_training/data/lidar.py',
-    )
-    parser.add_argument('--camera', choices=tuple(FOLDERS), required=True, help='which camera took the images')
-    parser.add_argument('--output', type=Path, required=True, metavar='FOLDER')
-    parser.add_argument('--skip', action='store_true', help='leave out faulty samples instead of stopping')
-    parser.set_defaults(run=run)
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class ProjectScans:
+    """Laser scans to depth images of a camera.
+
+    Makes a data set to train depth on: OUTPUT/vi (or ir), OUTPUT/depth (16 bits, metres x 256) and OUTPUT/camera,
+    from images and scans of one name (KAIST multispectral, own recordings). Images must be rectified.
+    """
+
+    images: Path
+    scans: Path
+    """.bin (KITTI) or .npy, by name"""
+    calibration: Path
+    """YAML, see ldfusion_training/data/lidar.py"""
+    camera: Literal['visible', 'thermal']
+    """which camera took the images"""
+    output: Path
+    skip: bool = False
+    """leave out faulty samples instead of stopping"""
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: ProjectScans) -> int:
     """Convert every image."""
     from ldfusion_training.data.lidar import read_mounting
 
-    mounting = read_mounting(arguments.calibration, arguments.camera)
-    images = list_images(arguments.images)
+    mounting = read_mounting(options.calibration, options.camera)
+    images = list_images(options.images)
     skipped = 0
     for image in images:
         try:
-            _convert(image, arguments.scans, mounting, arguments.output, FOLDERS[arguments.camera])
+            _convert(image, options.scans, mounting, options.output, FOLDERS[options.camera])
         except InputError as error:
-            if not arguments.skip:
+            if not options.skip:
                 raise
             skipped += 1
             print(f'ldfusion: skipped: {error}', file=sys.stderr)
     if skipped == len(images):
-        raise InputError(f'{arguments.images}: no image could be given depth')
-    print(f'{len(images) - skipped} images with depth in {arguments.output}, {skipped} skipped')
+        raise InputError(f'{options.images}: no image could be given depth')
+    print(f'{len(images) - skipped} images with depth in {options.output}, {skipped} skipped')
     return 0
 
 

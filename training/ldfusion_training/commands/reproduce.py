@@ -1,14 +1,14 @@
 """``ldfusion reproduce``: the paper's tables on a person's own data sets, beside the printed numbers."""
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ldfusion_models.engines import ENGINES
+from cyclopts import Parameter
+
 from ldfusion_models.errors import InputError
-from ldfusion_training.commands import Subparsers, folders_in
-from ldfusion_training.data.pairs import LAYOUTS
+from ldfusion_training.commands.options import EngineName, folders_in
 from ldfusion_training.report.tables import write_json, write_text
 
 if TYPE_CHECKING:
@@ -18,93 +18,123 @@ if TYPE_CHECKING:
     from ldfusion_training.evaluation.fusion import Method, MethodScore
     from ldfusion_training.evaluation.reproduce import PaperTable
 
-DATA_SETS = {'table1': 'TNO', 'table2': 'LLVIP', 'table3': 'RoadScene or LLVIP', 'table4': 'TNO'}
 INCOMPLETE = 1
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the command with the tables as its sub-commands."""
-    parser = subparsers.add_parser('reproduce', help="the paper's tables: measured here beside printed")
-    tables = parser.add_subparsers(metavar='TABLE', required=True, dest='table')
-    for name in ('table1', 'table2'):
-        table = tables.add_parser(
-            name,
-            help=f'ours and published methods on {DATA_SETS[name]}',
-            description=f'Fuses the pairs of {DATA_SETS[name]} with our weights, measures that and the results of '
-            'published methods, and prints both beside the paper. Notes say which numbers cannot be compared.',
-        )
-        _add_data(table, name)
-        ours = table.add_mutually_exclusive_group()
-        ours.add_argument('--fused', type=Path, metavar='FOLDER', help='our results, if they are there already')
-        ours.add_argument('--weights', type=Path, metavar='FOLDER', help='weights to fuse with; default: the shipped')
-        table.add_argument('--engine', choices=('auto', *ENGINES), default='auto')
-        table.add_argument('--peers', type=Path, metavar='FOLDER', help='each of its folders is a method: DenseFuse, …')
-        table.add_argument('--baselines', action='store_true', help='also visible, thermal, average, maximum, pyramid')
-        table.set_defaults(run=run_methods)
-    for name, what in (('table3', 'depth estimators'), ('table4', 'the ablation')):
-        table = tables.add_parser(
-            name,
-            help=f'training runs: {what}',
-            description=f'Measures the training runs of {what} on pairs of {DATA_SETS[name]} and prints them beside '
-            'the paper. A run is RUNS/NAME/checkpoint.pt of stage fusion or a folder of weights RUNS/NAME; recipes of '
-            'the printed rows are in training/configs/ablations. Exit code 1: some are missing, and how to make them.',
-        )
-        _add_data(table, name)
-        table.add_argument('--runs', type=Path, required=True, metavar='FOLDER', help='folder of training runs')
-        table.set_defaults(run=run_runs)
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """What all tables need."""
+
+    data: Path
+    """the data set of the table"""
+    layout: Literal['auto', 'plain', 'split', 'llvip', 'roadscene', 'm3fd', 'kaist'] = 'auto'
+    """of its folders"""
+    split: str = 'test'
+    """of layouts that have one"""
+    pairs: int = 0
+    """only so many, evenly from all; default: all"""
+    json: Path | None = None
+    """write all numbers, also those of each image"""
+    markdown: Path | None = None
+    """write what is printed"""
 
 
-def _add_data(table: argparse.ArgumentParser, name: str) -> None:
-    table.add_argument('--data', type=Path, required=True, metavar='FOLDER', help=f'the data set: {DATA_SETS[name]}')
-    table.add_argument('--layout', choices=LAYOUTS, default='auto', help='of its folders (default %(default)s)')
-    table.add_argument('--split', default='test', help='of layouts that have one (default %(default)s)')
-    table.add_argument('--pairs', type=int, default=0, metavar='N', help='only so many, evenly from all; default: all')
-    table.add_argument('--json', type=Path, metavar='FILE', help='write all numbers, also those of each image')
-    table.add_argument('--markdown', type=Path, metavar='FILE', help='write what is printed')
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class ReproduceMethods(TableOptions):
+    """Ours and published methods.
+
+    Fuses the pairs with our weights, measures that and the results of published methods, and prints both
+    beside the paper. Notes say which numbers cannot be compared.
+    """
+
+    fused: Path | None = None
+    """our results, if they are there already"""
+    weights: Path | None = None
+    """weights to fuse with; default: the shipped"""
+    engine: EngineName = 'auto'
+    peers: Path | None = None
+    """each of its folders is a method: DenseFuse, …"""
+    baselines: bool = False
+    """also visible, thermal, average, maximum, pyramid"""
 
 
-def run_methods(arguments: argparse.Namespace) -> int:
-    """Tables I and II: methods side by side."""
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class ReproduceRuns(TableOptions):
+    """Training runs beside the paper.
+
+    Measures training runs on pairs and prints them beside the paper.
+    A run is RUNS/NAME/checkpoint.pt of stage fusion or a folder of weights RUNS/NAME; recipes of the printed rows
+    are in training/configs/ablations. Exit code 1: some are missing, and how to make them.
+    """
+
+    runs: Path
+    """folder of training runs"""
+
+
+def table1(options: ReproduceMethods) -> int:
+    """Ours and published methods on TNO."""
+    return _compare_methods('table1', options)
+
+
+def table2(options: ReproduceMethods) -> int:
+    """Ours and published methods on LLVIP."""
+    return _compare_methods('table2', options)
+
+
+def table3(options: ReproduceRuns) -> int:
+    """Training runs of depth estimators, on RoadScene or LLVIP."""
+    return _compare_runs('table3', options)
+
+
+def table4(options: ReproduceRuns) -> int:
+    """Training runs of the ablation, on TNO."""
+    return _compare_runs('table4', options)
+
+
+def _compare_methods(name: str, options: ReproduceMethods) -> int:
     from ldfusion_training.evaluation import fusion as evaluation
     from ldfusion_training.evaluation.reproduce import OURS, paper_table
 
-    table, pairs = paper_table(arguments.table), _pairs(arguments)
-    peers = [evaluation.folder_method(folder, pairs) for folder in folders_in(arguments.peers)]
-    baselines = evaluation.baseline_methods() if arguments.baselines else []
-    if arguments.fused:
-        fused = evaluation.folder_method(arguments.fused, pairs).fused
+    table, pairs = paper_table(name), _pairs(options)
+    peers = [evaluation.folder_method(folder, pairs) for folder in folders_in(options.peers)]
+    baselines = evaluation.baseline_methods() if options.baselines else []
+    if options.fused and options.weights:
+        raise InputError('give either --fused or --weights, not both')
+    if options.fused:
+        fused = evaluation.folder_method(options.fused, pairs).fused
     else:
-        fused = _own_fusion(arguments.engine, arguments.weights)
-    _show(arguments, table, pairs, [evaluation.Method(OURS, fused), *peers, *baselines])
+        fused = _own_fusion(options.engine, options.weights)
+    _show(options, table, pairs, [evaluation.Method(OURS, fused), *peers, *baselines])
     return 0
 
 
-def run_runs(arguments: argparse.Namespace) -> int:
-    """Tables III and IV: training runs side by side."""
+def _compare_runs(name: str, options: ReproduceRuns) -> int:
     from ldfusion_training.evaluation.fusion_runs import method_of_run
     from ldfusion_training.evaluation.reproduce import MANIFEST, find_runs, how_to_train, paper_table
 
-    table = paper_table(arguments.table)
-    there, missing = find_runs(table, arguments.runs)
+    table = paper_table(name)
+    there, missing = find_runs(table, options.runs)
     methods: list[Method] = []
     for row, file in there.items():
         if file.name == MANIFEST:
             methods += _methods_of_weights(row, file.parent, row in table.rows)
         else:
             methods.append(method_of_run(row, file))
-    _show(arguments, table, _pairs(arguments), methods)
+    _show(options, table, _pairs(options), methods)
     for run in missing:
-        print(f'ldfusion: {run.name} is missing; {how_to_train(run, arguments.runs)}', file=sys.stderr)
+        print(f'ldfusion: {run.name} is missing; {how_to_train(run, options.runs)}', file=sys.stderr)
     return INCOMPLETE if missing else 0
 
 
-def _pairs(arguments: argparse.Namespace) -> 'Sequence[PairSource]':
+def _pairs(options: TableOptions) -> 'Sequence[PairSource]':
     from ldfusion_training.data.pairs import open_pairs
 
-    if arguments.pairs < 0:
-        raise InputError(f'--pairs {arguments.pairs}: give how many pairs, or leave it out for all')
-    pairs = open_pairs(arguments.data, arguments.layout, arguments.split).pairs
-    count = min(arguments.pairs or len(pairs), len(pairs))
+    if options.pairs < 0:
+        raise InputError(f'--pairs {options.pairs}: give how many pairs, or leave it out for all')
+    pairs = open_pairs(options.data, options.layout, options.split).pairs
+    count = min(options.pairs or len(pairs), len(pairs))
     return [pairs[index * len(pairs) // count] for index in range(count)]
 
 
@@ -148,7 +178,7 @@ def _captioned_fusion(folder: Path, encoder: str) -> 'Callable[[str, Pair], Imag
 
 
 def _show(
-    arguments: argparse.Namespace, table: 'PaperTable', pairs: 'Sequence[PairSource]', methods: 'Sequence[Method]'
+    options: TableOptions, table: 'PaperTable', pairs: 'Sequence[PairSource]', methods: 'Sequence[Method]'
 ) -> None:
     from tqdm import tqdm
 
@@ -164,9 +194,9 @@ def _show(
             others.append(score)
         else:
             scores[row] = score
-    text = report(table, scores, others) + f'\n\nMeasured on {len(pairs)} pairs of {arguments.data}.'
+    text = report(table, scores, others) + f'\n\nMeasured on {len(pairs)} pairs of {options.data}.'
     print(text)
-    if arguments.json:
-        write_json(arguments.json, comparison_json(table, scores, others) | {'pairs': [pair.name for pair in pairs]})
-    if arguments.markdown:
-        write_text(arguments.markdown, text)
+    if options.json:
+        write_json(options.json, comparison_json(table, scores, others) | {'pairs': [pair.name for pair in pairs]})
+    if options.markdown:
+        write_text(options.markdown, text)

@@ -1,12 +1,14 @@
 """``ldfusion train STAGE``: run one training stage from its recipe."""
 
-import argparse
 import dataclasses
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from cyclopts import Parameter
 
 import ldfusion_training
 from ldfusion_models.errors import InputError
@@ -15,33 +17,38 @@ from ldfusion_models.files import data_folder
 RECIPES = data_folder(ldfusion_training.__file__, 'configs')
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser."""
-    parser = subparsers.add_parser('train', help='train one stage of the networks')
-    parser.add_argument('stage', metavar='STAGE', help='diffusion, fusion, depth, clip, captioner or modulation')
-    parser.add_argument('--config', type=Path, help='recipe (YAML); default: the one of the shipped weights')
-    parser.add_argument(
-        '--set', action='append', default=[], metavar='NAME=VALUE', help='override, e.g. trainer.steps=10'
-    )
-    parser.add_argument('--output', type=Path, help='folder for checkpoints and logs; default runs/STAGE')
-    parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in the output folder')
-    parser.add_argument('--dry-run', action='store_true', help='print the resolved settings and stop')
-    parser.set_defaults(run=run)
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train one stage of the networks."""
+
+    stage: str = field(kw_only=False)
+    """diffusion, fusion, depth, clip, captioner or modulation"""
+    config: Path | None = None
+    """recipe (YAML); default: the one of the shipped weights"""
+    set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = ()
+    """override, e.g. trainer.steps=10"""
+    output: Path | None = None
+    """folder for checkpoints and logs; default runs/STAGE"""
+    resume: bool = False
+    """go on from the checkpoint in the output folder"""
+    dry_run: bool = False
+    """print the resolved settings and stop"""
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: Train) -> int:
     """Train, with a progress bar, TensorBoard logs and a picture at the end."""
     from ldfusion_models.graph.manifest import from_mapping, plain
     from ldfusion_training.stages import stage_module
 
-    module = stage_module(arguments.stage)
-    recipe = arguments.config or RECIPES / f'{arguments.stage}.yaml'
-    config = from_mapping(module.CONFIG, override(read_recipe(recipe), arguments.set), str(recipe))
-    if arguments.dry_run:
+    module = stage_module(options.stage)
+    recipe = options.config or RECIPES / f'{options.stage}.yaml'
+    config = from_mapping(module.CONFIG, override(read_recipe(recipe), options.set), str(recipe))
+    if options.dry_run:
         print(yaml.safe_dump(plain(dataclasses.asdict(config)), sort_keys=False), end='')
         return 0
-    output = arguments.output or Path('runs') / recipe.stem
-    train_stage(module.create(config), config.trainer, output, arguments.resume)
+    output = options.output or Path('runs') / recipe.stem
+    train_stage(module.create(config), config.trainer, output, options.resume)
     return 0
 
 
@@ -117,7 +124,7 @@ def _joined(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {**base, **changes, **inner}
 
 
-def override(recipe: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+def override(recipe: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """The recipe with ``a.b=value`` settings put in; values are YAML.
 
     Raises:
