@@ -12,7 +12,7 @@ from ldfusion_models.engines.guarded_engine import GuardedEngine
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.engines.proof import Reference
 from ldfusion_models.engines.tensorrt_library import MISSING, MODULES, loading
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 
 if TYPE_CHECKING:
     from ldfusion_models.engines.torch_engine import TorchEngine
@@ -186,7 +186,7 @@ def _prove(engine: 'OnnxRuntimeEngine | TorchEngine', weights: Path | None) -> E
 
 
 def _no_tensorrt(_: Path | None) -> str:
-    remedy = "pip install 'ldfusion_ros[tensorrt]'"
+    remedy = how_to_install('tensorrt')
     if all(_missing(module, '') for module in MODULES):
         return MISSING
     return _missing('cuda.bindings', remedy) or _missing('onnx', remedy)
@@ -207,7 +207,7 @@ def _no_onnxruntime_cuda(weights: Path | None) -> str:
 def _no_torch(weights: Path | None) -> str:
     if _is_export(weights):
         return 'PyTorch takes a folder of weights, not an exported graph'
-    return _missing('torch', "pip install 'ldfusion_ros[torch]'")
+    return _missing('torch', how_to_install('torch'))
 
 
 def _no_cuda_in_torch() -> str:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ldfusion_models.engines import plan_cache
 from ldfusion_models.engines.base import EngineFailedError
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 
 log = logging.getLogger(__name__)
 MODULES = ('tensorrt', 'tensorrt_rtx')
@@ -183,7 +183,7 @@ def load_library() -> TensorRT:
 
 MISSING = (
     'neither tensorrt nor tensorrt_rtx is installed; the one comes with JetPack, the other for RTX cards with '
-    "pip install 'ldfusion_ros[rtx]'"
+    f'{how_to_install("rtx")}'
 )
 
 

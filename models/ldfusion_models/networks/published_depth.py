@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8
 from ldfusion_models.camera.thermal import GainConfig, GainControl
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.networks.depth import DepthOutput
 
 # No network says how certain it is: all pixels count alike.
@@ -55,8 +55,7 @@ class PublishedDepth(nn.Module):
             from transformers.utils import logging
         except ImportError as error:
             raise InputError(
-                'published models need the Python packages transformers and torchvision; '
-                "pip install 'ldfusion_ros[language]'"
+                f'published models need the Python packages transformers and torchvision; {how_to_install("language")}'
             ) from error
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:

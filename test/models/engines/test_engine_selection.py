@@ -46,9 +46,9 @@ for name in ('torch', 'tensorrt'):
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120, check=True)
     chosen, torch, tensorrt = done.stdout.splitlines()
     assert chosen.startswith('onnxruntime best engine here')
-    assert "pip install 'ldfusion_ros[torch]'" in chosen
+    assert "pip install -e '.[torch]'" in chosen
     assert "'torch' cannot run here" in torch
-    assert "pip install 'ldfusion_ros[torch]'" in torch
+    assert "pip install -e '.[torch]'" in torch
     assert 'JetPack' in tensorrt
 
 

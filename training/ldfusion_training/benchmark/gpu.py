@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ldfusion_models.engines import EngineFailedError, create_engine
 from ldfusion_models.engines.proof import Reference
-from ldfusion_models.errors import InputError
+from ldfusion_models.errors import InputError, how_to_install
 
 WARM_UP_RUNS = 10
 Size = tuple[int, int]
@@ -54,7 +54,7 @@ def benchmark_gpu(config: GpuConfig) -> dict[str, Any]:
     try:
         import torch
     except ImportError as error:
-        raise InputError("PyTorch is not installed; pip install 'ldfusion_ros[torch]'") from error
+        raise InputError(f'PyTorch is not installed; {how_to_install("torch")}') from error
     if config.device == 'cuda' and not torch.cuda.is_available():
         raise InputError('PyTorch finds no CUDA device')
     from ldfusion_training.benchmark.peers import PEERS
