@@ -53,6 +53,10 @@ class FusionNode(ManagedNode[FusionParameters]):
         # What is wrong is told in this order.
         return switch, fusing.cameras, text, outputs, fusing, extrinsics, fusing.drift
 
+    def _release(self) -> None:
+        self._configured = None
+        super()._release()
+
     def obstacle_to(self, name: str, value: Any) -> str:
         """Why an engine can't be had here."""
         return obstacle_to(value, self.parameters.weights_folder) if name == 'engine' else ''
@@ -78,7 +82,7 @@ class FusionNode(ManagedNode[FusionParameters]):
     def _answer(self, response: Trigger.Response, work: Callable[[Configured], str]) -> Trigger.Response:
         """What ``work`` says, or why it can't be done."""
         try:
-            if not self.parts or self._configured is None:
+            if self._configured is None:
                 raise InputError('the node is not configured; configure loads the engine that the parameters ask for')
             response.message = work(self._configured)
             response.success = True

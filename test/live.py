@@ -107,7 +107,7 @@ class Robot:
     def pipeline(self) -> Pipeline | None:
         """What runs the node's networks; None while it is not configured."""
         configured = self.node._configured
-        return configured.fusing.rig.pipeline if self.node.parts and configured else None
+        return configured.fusing.rig.pipeline if configured else None
 
     def listen(self) -> None:
         """Subscribe to the node's outputs."""

@@ -1,5 +1,6 @@
 """What every node of this package shares: managed, self-starting, and quiet on Ctrl-C."""
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -188,6 +189,8 @@ class ManagedNode(LifecycleNode, Generic[P]):
         for part in reversed(self.parts):
             part.release()
         self.parts = ()
+        # Parts know each other; engines should not wait for Python to find the circles.
+        gc.collect()
 
     def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
         result = parameters.check_change(self.table, changes, self.is_configured)
