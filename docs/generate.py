@@ -16,7 +16,7 @@ from typing import Any
 from ldfusion_training.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ('README.md', 'docs/node.md')
+FILES = ('docs/parameters.md', 'docs/commands.md', 'docs/node.md')
 MARKED = re.compile(r'(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
 # Of every node; not worth a line each.
 STANDARD_TYPES = ('rcl_interfaces/', 'lifecycle_msgs/', 'type_description_interfaces/')

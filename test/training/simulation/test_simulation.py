@@ -13,9 +13,8 @@ from ldfusion_training.simulation import CLASSES, KINDS, SimulationConfig, draw_
 from ldfusion_training.simulation.rendering.raycast import SurfaceTable, World, place_things
 from ldfusion_training.simulation.rendering.shading import look
 from ldfusion_training.simulation.rendering.thermal import KELVIN_PER_COUNT
-from ldfusion_training.simulation.scene import Rig, camera_pose, camera_rays, distort
+from ldfusion_training.simulation.scene import LAYOUTS, Rig, camera_pose, camera_rays, distort
 from ldfusion_training.simulation.scenery.climate import Puff, draw_climate
-from ldfusion_training.simulation.scenery.layouts import LAYOUTS
 from ldfusion_training.simulation.scenery.meshes import box, ellipsoid, floor, pose
 from ldfusion_training.simulation.scenery.people import person
 from ldfusion_training.simulation.scenery.routes import Layout, Route

@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'words'),
     [
-        (['--size', '0x0'], 'width 0'),
+        (['--size', '0x0'], "'0x0' is no size"),
         (['--size', 'big'], '640x480'),
         (['--frames', '0'], 'frames 0'),
         (['--scenes', '-1'], 'scenes -1'),

@@ -27,7 +27,7 @@ class Depth:
 
     image: Path
     """image or folder"""
-    branch: Literal['visible', 'thermal']
+    branch: Literal['visible', 'thermal', 'infrared']
     """what the images are"""
     output: Path
     """folder"""
@@ -42,16 +42,15 @@ class Depth:
 def run(options: Depth) -> int:
     """Estimate the depth of every image."""
     images = list_images(options.image)
-    estimator = load_estimator(options.branch, options.model)
+    branch = 'thermal' if options.branch == 'infrared' else options.branch
+    estimator = load_estimator(branch, options.model)
     summary = RunSummary()
     for path in tqdm(images, unit='image', disable=None):
         image = read_image(path)
         with naming(path), summary.timed(image.shape[1], image.shape[0]):
             depth = estimator(image, options.fx)
         write_image(options.output / 'depth' / f'{path.stem}.png', depth_to_millimetres(depth))
-    summary.write(
-        options.output / 'summary.json', branch=options.branch, model=options.model, focal_length_px=options.fx
-    )
+    summary.write(options.output / 'summary.json', branch=branch, model=options.model, focal_length_px=options.fx)
     print(f'{len(images)} depth maps in {options.output}')
     return 0
 
