@@ -58,7 +58,7 @@ class NoNetworks:
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
     ) -> FrameOutput:
         """As every engine; nothing is computed."""
-        return FrameOutput(visible, self._depth)
+        return FrameOutput(visible, self._depth, np.zeros_like(self._depth))
 
 
 class Bench:

@@ -36,6 +36,7 @@ MEANINGS: Mapping[str, str] = {
     '~/fused/image/compressed': 'the same as JPEG, made only if somebody listens',
     '~/depth/image': '32FC1, metres, NaN unknown; or 16UC1, millimetres, 0 unknown (REP 118)',
     '~/depth/camera_info': 'intrinsics of it',
+    '~/depth/confidence': '32FC1, 0 to 1: how sure the network is, made only if somebody listens',
     '~/points': 'x y z rgb thermal; organised',
     '/diagnostics': 'rates, drops by cause, latency, engine; what to do about a problem',
     '~/save_snapshot': 'writes the last frame, in and out, with all parameters into `snapshot_folder`',

@@ -104,17 +104,20 @@ class Output:
 
 
 class Outputs(Part):
-    """Fused image (raw and compressed), depth image and point cloud; there while the node is configured."""
+    """Fused image (raw and compressed), depth image and confidence, point cloud; there while the node is configured."""
 
     def __init__(self, node: ManagedNode[Any]) -> None:
         self._node = node
         self._fused = Output(node, Image, '~/fused/image', '~/fused/camera_info')
         self._compressed = Output(node, CompressedImage, '~/fused/image/compressed')
         self._depth = Output(node, Image, '~/depth/image', '~/depth/camera_info')
+        self._confidence = Output(node, Image, '~/depth/confidence')
         self._points = Output(node, PointCloud2, '~/points')
-        self._all = (self._fused, self._compressed, self._depth, self._points)
+        images = (self._fused, self._compressed, self._depth, self._confidence)
+        self._all = (*images, self._points)
         self._fused_message = Image()
         self._depth_message = Image()
+        self._confidence_message = Image()
         self._cloud = CloudBuilder()
 
     def has_subscribers(self) -> bool:
@@ -138,6 +141,9 @@ class Outputs(Part):
                 depth = frame.depth
                 stored = depth_to_millimetres(depth) if parameters.depth_encoding == '16UC1' else depth
                 self._depth.send(fill_image(self._depth_message, stored, header), *info)
+        if self._confidence.has_subscribers() and self._confidence.is_due(parameters.depth_rate):
+            with self._sending('confidence'):
+                self._confidence.send(fill_image(self._confidence_message, frame.confidence, header))
         if frame.camera is not None and self._is_wanted(self._points, parameters.points_rate):
             with self._sending('points'):
                 message = self._cloud.fill(frame, header, parameters.points_stride, parameters.flying_points)

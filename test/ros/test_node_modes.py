@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from live import CAMERA, HEIGHT, WIDTH, Array, Robot, depth_of, header, scene
+from live import CAMERA, HEIGHT, WIDTH, Array, Robot, depth_of, header, scene, stamp_of
 
 from ldfusion_models.files import depth_to_millimetres, read_image
 from ldfusion_models.rig.pipeline import Pipeline
@@ -52,6 +52,23 @@ def test_depth_in_millimetres_within_range(robot: Robot) -> None:
     kept = np.where((metres >= low) & (metres <= high), metres, np.float32(np.nan))
     assert np.array_equal(np.frombuffer(message.data, '<u2').reshape(HEIGHT, WIDTH), depth_to_millimetres(kept))
     assert 0.4 < np.isfinite(kept).mean() < 0.6
+
+
+def test_confidence_is_told_and_unsure_depth_is_unknown(robot: Robot) -> None:
+    whole = depth_of(robot.fuse_to_depth())
+    heard: list[Image] = []
+    topic = f'/{robot.node.get_name()}/depth/confidence'
+    subscription = robot.other.create_subscription(Image, topic, heard.append, 10)
+    robot.wait(lambda: robot.node.count_subscribers(topic), 'the subscription')
+    stamp_ns = stamp_of(robot.fuse_to_depth())
+    robot.wait(lambda: heard and stamp_of(heard[-1]) == stamp_ns, 'confidence')
+    confidence = depth_of(heard[-1])
+    assert 0 < confidence.min() < confidence.max() <= 1
+    wanted = float(np.median(confidence))
+    with robot.settings(minimum_confidence=wanted):
+        kept = depth_of(robot.fuse_to_depth())
+    np.testing.assert_array_equal(kept, np.where(confidence >= np.float32(wanted), whole, np.float32(np.nan)))
+    robot.other.destroy_subscription(subscription)
 
 
 def test_points_of_every_third_pixel_without_edges(robot: Robot) -> None:

@@ -13,12 +13,23 @@ from ldfusion_models.graph.info import GraphInfo
 PRECISIONS = ('fp32', 'mixed')
 
 
+# Of the frame graph, by name, in this order.
+OUTPUTS = ('fused', 'depth', 'uncertainty')
+
+
 @dataclass(frozen=True)
 class FrameOutput:
-    """What comes out of the frame graph: ``fused`` uint8 (1, H, W, 3) RGB, ``depth`` float32 (1, H, W) metres."""
+    """What comes out of the frame graph.
+
+    Attributes:
+        fused: uint8 (1, H, W, 3) RGB.
+        depth: float32 (1, H, W) metres for the canonical focal length.
+        uncertainty: float32 (1, H, W), standard deviation of log depth as the network estimates it.
+    """
 
     fused: npt.NDArray[np.uint8]
     depth: npt.NDArray[np.float32]
+    uncertainty: npt.NDArray[np.float32]
 
 
 class EngineFailedError(Exception):

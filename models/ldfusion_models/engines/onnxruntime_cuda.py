@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.engines.base import EngineFailedError, FrameOutput, chosen_precision
+from ldfusion_models.engines.base import OUTPUTS, EngineFailedError, FrameOutput, chosen_precision
 from ldfusion_models.engines.built_engine import Report, Size
 from ldfusion_models.graph.export import complete_graph
 from ldfusion_models.graph.mixed_precision import mixed_precision
@@ -88,8 +88,7 @@ class BoundSession:
                 self._inputs[name].update_inplace(np.ascontiguousarray(value))
             self._session.run_with_iobinding(self._binding)
             # Copies: the buffers are written again by the next frame.
-            fused, depth = (self._outputs[name].numpy().copy() for name in ('fused', 'depth'))
-        return FrameOutput(fused, depth)
+            return FrameOutput(*(self._outputs[name].numpy().copy() for name in OUTPUTS))
 
 
 def _open(content: bytes, device: str) -> Any:

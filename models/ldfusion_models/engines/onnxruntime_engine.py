@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.engines.base import FrameOutput, chosen_precision
+from ldfusion_models.engines.base import OUTPUTS, FrameOutput, chosen_precision
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.export import info_of_export
 from ldfusion_models.graph.info import GraphInfo
@@ -41,8 +41,7 @@ class OnnxRuntimeEngine:
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
     ) -> FrameOutput:
         """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
-        fused, depth = self._session.run(('fused', 'depth'), {'visible': visible, 'thermal': thermal, 'text': text})
-        return FrameOutput(fused, depth)
+        return FrameOutput(*self._session.run(OUTPUTS, {'visible': visible, 'thermal': thermal, 'text': text}))
 
 
 def open_session(weights: Path | None, options: Any) -> tuple[Any, GraphInfo]:

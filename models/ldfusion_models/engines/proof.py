@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.engines.base import Engine, EngineFailedError, FrameOutput
+from ldfusion_models.engines.base import OUTPUTS, Engine, EngineFailedError, FrameOutput
 from ldfusion_models.graph.manifest import read_manifest
 
 FILE = 'reference.safetensors'
@@ -86,7 +86,7 @@ class Reference:
             InputError: the file is missing or damaged.
         """
         arrays = _read(weights)
-        expected = FrameOutput(arrays['fused'], arrays['depth'])
+        expected = FrameOutput(*(arrays[name] for name in OUTPUTS))
         return cls(arrays['visible'], arrays['thermal'], arrays['text'], expected)
 
     @classmethod
@@ -129,8 +129,7 @@ class Reference:
             'visible': self.visible,
             'thermal': self.thermal,
             'text': self.text,
-            'fused': self.expected.fused,
-            'depth': self.expected.depth,
+            **{name: getattr(self.expected, name) for name in OUTPUTS},
         }
 
 

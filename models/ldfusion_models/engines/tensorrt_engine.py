@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.engines import plan_cache
-from ldfusion_models.engines.base import EngineFailedError, FrameOutput, chosen_precision
+from ldfusion_models.engines.base import OUTPUTS, EngineFailedError, FrameOutput, chosen_precision
 from ldfusion_models.engines.built_engine import Report, Size
 from ldfusion_models.engines.cuda_buffers import Buffer, Gpu, NoGpuError, Stream
 from ldfusion_models.engines.plan_cache import PlanKey
@@ -259,6 +259,7 @@ class RunningPlan:
         self._outputs = {
             'fused': Buffer((1, height, width, 3), np.uint8),
             'depth': Buffer((1, height, width), np.float32),
+            'uncertainty': Buffer((1, height, width), np.float32),
         }
         for name, buffer in (self._inputs | self._outputs).items():
             self._context.set_tensor_address(name, buffer.address)
@@ -282,7 +283,7 @@ class RunningPlan:
         for buffer in self._outputs.values():
             buffer.to_host(self._stream)
         self._stream.wait()
-        return FrameOutput(self._outputs['fused'].host.copy(), self._outputs['depth'].host.copy())
+        return FrameOutput(*(self._outputs[name].host.copy() for name in OUTPUTS))
 
     def stage_times(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]

@@ -56,8 +56,7 @@ class TorchEngine:
         """Run one frame; see :class:`ldfusion_models.engines.Engine`."""
         inputs = tuple(torch.from_numpy(array) for array in (visible, thermal, text))
         if self.device == 'cpu':
-            fused, depth = self._graph(*inputs)
-            return FrameOutput(fused.numpy(), depth.numpy())
+            return FrameOutput(*(output.numpy() for output in self._graph(*inputs)))
         try:
             if self._captured is None or self._captured.size != visible.shape:
                 # One at a time: a camera keeps its size, and a captured graph holds all memory of its frame.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OPSET = 17
 METADATA_KEY = 'ldfusion'
 # Rises with every change of inputs, outputs or metadata.
-FORMAT = 3
+FORMAT = 4
 NO_DIGEST = '0' * 64
 
 
@@ -57,8 +57,8 @@ def trace_graph(config: 'FrameConfig', output: Path) -> None:
             (visible, visible[..., :1].contiguous(), text),
             str(temporary),
             input_names=['visible', 'thermal', 'text'],
-            output_names=['fused', 'depth'],
-            dynamic_axes={'visible': size, 'thermal': size, 'fused': size, 'depth': size},
+            output_names=['fused', 'depth', 'uncertainty'],
+            dynamic_axes={'visible': size, 'thermal': size, 'fused': size, 'depth': size, 'uncertainty': size},
             opset_version=OPSET,
             dynamo=False,
             # Parameters stay as they are and keep their names; every engine folds them by itself.

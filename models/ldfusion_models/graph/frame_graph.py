@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig
-from ldfusion_models.networks.depth import DepthConfig, DepthNetwork, combine
+from ldfusion_models.networks.depth import DepthConfig, DepthNetwork, DepthOutput, combine
 from ldfusion_models.networks.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, luminance
 
@@ -71,11 +71,11 @@ class FrameGraph(nn.Module):
             fused: Tensor = self.fusion(visible, thermal, self.extractor(visible, thermal), text)
         return fused.float()
 
-    def depth_of_fused(self, fused: Tensor) -> Tensor:
-        """Canonical log depth (B, 1, H, W): the visible branch reads the colours, the thermal branch the luminance."""
+    def depth_of_fused(self, fused: Tensor) -> DepthOutput:
+        """Of ``fused`` (B, 3, H, W): the visible branch reads the colours, the thermal branch the luminance."""
         return combine(self.visible_depth(fused), self.thermal_depth(luminance(fused)))
 
-    def forward(self, visible: Tensor, thermal: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, visible: Tensor, thermal: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Run one frame.
 
         Args:
@@ -84,7 +84,8 @@ class FrameGraph(nn.Module):
             text: (1, D) float32; zeros for none.
 
         Returns:
-            fused (1, H, W, 3) uint8 and depth (1, H, W) float32, metres for the canonical focal length.
+            fused (1, H, W, 3) uint8, depth (1, H, W) float32, metres for the canonical focal length, and uncertainty
+            (1, H, W) float32, the standard deviation of log depth.
         """
         # TensorRT knows uint8 at the graph's border only: nothing but a cast may touch it, not even for its shape.
         colours, heat = visible.float(), thermal.float()
@@ -93,9 +94,11 @@ class FrameGraph(nn.Module):
         rgb, grey = (_pad(image, self.denoiser.config.stride) for image in planes)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
         # Depth's stride is longer; padding to it first would cost the fusion, too.
-        depth = self.depth_of_fused(_pad(fused, self.visible_depth.stride))[:, 0, :height, :width].exp()
+        estimate = self.depth_of_fused(_pad(fused, self.visible_depth.stride))
+        depth = estimate.log_depth[:, 0, :height, :width].exp()
+        uncertainty = estimate.variance[:, 0, :height, :width].sqrt()
         levels = (fused[:, :, :height, :width] * 255.0).round()
-        return levels.flatten(2).transpose(1, 2).reshape(1, height, width, 3).to(torch.uint8), depth
+        return levels.flatten(2).transpose(1, 2).reshape(1, height, width, 3).to(torch.uint8), depth, uncertainty
 
 
 def _channels_first(image: Tensor) -> Tensor:

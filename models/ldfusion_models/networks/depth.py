@@ -211,7 +211,12 @@ def bounded_exp(logits: Tensor) -> Tensor:
     return (15.0 * torch.tanh(logits * (1.0 / 15.0))).exp()
 
 
-def combine(first: DepthOutput, second: DepthOutput) -> Tensor:
-    """Canonical log depth (B, 1, H, W) of two branches, each weighted by its certainty (inverse variance)."""
+def combine(first: DepthOutput, second: DepthOutput) -> DepthOutput:
+    """Two branches, each weighted by its certainty (inverse variance).
+
+    The variance is their weighted mean: branches that look at the same image err alike, so that the second one adds no
+    certainty.
+    """
     a, b = 1.0 / (first.variance + 1e-4), 1.0 / (second.variance + 1e-4)
-    return (a * first.log_depth + b * second.log_depth) / (a + b)
+    log_depth = (a * first.log_depth + b * second.log_depth) / (a + b)
+    return DepthOutput(log_depth, (a * first.variance + b * second.variance) / (a + b))

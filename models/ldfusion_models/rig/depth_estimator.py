@@ -14,8 +14,8 @@ from ldfusion_models.errors import InputError
 if TYPE_CHECKING:
     from ldfusion_models.networks.depth import DepthNetwork
 
-# In pixels. Images of longer lenses are reduced to it: depth is best where things are as large as in training.
-LONGEST_FOCAL = 600.0
+# In pixels, and how far an image may be enlarged for it: depth is best where things are as large as in training.
+FOCAL, LARGEST_SCALE = 600.0, 1.5
 
 
 class DepthEstimator:
@@ -64,20 +64,19 @@ class DepthEstimator:
         config, stride = self._network.config, self._network.stride
         pixels = as_rgb8(image) if config.image_channels == 3 else as_grey8(image, self._gain)[..., None]
         size = (pixels.shape[1], pixels.shape[0])
-        scale = min(1.0, LONGEST_FOCAL / focal) if focal else 1.0
-        width, height = (max(stride // 2, round(length * scale)) for length in size)
-        if (width, height) != size:
-            pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        padded = cv2.copyMakeBorder(pixels, 0, -height % stride, 0, -width % stride, cv2.BORDER_REPLICATE)
-        planes = torch.from_numpy(padded.reshape(*padded.shape[:2], -1)).permute(2, 0, 1)[None].float() / 255.0
+        scale = min(FOCAL / focal, LARGEST_SCALE) if focal else 1.0
+        # Whole strides: a border that is repeated would be taken for a part of the scene.
+        width, height = (max(1, round(length * scale / stride)) * stride for length in size)
+        method = cv2.INTER_AREA if width < size[0] else cv2.INTER_LINEAR
+        resized = cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
+        planes = torch.from_numpy(resized).permute(2, 0, 1)[None].float() / 255.0
         with torch.inference_mode():
-            output = self._network(planes)
-        log_depth, variance = (each[0, 0, :height, :width].numpy() for each in (output.log_depth, output.variance))
-        if focal:
-            log_depth = log_depth + np.float32(np.log(focal * width / size[0] / config.canonical_focal))
-        if (width, height) != size:
-            log_depth, variance = (
-                np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_LINEAR), np.float32)
-                for each in (log_depth, variance)
-            )
+            # The mirrored image as well: what both say errs less.
+            output, mirrored = self._network(planes), self._network(planes.flip(3))
+        log_depth, variance = (
+            np.asarray(cv2.resize((first + second.flip(3))[0, 0].numpy() / 2, size), np.float32)
+            for first, second in ((output.log_depth, mirrored.log_depth), (output.variance, mirrored.variance))
+        )
+        # The resized image has another focal length.
+        log_depth += np.float32(np.log((focal or config.canonical_focal) * width / size[0] / config.canonical_focal))
         return np.exp(log_depth), np.sqrt(variance)

@@ -79,7 +79,8 @@ class Frame:
 
     Attributes:
         fused: (H, W, 3) RGB uint8.
-        depth: (H, W) float32 metres along the optical axis; NaN unknown, or out of the settings' range.
+        depth: (H, W) float32 metres along the optical axis; NaN unknown, unsure, or out of the settings' range.
+        confidence: (H, W) float32, 0 to 1: exp(-s), s the standard deviation of log depth that the network expects.
         thermal_values: (H, W) float32: grey, counts or temperature, NaN where nothing is seen.
         camera: intrinsics of these images; None if unknown.
         calibration: as in :class:`View`, at this size.
@@ -89,6 +90,7 @@ class Frame:
 
     fused: npt.NDArray[np.uint8]
     depth: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.float32]
     thermal_values: npt.NDArray[np.float32]
     camera: Intrinsics | None
     calibration: Calibration | None
@@ -276,9 +278,11 @@ class Rig:
         self._last_depth = result.depth
         seconds = {'register': view.seconds, 'engine': time.perf_counter() - start}
         height, width = result.depth.shape
+        confidence = np.exp(-result.uncertainty)
         return Frame(
             result.fused,
-            within_range(result.depth, self.settings.minimum_depth, self.settings.maximum_depth),
+            within_limits(result.depth, confidence, self.settings),
+            confidence,
             thermal_values(view, (height, width), self.settings),
             view.camera and view.camera.scaled(width, height),
             view.calibration and view.calibration.scaled(width, height),
@@ -324,11 +328,13 @@ def thermal_unit(view: View, settings: RigSettings) -> str:
     return settings.thermal_unit if settings.thermal_scale > 0 else 'counts'
 
 
-def within_range(depth: npt.NDArray[np.float32], minimum: float, maximum: float) -> npt.NDArray[np.float32]:
-    """Depth (H, W) with NaN below ``minimum`` and beyond ``maximum`` metres; 0 is no limit."""
-    if minimum <= 0 and maximum <= 0:
+def within_limits(
+    depth: npt.NDArray[np.float32], confidence: npt.NDArray[np.float32], settings: RigSettings
+) -> npt.NDArray[np.float32]:
+    """Depth (H, W), NaN where it is out of range, or less sure than is wanted."""
+    if max(settings.minimum_depth, settings.maximum_depth, settings.minimum_confidence) <= 0:
         return depth
-    inside = depth >= minimum
-    if maximum > 0:
-        inside &= depth <= maximum
-    return np.where(inside, depth, np.float32(np.nan))
+    kept = (depth >= settings.minimum_depth) & (confidence >= settings.minimum_confidence)
+    if settings.maximum_depth > 0:
+        kept &= depth <= settings.maximum_depth
+    return np.where(kept, depth, np.float32(np.nan))

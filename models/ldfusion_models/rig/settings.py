@@ -129,6 +129,12 @@ class RigSettings(StreamSettings):
     thermal_unit: str = setting('kelvin', 'Unit of temperatures in the cloud.', choices=('kelvin', 'celsius'))
     minimum_depth: float = setting(0.0, 'Depth below this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
     maximum_depth: float = setting(0.0, 'Depth beyond this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
+    minimum_confidence: float = setting(
+        0.0,
+        'Depth that the network is less sure of is unknown; confidence is exp(-s), s the standard deviation of the '
+        'logarithm of depth that it expects: 0.9 is about 10 %, 0.7 about 35 %; 0 is no limit.',
+        limits=(0.0, 1.0),
+    )
     flying_points: float = setting(
         0.0,
         'Depth that changes between neighbours by more than this part of itself is unknown in the cloud; 0 keeps all.',

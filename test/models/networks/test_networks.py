@@ -102,9 +102,13 @@ def test_convex_upsampling_repeats_the_neighbour_that_all_weight_is_on() -> None
 def test_the_surer_branch_decides() -> None:
     near, far = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
     sure, unsure = torch.full((1, 1, 1, 1), 1e-4), torch.full((1, 1, 1, 1), 10.0)
-    assert float(combine(DepthOutput(near, sure), DepthOutput(far, unsure))) == pytest.approx(0.0, abs=1e-3)
-    assert float(combine(DepthOutput(near, unsure), DepthOutput(far, sure))) == pytest.approx(1.0, abs=1e-3)
-    assert float(combine(DepthOutput(near, sure), DepthOutput(far, sure))) == pytest.approx(0.5)
+    first = combine(DepthOutput(near, sure), DepthOutput(far, unsure))
+    assert float(first.log_depth) == pytest.approx(0.0, abs=1e-3)
+    assert float(first.variance) < 4e-4  # nearly as sure as the surer one
+    assert float(combine(DepthOutput(near, unsure), DepthOutput(far, sure)).log_depth) == pytest.approx(1.0, abs=1e-3)
+    both = combine(DepthOutput(near, sure), DepthOutput(far, sure))
+    assert float(both.log_depth) == pytest.approx(0.5)
+    assert float(both.variance) == pytest.approx(1e-4)  # no surer for having asked twice
 
 
 @torch.no_grad()
@@ -117,6 +121,8 @@ def test_frame_graph_is_within_the_budget_and_keeps_any_size() -> None:
     with FlopCounterMode(display=False) as counter:
         graph(visible, visible[..., :1], text)
     assert counter.get_total_flops() < 60 * GIGA
-    fused, depth = graph(visible[:, :37, :51], visible[:, :37, :51, :1], text)
+    fused, depth, uncertainty = graph(visible[:, :37, :51], visible[:, :37, :51, :1], text)
     assert (fused.shape, fused.dtype) == ((1, 37, 51, 3), torch.uint8)
     assert (depth.shape, depth.dtype) == ((1, 37, 51), torch.float32)
+    assert uncertainty.shape == depth.shape
+    assert float(uncertainty.min()) > 0

@@ -21,7 +21,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ldfusion_models.camera.camera_info import intrinsics_from_message
-from ldfusion_models.rig.rig import Frame, View, within_range
+from ldfusion_models.rig.rig import Frame, View, within_limits
+from ldfusion_models.rig.settings import RigSettings
 from ldfusion_ros.messages.clouds import CloudBuilder
 from ldfusion_ros.messages.conversions import (
     camera_info_from_intrinsics,
@@ -272,7 +273,7 @@ def frame_of(
     """A frame as the rig makes it of an image that its camera's lens has bent, if there is one."""
     calibration = Calibration.of_lens(lens) if lens else None
     view = View(colour, colour[..., 0], None, None, camera, calibration)
-    return Frame(colour, depth, thermal, camera, calibration, view, {})
+    return Frame(colour, depth, np.ones_like(depth), thermal, camera, calibration, view, {})
 
 
 def test_cloud_holds_the_points_of_the_pinhole_camera() -> None:
@@ -324,10 +325,16 @@ def test_cloud_of_a_distorted_image_lies_where_its_lens_sees_it(model: str, coef
     assert np.array_equal(points[..., 2], depth)
 
 
-def test_range_limits() -> None:
+def test_what_is_out_of_range_or_unsure_is_unknown() -> None:
     depth = np.array([[0.1, 0.5, 5.0, 50.0, np.nan]], np.float32)
-    assert np.isnan(within_range(depth, 0.5, 5.0)).tolist() == [[True, False, False, True, True]]
-    assert np.isnan(within_range(depth, 0.0, 0.0)).tolist() == [[False, False, False, False, True]]
+    confidence = np.array([[0.9, 0.2, 0.9, 0.9, 0.9]], np.float32)
+    for limits, unknown in (
+        (RigSettings(), [False, False, False, False, True]),
+        (RigSettings(minimum_depth=0.5, maximum_depth=5.0), [True, False, False, True, True]),
+        (RigSettings(minimum_confidence=0.5), [False, True, False, False, True]),
+        (RigSettings(minimum_confidence=0.5, maximum_depth=5.0), [False, True, False, True, True]),
+    ):
+        assert np.isnan(within_limits(depth, confidence, limits)).tolist() == [unknown]
 
 
 def test_flying_points_are_removed_at_edges_and_slopes_stay() -> None:

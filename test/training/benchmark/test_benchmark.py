@@ -121,7 +121,7 @@ class Off:
     def run(self, **inputs: Any) -> FrameOutput:
         output = self._engine.run(**inputs)
         shifted = np.clip(output.fused.astype(int) + self._levels, 0, 255).astype(np.uint8)
-        return FrameOutput(shifted, output.depth * np.float32(self._scale))
+        return FrameOutput(shifted, output.depth * np.float32(self._scale), output.uncertainty)
 
 
 def test_agreement_measures_a_known_error(tmp_path: Path) -> None:

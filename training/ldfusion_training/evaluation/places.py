@@ -34,6 +34,8 @@ LIMITS = DepthRange()
 # Where a street ends for the ground plane, in metres.
 WALL = 20.0
 CELL = (640, 240)
+# Difference of the logarithms of width over height.
+LIKE_SHAPE = 0.1
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,17 @@ def open_frames(
 
 
 def mean_map(frames: Sequence[Frame]) -> Method:
-    """Baseline: the mean depth map of other frames."""
+    """Baseline: the mean depth map of other frames, of those of nearly the same shape if there are any."""
     truths = [frame.source.read().depth for frame in frames]
+    shapes = np.array([truth.shape[1] / truth.shape[0] for truth in truths])
     by_size: dict[tuple[int, int], Depth] = {}
 
     def estimate(sample: DepthSample) -> Estimate:
         height, width = sample.depth.shape
         if (height, width) not in by_size:
-            by_size[height, width] = mean_depth_map(truths, width, height)
+            alike = np.abs(np.log(shapes * height / width)) < LIKE_SHAPE
+            chosen = [truth for truth, is_like in zip(truths, alike, strict=True) if is_like]
+            by_size[height, width] = mean_depth_map(chosen or truths, width, height)
         return Estimate(by_size[height, width])
 
     return estimate

@@ -74,7 +74,7 @@ class DepthSupervision(nn.Module):
         """
         of_visible, of_thermal = _run(self.visible, visible), _run(self.thermal, thermal)
         agree = (of_visible.log_depth - of_thermal.log_depth).abs() <= self.config.agreement
-        return torch.where(agree, combine(of_visible, of_thermal).exp(), torch.nan)
+        return torch.where(agree, combine(of_visible, of_thermal).log_depth.exp(), torch.nan)
 
     def complete(self, truth: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
         """``truth`` (B, 1, H, W), or pseudo truth for those images of which nothing is known."""
