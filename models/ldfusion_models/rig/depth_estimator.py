@@ -14,8 +14,8 @@ from ldfusion_models.errors import InputError
 if TYPE_CHECKING:
     from ldfusion_models.networks.depth import DepthNetwork
 
-# In pixels, and how far an image may be enlarged for it: depth is best where things are as large as in training.
-FOCAL, LARGEST_SCALE = 600.0, 1.5
+# In pixels. Images of longer lenses are reduced to it: depth is best where things are as large as in training.
+FOCAL = 600.0
 
 
 class DepthEstimator:
@@ -64,9 +64,10 @@ class DepthEstimator:
         config, stride = self._network.config, self._network.stride
         pixels = as_rgb8(image) if config.image_channels == 3 else as_grey8(image, self._gain)[..., None]
         size = (pixels.shape[1], pixels.shape[0])
-        scale = min(FOCAL / focal, LARGEST_SCALE) if focal else 1.0
+        scale = min(FOCAL / focal, 1.0) if focal else 1.0
         # Whole strides: a border that is repeated would be taken for a part of the scene.
-        width, height = (max(1, round(length * scale / stride)) * stride for length in size)
+        width = max(1, round(size[0] * scale / stride)) * stride
+        height = max(1, round(size[1] * width / size[0] / stride)) * stride
         method = cv2.INTER_AREA if width < size[0] else cv2.INTER_LINEAR
         resized = cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
         planes = torch.from_numpy(resized).permute(2, 0, 1)[None].float() / 255.0

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import Parameter
 from tqdm import tqdm
 
+from ldfusion_models.depth_files import DepthFormat, write_depth
 from ldfusion_models.errors import naming
-from ldfusion_models.files import depth_to_millimetres, list_images, read_image, write_image
+from ldfusion_models.files import list_images, read_image
 from ldfusion_models.rig.depth_estimator import DepthEstimator
 from ldfusion_training.commands.options import Positive
 from ldfusion_training.report.run_summary import RunSummary
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Depth:
     """Estimate depth of single images.
 
-    Writes OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown or beyond 65.5 m) and OUTPUT/summary.json.
+    Writes OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown, 65535 = farther than that) and
+    OUTPUT/summary.json.
     """
 
     image: Path
@@ -37,6 +39,10 @@ class Depth:
     """
     fx: Positive | None = None
     """focal length of the images"""
+    depth_format: DepthFormat = 'png'
+    """png: 16 bits; tiff, npz: 32-bit floats, metres, NaN = unknown"""
+    depth_units: Positive = 1000.0
+    """of 16-bit depth, per metre: 1000 ends at 65.5 m, 256 at 256 m"""
 
 
 def run(options: Depth) -> int:
@@ -49,7 +55,7 @@ def run(options: Depth) -> int:
         image = read_image(path)
         with naming(path), summary.timed(image.shape[1], image.shape[0]):
             depth = estimator(image, options.fx)
-        write_image(options.output / 'depth' / f'{path.stem}.png', depth_to_millimetres(depth))
+        write_depth(options.output / 'depth', path.stem, depth, options.depth_format, options.depth_units)
     summary.write(options.output / 'summary.json', branch=branch, model=options.model, focal_length_px=options.fx)
     print(f'{len(images)} depth maps in {options.output}')
     return 0

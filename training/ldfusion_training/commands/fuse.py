@@ -10,9 +10,10 @@ from tqdm import tqdm
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.depth_files import DepthFormat, write_depth
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
-from ldfusion_models.files import depth_to_millimetres, match_pairs, read_image, write_image
+from ldfusion_models.files import match_pairs, read_image, write_image
 from ldfusion_models.language.guidance import embedding_for
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import RigSettings
@@ -26,8 +27,8 @@ from ldfusion_training.report.run_summary import RunSummary
 class Fuse:
     """Fuse pairs of images.
 
-    Writes OUTPUT/fused/NAME.png, OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown or beyond 65.5 m) and
-    OUTPUT/summary.json. Folders are paired by file name.
+    Writes OUTPUT/fused/NAME.png, OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown, 65535 = farther than that)
+    and OUTPUT/summary.json. Folders are paired by file name.
     """
 
     visible: Path
@@ -47,6 +48,10 @@ class Fuse:
     """how depth of reduced images comes to their size; none leaves all results reduced"""
     clouds: bool = False
     """also write OUTPUT/cloud/NAME.png: the point cloud from above and the side"""
+    depth_format: DepthFormat = 'png'
+    """png: 16 bits; tiff, npz: 32-bit floats, metres, NaN = unknown"""
+    depth_units: Positive = 1000.0
+    """of 16-bit depth, per metre: 1000 ends at 65.5 m, 256 at 256 m"""
     fx: Positive | None = None
     """focal length of the visible images"""
     prompt: str | None = None
@@ -72,9 +77,9 @@ def run(options: Fuse) -> int:
             frame = rig(shot, text)
         if rig.registration_problem:
             raise InputError(f'{options.registration}: {rig.registration_problem}')
-        name = f'{visible_path.stem}.png'
-        write_image(options.output / 'fused' / name, frame.fused)
-        write_image(options.output / 'depth' / name, depth_to_millimetres(frame.depth))
+        name = visible_path.stem
+        write_image(options.output / 'fused' / f'{name}.png', frame.fused)
+        write_depth(options.output / 'depth', name, frame.depth, options.depth_format, options.depth_units)
         if options.clouds:
             sheet = cloud_sheet(frame.fused, frame.depth, options.fx or engine.info.canonical_focal)
             write_image(options.output / 'cloud' / name, sheet)
