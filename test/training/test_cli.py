@@ -135,6 +135,16 @@ class TestFuse:
         assert summary['milliseconds']['total'] >= summary['milliseconds']['p50'] > 0
         assert len(summary['weights']) == 12
 
+    def test_depth_comes_with_32_bits_if_asked(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
+        from ldfusion_models.depth_files import read_float_depth
+
+        for form, folder in (('png', 'a'), ('tiff', 'b'), ('npz', 'c')):
+            assert run('fuse', *options(pairs), '--output', tmp_path / folder, '--depth-format', form) == (0, '')
+        stored = cv2.imread(str(tmp_path / 'a/depth/a.png'), cv2.IMREAD_UNCHANGED)
+        metres = read_float_depth(tmp_path / 'b/depth/a.tiff')
+        np.testing.assert_array_equal(metres, read_float_depth(tmp_path / 'c/depth/a.npz'))
+        np.testing.assert_allclose(stored[metres < 65] / 1000, metres[metres < 65], atol=0.0006)
+
     def test_depth_goes_with_the_focal_length(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
         """The same picture through a lens twice as long shows things twice as far."""
         one = {name: next(folder.glob('a.*')) for name, folder in pairs.items()}

@@ -82,7 +82,7 @@ def run(options: Fuse) -> int:
         write_depth(options.output / 'depth', name, frame.depth, options.depth_format, options.depth_units)
         if options.clouds:
             sheet = cloud_sheet(frame.fused, frame.depth, options.fx or engine.info.canonical_focal)
-            write_image(options.output / 'cloud' / name, sheet)
+            write_image(options.output / 'cloud' / f'{name}.png', sheet)
     summary.write(
         options.output / 'summary.json',
         engine=engine.name,
