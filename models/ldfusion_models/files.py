@@ -128,7 +128,10 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file')
-    image: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    try:
+        image: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    except cv2.error as error:
+        raise InputError(f'{path}: cannot be decoded, or promises too many pixels ({error.err})') from error
     if image is None:
         raise InputError(f'{path}: not a readable image')
     if image.dtype not in (np.uint8, np.uint16):

@@ -74,28 +74,33 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(pairs:
         torch.testing.assert_close(tensor, resumed[name], rtol=0, atol=0)
 
 
+def run_in_two_processes(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """``ldfusion`` under PyTorch's launcher, as on several GPUs; here two processes on the CPU."""
+    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--rdzv_backend', 'c10d']
+    command = [*launcher, '--rdzv_endpoint', 'localhost:0', str(find_executable('ldfusion')), *words]
+    return subprocess.run(command, env=os.environ | {'ACCELERATE_USE_CPU': '1'}, capture_output=True, text=True)
+
+
 def test_two_processes_make_the_weights_of_one(pairs: Path, tmp_path: Path) -> None:
-    """Under PyTorch's launcher, as on several GPUs; here two processes on the CPU."""
     recipe = tmp_path / 'diffusion.yaml'
     recipe.write_text(yaml.safe_dump(diffusion_settings(pairs)))
     words = ['train', 'diffusion', '--config', str(recipe), '--output']
-    launcher = [
-        sys.executable,
-        '-m',
-        'torch.distributed.run',
-        '--nproc_per_node',
-        '2',
-        '--rdzv_endpoint',
-        'localhost:0',
-    ]
-    command = [*launcher, '--rdzv_backend', 'c10d', str(find_executable('ldfusion')), *words, str(tmp_path / 'two')]
-    done = subprocess.run(command, env=os.environ | {'ACCELERATE_USE_CPU': '1'}, capture_output=True, text=True)
+    done = run_in_two_processes([*words, str(tmp_path / 'two')])
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('checkpoint.pt, picture.png') == 1, 'one of the processes tells'
     assert main([*words, str(tmp_path / 'one')]) == 0
     one, two = (read_checkpoint(tmp_path / name / CHECKPOINT)['average'] for name in ('one', 'two'))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(pairs: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / 'diffusion.yaml'
+    recipe.write_text(yaml.safe_dump(diffusion_settings(pairs, batch_size=3)))
+    done = run_in_two_processes(['train', 'diffusion', '--config', str(recipe), '--output', str(tmp_path / 'run')])
+    assert done.returncode != 0
+    assert 'ldfusion: trainer.batch_size 3: 2 processes need a multiple of their number' in done.stderr
+    assert not (tmp_path / 'run' / CHECKPOINT).exists()
 
 
 def test_the_denoiser_learns(pairs: Path, tmp_path: Path) -> None:
@@ -161,12 +166,13 @@ def test_command_trains_two_steps_of_depth_then_resumes_to_four(
     data = {'folders': [str(depth_folder)], 'crop': [64, 64], 'held_out': ['2']}
     recipe.write_text(yaml.safe_dump({'branch': branch, 'trainer': TRAINER, 'data': data}))
     words = ['train', 'depth', '--config', str(recipe), '--output', str(tmp_path / 'run')]
-    assert main(words) == 0
+    assert main([*words, '--set', 'trainer.steps=2']) == 0
+    assert read_checkpoint(tmp_path / 'run' / CHECKPOINT)['step'] == 2
+    assert main(words) == 2, 'a run that is there must not be overwritten silently'
+    assert main([*words, '--resume']) == 0
     stored = read_checkpoint(tmp_path / 'run' / CHECKPOINT)
     assert stored['step'] == 4
     assert all(name.startswith(f'{branch}_depth.') for name in stored['average'])
-    assert main(words) == 2, 'a run that is there must not be overwritten silently'
-    assert main([*words, '--resume']) == 0
 
 
 def test_recipes_name_parts_of_data_sets_and_stereo_fills_what_is_unknown(depth_folder: Path, tmp_path: Path) -> None:

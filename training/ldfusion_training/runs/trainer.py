@@ -135,19 +135,25 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
         One report per optimizer step.
 
     Raises:
-        InputError: a checkpoint of another config, or one that is already there and not to be resumed.
+        InputError: a checkpoint of another config, or one that is already there and not to be resumed; a batch that the
+            processes can't share evenly.
         FloatingPointError: the loss is not finite; the last checkpoint is kept.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=config.precision)
+    share, rest = divmod(config.batch_size, accelerator.num_processes)
+    if rest or not share:
+        raise InputError(
+            f'trainer.batch_size {config.batch_size}: {accelerator.num_processes} processes need a multiple of their number'
+        )
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay)
     average = {name: tensor.detach().clone() for name, tensor in stage.state_of_parts().items()}
     start = _start(stage, optimizer, average, output / CHECKPOINT, config, resume)
     samples = IndexedSamples(stage, config.seed, start * config.batch_size, config.steps * config.batch_size)
     loader: Any = torch.utils.data.DataLoader(
-        samples, batch_size=config.batch_size // accelerator.num_processes, num_workers=config.workers, drop_last=True
+        samples, batch_size=share, num_workers=config.workers, drop_last=True
     )
     model, prepared, loader = accelerator.prepare(stage, optimizer, loader)
     average = {name: tensor.to(accelerator.device) for name, tensor in average.items()}
