@@ -43,11 +43,12 @@ class EngineSwitch(Part):
         self._node.get_logger().info(f'active: {self._describe()}')
 
     def release(self) -> None:
-        """Forget what is being loaded."""
+        """Forget what is being loaded, and let go of the engine: the executor may know this part a little longer."""
         with self._lock:
             self._run = self._pipeline = None
             self._loading = self._failure = ''
         self._node.destroy_guard_condition(self._loaded)
+        self._rig.close()
 
     def begin(self, size: Size) -> str:
         """Start to load what the node's parameters ask for, for images of ``size`` (width, height); says what.

@@ -159,6 +159,10 @@ class Rig:
         self._last_depth: npt.NDArray[np.float32] | None = None
         self.registration_problem = ''
 
+    def close(self) -> None:
+        """Let go of the engine, whoever else still knows the rig; no shot can be fused any more."""
+        del self.pipeline
+
     @property
     def undistorts(self) -> bool:
         """Whether the distortion of the lenses is removed."""
