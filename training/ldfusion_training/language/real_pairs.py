@@ -1,15 +1,19 @@
 """What somebody saw in 80 real pairs: ``real_pairs.json``, in our own words; the images are not in the repository.
 
 Each pair has ``name`` and ``set`` (files ``SET/vi/NAME.*`` and ``SET/ir/NAME.*``), ``split`` (``training``, or
-``validation``: never trained on, wherever its files lie), ``size`` ([width, height] in pixels), ``light``, ``weather``,
-``text``, ``counts`` (objects by class, without ignored regions) and ``objects``. An object has ``name``, ``box``
-([xmin, ymin, xmax, ymax] in pixels of the visible image), ``where``, ``distance_m``, ``visible_in`` and ``difficult``.
+``validation``: not to be trained on, wherever its files lie), ``size`` ([width, height] in pixels), ``light``,
+``weather``, ``text``, ``counts`` (objects by class, without ignored regions) and ``objects``. An object has ``name``,
+``box`` ([xmin, ymin, xmax, ymax] in pixels of the visible image), ``where``, ``distance_m``,
+``visible_in`` and ``difficult``.
 ``where`` is the third of the image that holds the middle of the box. Distances are rough estimates: by the apparent
 height of the box, or by eye where the camera looks from above or is another; they are no measurements.
 An object of class ``ignore`` is a region whose things can't be told apart; it has no distance.
-Boxes were proposed by a detector or drawn by hand, then looked at; they are coarse.
+Boxes were proposed by the detector of ``teacher_labels`` or drawn by hand, then looked at once; they are coarse, and
+where proposed they fit that detector better than another.
 
-The pairs of LLVIP come from one fixed camera: its training and validation pairs show the same street.
+The pairs of LLVIP come from one fixed camera: its training and validation pairs show the same street. 25 validation
+pairs lie in ``train`` folders, 17 of them in folders that the recipes of the fusion name: a training has to leave out
+``validation_names`` itself; weights trained without that have seen those images, though not these labels.
 """
 
 import json
