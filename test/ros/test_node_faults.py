@@ -157,6 +157,10 @@ def test_good_calibration_again(robot: Robot) -> None:
 
 def test_camera_info_that_changes_its_size_is_scaled_to_the_images(robot: Robot) -> None:
     """A driver changes its mode: camera_info of twice the size means the same view, and so the same depth."""
+    # What the tests before have sent may still be on its way: topics keep no order among each other.
+    robot.send_info()
+    focal = pytest.approx(CAMERA.fx)
+    robot.wait(lambda: robot.fuse_to_depth() and robot.infos[-1].k[0] == focal, 'the camera as it was')
     before = depth_of(robot.fuse_to_depth())
     big = camera_info_from_intrinsics(CAMERA.scaled(2 * WIDTH, 2 * HEIGHT), header(0, ''))
     robot.send_info(big)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -31,6 +32,7 @@ from ldfusion_models.rig.depth_estimator import DepthEstimator
 from ldfusion_ros.guidance_node import GuidanceNode
 from ldfusion_ros.parts.language import Language
 
+SETTLED_SECONDS = 1.0
 FILE = ROOT / 'config' / 'sros2_policy.xml'
 LISTS = {'topics': ('topic', {'publish', 'subscribe'}), 'services': ('service', {'request', 'reply'})}
 Permissions = dict[str, set[str]]
@@ -130,7 +132,12 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, language: 
         with robot.stranger() as observer:
             robot.wait(lambda: node in observer.get_node_names(), f'{node} in the graph')
             robot.wait(lambda: is_complete(graph(observer, node)), f'all of {node}')
-            found = graph(observer, node)
+            # Discovery is not atomic: the whole graph is what no longer changes.
+            found, unchanged_since = graph(observer, node), time.monotonic()
+            while time.monotonic() - unchanged_since < SETTLED_SECONDS:
+                time.sleep(0.1)
+                if (again := graph(observer, node)) != found:
+                    found, unchanged_since = again, time.monotonic()
         known = seen.setdefault(node, {right: set() for right in found})
         for right, names in found.items():
             known[right] |= names
