@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -68,7 +69,7 @@ class Part:
         """Say what is wrong, and facts."""
 
 
-class ManagedNode(LifecycleNode, Generic[P]):
+class ManagedNode(LifecycleNode, ABC, Generic[P]):
     """A lifecycle node that is made of parts; owns parameters, statistics, log, calibrations and diagnostics.
 
     A subclass says what it is made of in ``set_up``; failures are logged and end in a clean state.
@@ -105,9 +106,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
         if self.parameters.autostart:
             self.start_by_itself()
 
+    @abstractmethod
     def set_up(self) -> Sequence[Part]:
         """Load and make what the node is made of, in the order in which its parts start and report."""
-        raise NotImplementedError
 
     def obstacle_to(self, name: str, value: Any) -> str:
         """Why a parameter can't have a value here, beyond what its table says; empty if it can."""
