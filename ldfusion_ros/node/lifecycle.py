@@ -4,7 +4,7 @@ import gc
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -32,17 +32,7 @@ LABELS = {
 }
 
 
-class NodeParameters(Protocol):
-    """What the parameters of every node have."""
-
-    @property
-    def autostart(self) -> bool: ...
-
-    @property
-    def diagnostics_period(self) -> float: ...
-
-
-P = TypeVar('P', bound=NodeParameters)
+P = TypeVar('P', bound=parameters.CommonParameters)
 # How soon a signal is noticed while nothing arrives.
 STOP_SECONDS = 0.2
 
@@ -75,7 +65,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
     A subclass says what it is made of in ``set_up``; failures are logged and end in a clean state.
 
     Attributes:
-        table: the dataclass of its parameters; they have at least ``autostart`` and ``diagnostics_period``.
+        table: the dataclass of its parameters.
         subject: what it does, for its name in the diagnostics.
         state: the lifecycle state that was reached last, a value of ``lifecycle_msgs/State``.
         parameters: their present values.

@@ -6,6 +6,7 @@ Declaration, checks at run time, the test of the YAML file and generated documen
 import difflib
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -13,13 +14,34 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.rig.settings import Meaning, Value, meanings
+from ldfusion_models.rig.settings import Meaning, StreamSettings, Value, meanings, setting
 
 T = TypeVar('T')
+TRANSPORTS = ('raw', 'compressed')
 
 # Parameters that rclpy itself declares, by name or by prefix.
 QUALITY = 'qos_overrides.'
 RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service', QUALITY)
+
+
+@dataclass(frozen=True)
+class CommonParameters(StreamSettings):
+    """What every node that listens to two cameras has."""
+
+    autostart: bool = setting(True, 'Configure and activate the node by itself.', 'start')
+    diagnostics_period: float = setting(1.0, 'Seconds between two diagnostics.', 'start', (0.1, 60.0))
+    visible_transport: str = setting(
+        'raw',
+        'How visible images come: raw, or compressed (topic with /compressed).',
+        'configure',
+        choices=TRANSPORTS,
+    )
+    thermal_transport: str = setting(
+        'raw',
+        'How thermal images come: raw, or compressed (topic with /compressed).',
+        'configure',
+        choices=TRANSPORTS,
+    )
 
 
 def declare(node: Node, table: type[Any]) -> list[str]:

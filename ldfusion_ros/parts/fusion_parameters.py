@@ -3,33 +3,18 @@
 from dataclasses import dataclass
 
 from ldfusion_models.rig.settings import NodeSettings, setting
-
-TRANSPORTS = ('raw', 'compressed')
+from ldfusion_ros.node.parameters import CommonParameters
 
 
 @dataclass(frozen=True)
-class FusionParameters(NodeSettings):
+class FusionParameters(NodeSettings, CommonParameters):
     """Parameters of ``fusion_node``: those of rig and engine, and what only a robot has."""
 
-    autostart: bool = setting(True, 'Configure and activate the node by itself.', 'start')
-    diagnostics_period: float = setting(1.0, 'Seconds between two diagnostics.', 'start', (0.1, 60.0))
     warm_up_width: int = setting(
         640, 'Width of the image that warms the engine up, in pixels.', 'configure', (32, 8192)
     )
     warm_up_height: int = setting(
         480, 'Height of the image that warms the engine up, in pixels.', 'configure', (32, 8192)
-    )
-    visible_transport: str = setting(
-        'raw',
-        'How visible images come: raw, or compressed (topic with /compressed).',
-        'configure',
-        choices=TRANSPORTS,
-    )
-    thermal_transport: str = setting(
-        'raw',
-        'How thermal images come: raw, or compressed (topic with /compressed).',
-        'configure',
-        choices=TRANSPORTS,
     )
     drift_period: float = setting(
         10.0, 'Seconds between two looks at how far the images are apart; 0 is never.', 'configure', (0.0, 3600.0)

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 
-from ldfusion_models.rig.settings import StreamSettings, setting
-from ldfusion_ros.parts.fusion_parameters import TRANSPORTS
+from ldfusion_models.rig.settings import setting
+from ldfusion_ros.node.parameters import CommonParameters
 
 
 @dataclass(frozen=True)
-class GuidanceParameters(StreamSettings):
+class GuidanceParameters(CommonParameters):
     """Parameters of ``guidance_node``; a field's name is the parameter's name."""
-
-    autostart: bool = setting(True, 'Configure and activate the node by itself.', 'start')
-    diagnostics_period: float = setting(1.0, 'Seconds between two diagnostics.', 'start', (0.1, 60.0))
 
     text_encoder: str = setting(
         'embedded',
@@ -29,19 +26,6 @@ class GuidanceParameters(StreamSettings):
     threads: int = setting(1, 'CPU threads of the networks; 0 lets PyTorch choose.', 'configure', (0, 256))
     niceness: int = setting(
         19, 'Priority at which captions give way to other work: 0 does not, 19 to everybody.', 'configure', (0, 19)
-    )
-
-    visible_transport: str = setting(
-        'raw',
-        'How visible images come: raw, or compressed (topic with /compressed).',
-        'configure',
-        choices=TRANSPORTS,
-    )
-    thermal_transport: str = setting(
-        'raw',
-        'How thermal images come: raw, or compressed (topic with /compressed).',
-        'configure',
-        choices=TRANSPORTS,
     )
 
     prompt: str = setting(
