@@ -254,6 +254,16 @@ def test_unknown_command(run: Run) -> None:
     assert_one_line(run('polish'), 'polish', 'fuse')
 
 
+def test_help_says_what_a_command_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list has a line for each command; its own help says more, with every option."""
+    assert main(['--help']) == 0
+    assert 'fuse pairs of images' in capsys.readouterr().out
+    assert main(['fuse', '--help']) == 0
+    text = ' '.join(capsys.readouterr().out.split())
+    assert 'Writes OUTPUT/fused/NAME.png' in text
+    assert '--thermal-gain' in text
+
+
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
     """Interrupted for real: exit code 130, no traceback, and no half-written recording."""
     script = (

@@ -3,8 +3,9 @@
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from inspect import BoundArguments
-from typing import Any
+from importlib import import_module
+from inspect import BoundArguments, getdoc
+from typing import Any, get_type_hints
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -68,8 +69,8 @@ GROUPS = {
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
-def create_app() -> App:
-    """The parser of all commands; a module is imported when its command is called."""
+def create_app(called: str = '') -> App:
+    """The parser of all commands; only the module of the command that is ``called`` is imported, for its options."""
     app = App(
         name='ldfusion',
         help='Thermal and visible images to one image and depth. --debug, anywhere, shows the traceback of an error.',
@@ -83,8 +84,19 @@ def create_app() -> App:
         group, _, kind = path.rpartition(' ')
         if group and group not in app:
             app.command(groups[group])
-        (groups[group] if group else app).command(f'{MODULES}.{place}', name=kind, help=text)
+        parent = groups[group] if group else app
+        if path == called:
+            function = _load(place)
+            parent.command(function, name=kind, help=getdoc(get_type_hints(function)['options']))
+        else:
+            parent.command(f'{MODULES}.{place}', name=kind, help=text)
     return app
+
+
+def _load(place: str) -> Callable[..., int]:
+    module, _, function = place.partition(':')
+    loaded: Callable[..., int] = getattr(import_module(f'{MODULES}.{module}'), function)
+    return loaded
 
 
 def parse(words: Sequence[str]) -> tuple[Callable[..., Any], BoundArguments]:
@@ -94,7 +106,8 @@ def parse(words: Sequence[str]) -> tuple[Callable[..., Any], BoundArguments]:
         InputError: the words are no command.
     """
     try:
-        function, bound, _ = create_app().parse_args(list(words), exit_on_error=False, print_error=False)
+        called = next((' '.join(words[:count]) for count in (2, 1) if ' '.join(words[:count]) in COMMANDS), '')
+        function, bound, _ = create_app(called).parse_args(list(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise InputError(f'{error}; see ldfusion --help') from error
     return function, bound
