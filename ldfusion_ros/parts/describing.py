@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image
@@ -25,6 +26,8 @@ from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 from ldfusion_ros.parts.language import Language, give_way
 
 CHARACTERS_SHOWN = 200
+# How long the fusion may take to get the last text.
+FAREWELL = Duration(seconds=1)
 ImagesMoment: TypeAlias = Moment[Image | CompressedImage]
 
 
@@ -92,6 +95,8 @@ class Describing(Part):
         self._answers.clear()
         if self._is_sending:
             self._send(self._answer(Task(), ''))
+            # A process that ends at once would take its last message along.
+            self._embeddings.wait_for_all_acked(FAREWELL)
             self._is_sending = False
 
     def release(self) -> None:
