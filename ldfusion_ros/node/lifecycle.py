@@ -1,6 +1,5 @@
 """What every node of this package shares: managed, self-starting, and quiet on Ctrl-C."""
 
-import gc
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -180,8 +179,6 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         for part in reversed(self.parts):
             part.release()
         self.parts = ()
-        # Parts know each other; engines should not wait for Python to find the circles.
-        gc.collect()
 
     def _change_parameters(self, changes: 'Sequence[Parameter[Any]]') -> SetParametersResult:
         result = parameters.check_change(self.table, changes, self.is_configured)
