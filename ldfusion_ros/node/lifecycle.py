@@ -134,6 +134,23 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         self.state = State.PRIMARY_STATE_UNCONFIGURED
         return SUCCESS
 
+    def _LifecycleNodeMixin__change_state(self, transition_id: int) -> TransitionCallbackReturn:  # noqa: N802
+        """Refuse a transition that the present state does not have, in words, once.
+
+        All requests come through this method of rclpy, which has no public name. Jazzy's raises for such a transition
+        in the executor's thread, which ends the node; Kilted's logs an error each time.
+        """
+        possible = {number: label for number, label, *_ in self._state_machine.available_transitions}
+        if transition_id in possible:
+            return super()._LifecycleNodeMixin__change_state(transition_id)  # type: ignore[misc, no-any-return]
+        label = self._state_machine.current_state[1]
+        self.announcer.once(
+            f'transition {transition_id} of {label}',
+            f'transition {transition_id} refused: the node is {label}; '
+            f'possible is {", ".join(f"{number} ({name})" for number, name in possible.items()) or "nothing more"}',
+        )
+        return TransitionCallbackReturn.FAILURE
+
     def start_by_itself(self) -> None:
         """Configure and activate, as a lifecycle manager would, as soon as the node is spun."""
         self._autostart = self.create_steady_timer(0.0, self._bring_up_once)

@@ -105,8 +105,8 @@ def test_a_switch_that_fails_is_said_and_the_old_engine_goes_on(robot: Robot, tm
 
 def test_a_node_that_goes_down_while_an_engine_is_loaded_forgets_it(robot: Robot) -> None:
     assert switch(robot).success
-    robot.executor.create_task(robot.node.trigger_deactivate)
-    robot.executor.create_task(robot.node.trigger_cleanup)
+    robot.do(robot.node.trigger_deactivate)
+    robot.do(robot.node.trigger_cleanup)
     robot.wait(lambda: robot.node.state == State.PRIMARY_STATE_UNCONFIGURED, 'unconfigured')
     answer = switch(robot)
     assert (answer.success, 'not configured' in answer.message) == (False, True)

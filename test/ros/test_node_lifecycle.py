@@ -18,6 +18,7 @@ from ldfusion_models.errors import InputError
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
@@ -53,6 +54,48 @@ def test_a_manager_leads_the_node_through_its_states() -> None:
         assert not change(robot, Transition.TRANSITION_ACTIVATE)
         assert change(robot, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
         assert robot.node.state == State.PRIMARY_STATE_FINALIZED
+
+
+TRANSITIONS = {
+    State.PRIMARY_STATE_UNCONFIGURED: (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN),
+    State.PRIMARY_STATE_INACTIVE: (
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_ACTIVATE,
+        Transition.TRANSITION_INACTIVE_SHUTDOWN,
+    ),
+    State.PRIMARY_STATE_FINALIZED: (),
+}
+
+
+def test_what_the_state_does_not_allow_is_refused_and_said_once_and_the_node_lives(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Every number that a request can hold, sense and nonsense, in states that a manager leaves a node in."""
+    with Robot({'autostart': False}) as robot:
+
+        def refuse_all_else(state: int) -> str:
+            capfd.readouterr()
+            for _ in range(2):
+                for number in (*range(10), 60, 255):
+                    assert number in TRANSITIONS[state] or not change(robot, number)
+            assert robot.node.state == state
+            return capfd.readouterr().err
+
+        # What the installed rclpy does by itself: the same raise that Jazzy lets through to the executor.
+        with pytest.raises(RuntimeError, match='not registered'):
+            robot.node._state_machine.trigger_transition_by_id(Transition.TRANSITION_ACTIVATE, True)
+        said = refuse_all_else(State.PRIMARY_STATE_UNCONFIGURED)
+        words = 'transition 3 refused: the node is unconfigured; possible is 1 (configure), 5 (shutdown)'
+        assert said.count(words) == 1
+        assert 'Unable to start' not in said
+        assert robot.node.trigger_deactivate() != TransitionCallbackReturn.SUCCESS
+        assert change(robot, Transition.TRANSITION_CONFIGURE)
+        assert refuse_all_else(State.PRIMARY_STATE_INACTIVE).count('transition 4 refused: the node is inactive') == 1
+        assert change(robot, Transition.TRANSITION_ACTIVATE)
+        robot.wait(robot.is_ready, 'subscriptions')
+        robot.fuse_good_pair()
+        assert change(robot, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        assert 'nothing more' in refuse_all_else(State.PRIMARY_STATE_FINALIZED)
 
 
 def test_weights_that_are_missing_fail_the_transition_in_words_and_can_be_corrected(tmp_path: Path) -> None:
