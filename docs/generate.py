@@ -28,6 +28,8 @@ MEANINGS: Mapping[str, str] = {
     'visible/camera_info': 'intrinsics, for metric depth and the cloud',
     'thermal/image_raw': 'mono8, or counts as mono16 or 16UC1; CompressedImage as above with `thermal_transport`',
     'thermal/camera_info': 'intrinsics, for registration',
+    'ranges/points': "measured points that correct depth, such as a lidar's; through TF, or in the frame of the camera",
+    'ranges/scan': 'the same from a planar laser',
     '~/text_embedding': 'what the fusion is to favour, latched; its label names the encoder',
     '~/caption': 'what guidance is based on: both captions, or the prompt; latched',
     '~/prompt': 'what matters, in English, until an empty one comes: then captions again',

@@ -19,6 +19,8 @@ ARGUMENTS = {
     'thermal_topic': ('thermal/image_raw', 'Images of the thermal camera, without /compressed.'),
     'visible_info_topic': ('visible/camera_info', 'CameraInfo of the visible camera.'),
     'thermal_info_topic': ('thermal/camera_info', 'CameraInfo of the thermal camera.'),
+    'ranges_topic': ('ranges/points', 'PointCloud2 of a lidar that corrects depth; without one nothing is lost.'),
+    'scan_topic': ('ranges/scan', 'LaserScan that corrects depth; without one nothing is lost.'),
     'visible_transport': ('', 'raw or compressed; empty takes what params_file says.'),
     'thermal_transport': ('', 'raw or compressed; empty takes what params_file says.'),
     'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
@@ -70,7 +72,12 @@ def fusion_node(values: dict[str, str]) -> Node:
         name='fusion_node',
         namespace=values['namespace'],
         parameters=[values['params_file'], overrides],
-        remappings=[*camera_remappings(values), ('~/text_embedding', 'guidance_node/text_embedding')],
+        remappings=[
+            *camera_remappings(values),
+            ('ranges/points', values['ranges_topic']),
+            ('ranges/scan', values['scan_topic']),
+            ('~/text_embedding', 'guidance_node/text_embedding'),
+        ],
         output='screen',
     )
 

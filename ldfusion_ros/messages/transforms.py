@@ -26,24 +26,26 @@ class Transforms:
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
-    def lookup(self, target: str, source: str) -> Matrix:
+    def lookup(self, target: str, source: str, remedy: str = REMEDY) -> Matrix:
         """The transform (4, 4) from points of ``source`` to points of ``target``, the latest there is.
+
+        Args:
+            target, source: frames.
+            remedy: what else helps, for the error's text.
 
         Raises:
             InputError: there is none; the message says what to do.
         """
         if not target or not source:
-            raise InputError(
-                f'images without frame_id cannot be looked up in TF; set it in the camera driver, {REMEDY}'
-            )
+            raise InputError(f'messages without frame_id cannot be looked up in TF; set it in the driver, {remedy}')
         if self._buffer is None:
             raise InputError(
-                f'no TF: tf2_ros is not installed; install package tf2_ros_py of your ROS distribution, {REMEDY}'
+                f'no TF: tf2_ros is not installed; install package tf2_ros_py of your ROS distribution, {remedy}'
             )
         try:
             found = self._buffer.lookup_transform(target, source, Time())
         except self._unavailable as error:
-            raise InputError(f'no transform from {source} to {target} ({error}); publish it, {REMEDY}') from error
+            raise InputError(f'no transform from {source} to {target} ({error}); publish it, {remedy}') from error
         place, turn = found.transform.translation, found.transform.rotation
         return matrix_from((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
 

@@ -17,6 +17,7 @@ from ldfusion_ros.node.worker import LatestWorker
 from ldfusion_ros.parts.cameras import Cameras
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.outputs import OutputFrame, Outputs
+from ldfusion_ros.parts.ranges import Ranges
 from ldfusion_ros.parts.registration import DriftWatch, Extrinsics
 from ldfusion_ros.parts.snapshot import save_snapshot
 from ldfusion_ros.parts.text import TextInput
@@ -33,7 +34,7 @@ class Fusing(Part):
     """Takes moments to frames and publishes them.
 
     Attributes:
-        rig, cameras, drift: the parts that it leads.
+        rig, cameras, drift, ranges: the parts that it leads.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Fusing(Part):
         self._node, self.rig, self._outputs = node, rig, outputs
         self._text, self._extrinsics = text, extrinsics
         self.drift = DriftWatch(node)
+        self.ranges = Ranges(node)
         self.cameras = Cameras(node, self._submit)
         self._worker: LatestWorker[Moment[Image | CompressedImage]] = LatestWorker(self._process, self._on_failure)
         self._restart_soon: GuardCondition = node.create_guard_condition(node.restart)
@@ -147,8 +149,9 @@ class Fusing(Part):
         with self._node.statistics.timed('decode'):
             visible, thermal = decode(moment)
         infos = calibrations.infos
-        shot = Shot(visible, thermal, calibrations.known, self._extrinsics.of(moment))
+        shot = Shot(visible, thermal, calibrations.known, self._extrinsics.of(moment), self.ranges.of(moment))
         frame = self.rig(shot, self._text.embedding())
+        self.ranges.tell(frame, self.rig.correction_problem)
         for step, seconds in frame.seconds.items():
             self._node.statistics.time(step, seconds)
         self._extrinsics.announce()

@@ -156,6 +156,24 @@ class TestFuse:
         assert known.any()
         np.testing.assert_allclose(depths[120][known], 2.0 * depths[60][known], atol=1.5)
 
+    def test_measured_depth_corrects_the_rest(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
+        from ldfusion_models.depth_files import read_float_depth, write_depth
+
+        words = (*options(pairs), '--depth-format', 'npz', '--output')
+        assert run('fuse', *words, tmp_path / 'plain') == (0, '')
+        for name in 'abc':
+            depth = read_float_depth(tmp_path / f'plain/depth/{name}.npz')
+            sparse = np.full(depth.shape, np.nan, np.float32)
+            sparse[4::8, 4::8] = 0.7 * depth[4::8, 4::8]
+            write_depth(tmp_path / 'measured', name, sparse)
+        assert run('fuse', *words, tmp_path / 'out', '--references', tmp_path / 'measured') == (0, '')
+        for name in 'abc':
+            before, after = (read_float_depth(tmp_path / f'{folder}/depth/{name}.npz') for folder in ('plain', 'out'))
+            np.testing.assert_allclose(np.median(after / before), 0.7, rtol=0.01)
+        (tmp_path / 'measured/b.png').unlink()
+        result = run('fuse', *words, tmp_path / 'lack', '--references', tmp_path / 'measured')
+        assert_one_line(result, 'b.jpg', 'no references of that name')
+
     def test_results_do_not_depend_on_the_other_files(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
         last = {name: next(folder.glob('c.*')) for name, folder in pairs.items()}
         run('fuse', *options(pairs), '--output', tmp_path / 'all')

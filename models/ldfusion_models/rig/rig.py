@@ -1,9 +1,9 @@
 """The one way from the images of two cameras to a frame; nodes, recordings and files all go it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,9 @@ from ldfusion_models.camera.registration_file import read_registration
 from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines import Engine
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.ground import ground_references
 from ldfusion_models.rig.pipeline import Pipeline
+from ldfusion_models.rig.references import Correction, Corrector, Measured, References
 from ldfusion_models.rig.settings import RigSettings
 
 CELSIUS_ZERO = 273.15
@@ -34,12 +36,14 @@ class Shot:
         thermal: (h, w) or (h, w, 3), 8 bits or counts of 16 bits.
         calibrations: of the cameras, by ``visible`` and ``thermal``; without those that are not known.
         thermal_T_visible: (4, 4), points of the visible optical frame to the thermal one; None if unknown.
+        measured: depth that something else has measured, in the frame or the image of the camera that leads.
     """
 
     visible: AnyImage | None
     thermal: AnyImage | None
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     thermal_T_visible: Matrix | None = None  # noqa: N815 (frames' usual notation)
+    measured: Measured | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,7 +89,8 @@ class Frame:
         camera: intrinsics of these images; None if unknown.
         calibration: as in :class:`View`, at this size.
         view: what the networks were given.
-        seconds: by step, ``register`` and ``engine``.
+        seconds: by step, ``register``, ``engine`` and, where there is something to correct by, ``correct``.
+        correction: what depth was corrected by; None if by nothing.
     """
 
     fused: npt.NDArray[np.uint8]
@@ -96,6 +101,7 @@ class Frame:
     calibration: Calibration | None
     view: View
     seconds: dict[str, float]
+    correction: Correction | None = None
 
     @cached_property
     def visible(self) -> npt.NDArray[np.uint8]:
@@ -135,6 +141,7 @@ class Rig:
         settings: may be exchanged between two shots, as far as they take effect ``now``.
         pipeline: may be exchanged between two shots.
         registration_problem: why the images are taken as aligned although a registration is asked for; else empty.
+        correction_problem: why depth could not be corrected by what it should be; else empty.
     """
 
     def __init__(self, pipeline: Pipeline, settings: RigSettings, is_video: bool = True) -> None:
@@ -158,6 +165,8 @@ class Rig:
         self._registrar: Registrar | None = None
         self._last_depth: npt.NDArray[np.float32] | None = None
         self.registration_problem = ''
+        self._corrector = Corrector()
+        self.correction_problem = ''
 
     def close(self) -> None:
         """Let go of the engine, whoever else still knows the rig; no shot can be fused any more."""
@@ -197,11 +206,12 @@ class Rig:
             InputError: images that the networks can't take.
         """
         if self._is_video:
-            return self._fuse(self.prepare(shot), text)
+            return self._fuse(self.prepare(shot), text, shot.measured)
         self._last_depth = None
-        frame = self._fuse(self.prepare(shot), text)
+        self._corrector.forget()
+        frame = self._fuse(self.prepare(shot), text, shot.measured)
         # By itself a shot takes two rounds: the depth that the first one, with a plane, sees is the second's geometry.
-        return self._fuse(self.prepare(shot), text) if self.depends_on_depth else frame
+        return self._fuse(self.prepare(shot), text, shot.measured) if self.depends_on_depth else frame
 
     def prepare(self, shot: Shot) -> View:
         """Registration and gain control, all that later shots depend on; where it is enough, the networks can rest.
@@ -275,24 +285,64 @@ class Rig:
         self.registration_problem = ''
         return self._registrar
 
-    def _fuse(self, view: View, text: npt.NDArray[np.float32] | None) -> Frame:
+    def _fuse(self, view: View, text: npt.NDArray[np.float32] | None, measured: Measured | None) -> Frame:
         start = time.perf_counter()
         focal = view.camera.fx if view.camera else None
         result = self.pipeline(view.visible, view.thermal, text, focal, view.coverage)
-        self._last_depth = result.depth
         seconds = {'register': view.seconds, 'engine': time.perf_counter() - start}
         height, width = result.depth.shape
+        camera = view.camera and view.camera.scaled(width, height)
+        calibration = view.calibration and view.calibration.scaled(width, height)
+        start = time.perf_counter()
+        correction = self._corrected(result.depth, measured, camera, calibration)
+        if correction is not None or self.correction_problem:
+            seconds['correct'] = time.perf_counter() - start
+        depth = result.depth if correction is None else correction.depth
+        self._last_depth = depth
         confidence = np.exp(-result.uncertainty)
         return Frame(
             result.fused,
-            within_limits(result.depth, confidence, self.settings),
+            within_limits(depth, confidence, self.settings),
             confidence,
             thermal_values(view, (height, width), self.settings),
-            view.camera and view.camera.scaled(width, height),
-            view.calibration and view.calibration.scaled(width, height),
+            camera,
+            calibration,
             view,
             seconds,
+            correction,
         )
+
+    def _corrected(
+        self,
+        depth: npt.NDArray[np.float32],
+        measured: Measured | None,
+        camera: Intrinsics | None,
+        calibration: Calibration | None,
+    ) -> Correction | None:
+        """Depth corrected by measured ranges, else by the camera's height; None if by neither."""
+        self.correction_problem = ''
+        height, width = depth.shape
+        sources: list[Callable[[], References]] = []
+        if measured is not None:
+            sources.append(lambda: measured.seen_by(width, height, camera, calibration))
+        if self.settings.camera_height > 0:
+            sources.append(lambda: self._by_height(depth, camera, calibration))
+        smoothing = self.settings.correction_smoothing if self._is_video else 0.0
+        for references in sources:
+            try:
+                return self._corrector(depth, references(), smoothing)
+            except InputError as error:
+                self.correction_problem = self.correction_problem or str(error)
+        self._corrector.forget()
+        return None
+
+    def _by_height(
+        self, depth: npt.NDArray[np.float32], camera: Intrinsics | None, calibration: Calibration | None
+    ) -> References:
+        directions = rays_of(camera, calibration, 1)
+        if directions is None:
+            raise InputError('camera_height: without camera_info there is no ground to be found')
+        return ground_references(depth, directions, self.settings.camera_height)
 
 
 def pipeline_of(engine: Engine, settings: RigSettings) -> Pipeline:
@@ -300,6 +350,7 @@ def pipeline_of(engine: Engine, settings: RigSettings) -> Pipeline:
     return Pipeline(engine, None, settings.inference_size, settings.enlargement)
 
 
+@lru_cache(maxsize=8)
 def rays_of(camera: Intrinsics | None, calibration: Calibration | None, stride: int) -> npt.NDArray[np.float32] | None:
     """As :meth:`Frame.rays`."""
     if calibration is not None and calibration.lens is not None and calibration.lens.is_distorted:

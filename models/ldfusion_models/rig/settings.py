@@ -127,6 +127,16 @@ class RigSettings(StreamSettings):
     )
     thermal_offset: float = setting(0.0, 'Kelvin at count 0 of 16-bit thermal images.', limits=(-1e4, 1e4))
     thermal_unit: str = setting('kelvin', 'Unit of temperatures in the cloud.', choices=('kelvin', 'celsius'))
+    camera_height: float = setting(
+        0.0,
+        'Metres of the visible camera above the ground, which correct depth where ground is in view; 0 is unknown.',
+        limits=(0.0, 100.0),
+    )
+    correction_smoothing: float = setting(
+        0.8,
+        'Part of the scale of corrected depth (by measured ranges or camera_height) that stays from frame to frame.',
+        limits=(0.0, 0.999),
+    )
     minimum_depth: float = setting(0.0, 'Depth below this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
     maximum_depth: float = setting(0.0, 'Depth beyond this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))
     minimum_confidence: float = setting(

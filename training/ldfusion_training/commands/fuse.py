@@ -1,6 +1,8 @@
 """``ldfusion fuse``: image files or folders of pairs to fused images and depth."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,11 +17,15 @@ from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image, write_image
 from ldfusion_models.language.guidance import embedding_for
+from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import RigSettings
-from ldfusion_training.commands.options import EngineName, InferenceSize, Positive
+from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Positive
+from ldfusion_training.data.depth import FLOAT_ENDINGS, read_depth
 from ldfusion_training.report.cloud_sheet import cloud_sheet
 from ldfusion_training.report.run_summary import RunSummary
+
+REFERENCE_ENDINGS = ('.png', *FLOAT_ENDINGS)
 
 
 @Parameter(name='*')
@@ -54,6 +60,13 @@ class Fuse:
     """of 16-bit depth, per metre: 1000 ends at 65.5 m, 256 at 256 m"""
     fx: Positive | None = None
     """focal length of the visible images"""
+    references: Path | None = None
+    """depth that was measured at some pixels of the visible images and corrects the rest: 16-bit images (0 = unknown),
+    float TIFF or NPZ; a file, or a folder paired by name"""
+    references_units: Positive = 1000.0
+    """of 16-bit references, per metre: 1000 is millimetres, 256 KITTI's"""
+    camera_height: NotNegative = 0.0
+    """metres of the visible camera above the ground, which correct depth where ground is in view; needs --fx"""
     prompt: str | None = None
     """what matters, in English, such as 'people behind the smoke'"""
 
@@ -66,15 +79,21 @@ def run(options: Fuse) -> int:
         enlargement=options.enlargement,
         registration_file=str(options.registration or ''),
         thermal_gain=options.thermal_gain,
+        camera_height=options.camera_height,
     )
+    references = None if options.references is None else _references_by_name(options.references)
     engine = create_engine(options.engine)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
     text = None if options.prompt is None else embedding_for(options.prompt, engine.info)
     summary = RunSummary()
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         shot = _shot(read_image(visible_path), read_image(thermal_path), options.fx)
+        if references is not None:
+            shot = replace(shot, measured=_read_references(references, visible_path, options.references_units))
         with naming(visible_path), summary.timed(*shot.size):
             frame = rig(shot, text)
+        if rig.correction_problem:
+            raise InputError(f'{visible_path}: depth can not be corrected: {rig.correction_problem}')
         if rig.registration_problem:
             raise InputError(f'{options.registration}: {rig.registration_problem}')
         name = visible_path.stem
@@ -93,6 +112,24 @@ def run(options: Fuse) -> int:
     )
     print(f'{len(pairs)} fused images and depth maps in {options.output}')
     return 0
+
+
+def _references_by_name(path: Path) -> dict[str, Path]:
+    """Files of measured depth by name; a single file stands for every name."""
+    if path.is_file():
+        return defaultdict(lambda: path)
+    found = {file.stem: file for file in sorted(path.glob('*')) if file.suffix in REFERENCE_ENDINGS}
+    if not found:
+        raise InputError(f'{path}: no measured depth in it ({", ".join(REFERENCE_ENDINGS)})')
+    return found
+
+
+def _read_references(by_name: Mapping[str, Path], visible: Path, units: float) -> References:
+    try:
+        path = by_name[visible.stem]
+    except KeyError as error:
+        raise InputError(f'{visible}: no references of that name') from error
+    return References.of_map(read_depth(path, units), path.name)
 
 
 def _shot(visible: AnyImage, thermal: AnyImage, focal: float | None) -> Shot:

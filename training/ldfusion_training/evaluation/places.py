@@ -6,14 +6,17 @@ on both sides, as long as a recipe holds out whole drives, sites and cameras (``
 
 import fnmatch
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.camera.lens import rays
 from ldfusion_models.errors import InputError, naming
+from ldfusion_models.rig.ground import ground_references
+from ldfusion_models.rig.references import Corrector, References
 from ldfusion_training.data.depth import Depth, DepthSample, DepthSource
 from ldfusion_training.data.depth_sets import open_depth
 from ldfusion_training.data.places import place_of
@@ -132,6 +135,37 @@ def mean_map(frames: Sequence[Frame]) -> Method:
 def ground_plane(height: float) -> Method:
     """Baseline: flat ground under a level camera, and a wall."""
     return lambda sample: Estimate(ground_plane_depth(sample.camera, height, WALL))
+
+
+def corrected_by_points(method: Method, count: int) -> Method:
+    """``method`` corrected by ``count`` random pixels of the truth, which are then left out of the measure."""
+
+    def estimate(sample: DepthSample) -> Estimate:
+        plain = method(sample)
+        random = np.random.default_rng(0)
+        known = np.argwhere(is_known(sample.depth) & (sample.depth <= LIMITS.far))
+        rows, columns = random.permutation(known)[:count].T
+        sparse = np.full(sample.depth.shape, np.nan, np.float32)
+        sparse[rows, columns] = sample.depth[rows, columns]
+        depth = Corrector()(plain.depth, References.of_map(sparse, f'{count} points')).depth
+        depth[rows, columns] = np.nan
+        return replace(plain, depth=depth)
+
+    return estimate
+
+
+def corrected_by_height(method: Method, height: float) -> Method:
+    """``method`` corrected by the height of the camera, in metres, where ground is found; elsewhere as it is."""
+
+    def estimate(sample: DepthSample) -> Estimate:
+        plain = method(sample)
+        try:
+            references = ground_references(plain.depth, rays(sample.camera), height)
+            return replace(plain, depth=Corrector()(plain.depth, references).depth)
+        except InputError:
+            return plain
+
+    return estimate
 
 
 def measure(frames: Sequence[Frame], methods: dict[str, Method]) -> dict[str, list[Score]]:

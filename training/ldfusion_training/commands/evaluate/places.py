@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import Parameter
 
 from ldfusion_models.files import write_image
-from ldfusion_training.commands.options import Positive
+from ldfusion_training.commands.options import Count, Positive
 from ldfusion_training.report.tables import write_json, write_text
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class EvaluatePlaces:
     recipe: Path | None = None
     """default: the one of the shipped branch"""
     camera_height: Positive = 1.65
-    """metres, of the ground plane"""
+    """metres, of the ground plane, and of the first weights' depth corrected by it"""
+    points: Count = 64
+    """of the truth, at random, that correct the first weights' depth in one row; judged on the rest"""
     output: Path | None = None
     """write report.md, report.json and worst.png"""
 
@@ -54,6 +56,9 @@ def run_places(options: EvaluatePlaces) -> int:
     methods = {str(folder or 'shipped'): _branch(options.branch, folder) for folder in options.weights or [None]}
     if options.model:
         methods[options.model] = _published(options.branch, options.model)
+    plain = next(iter(methods.values()))
+    methods['corrected by points'] = evaluation.corrected_by_points(plain, options.points)
+    methods['corrected by height'] = evaluation.corrected_by_height(plain, options.camera_height)
     baselines = {'ground plane': evaluation.ground_plane(options.camera_height)}
     if others:
         baselines['mean depth map'] = evaluation.mean_map(others)

@@ -1,0 +1,122 @@
+"""The ground in a depth map, and what the height of the camera above it says about depth.
+
+In the pinhole camera the inverse depth of a plane n . p = h is linear in the ray: 1 / z = n . ray / h. So the ground is
+found in an estimate by RANSAC (Fischler, Bolles 1981) on inverse depth, and its own height above it is compared with
+the one that is known.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.rig.references import References
+
+Depth = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+# Pixels that are looked at, across the image.
+COLUMNS = 96
+ROUNDS = 200
+# Relative error of depth up to which a pixel lies on the plane.
+TOLERANCE = 0.08
+# Cosine of the largest angle between the ground's normal and the camera's vertical: 35 degrees of pitch and roll.
+LEAST_UPRIGHT = 0.82
+# Sine of the angle below the horizon from which on a ray may hit the ground.
+BELOW_HORIZON = 0.03
+# Part of the lower half of the image that must be ground.
+SMALLEST_PART = 0.15
+# Beyond this many camera heights slopes matter more than the height.
+FARTHEST_HEIGHTS = 12.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The ground of an estimate.
+
+    Attributes:
+        normal: (3,) unit vector in the optical frame that points down.
+        height: of the camera above it, in metres of the estimate.
+        rows, columns: (N,) pixels on it.
+    """
+
+    normal: Values
+    height: float
+    rows: npt.NDArray[np.intp]
+    columns: npt.NDArray[np.intp]
+
+
+def find_ground(depth: Depth, directions: Values) -> Ground:
+    """The plane that most of the lower half of the image lies on.
+
+    Args:
+        depth: (H, W) metres.
+        directions: (H, W, 3) rays with z = 1 in the optical frame (y down).
+
+    Raises:
+        InputError: no ground is in view.
+    """
+    height, width = depth.shape
+    step = max(1, width // COLUMNS)
+    rows, columns = (axis.ravel() for axis in np.mgrid[height // 2 : height : step, 0:width:step])
+    rays, near = directions[rows, columns].astype(np.float64), depth[rows, columns].astype(np.float64)
+    with np.errstate(invalid='ignore'):
+        usable = np.isfinite(rays).all(axis=1) & (near > 0) & np.isfinite(near)
+        usable &= rays[:, 1] > BELOW_HORIZON * np.linalg.norm(rays, axis=1) - np.tan(np.arccos(LEAST_UPRIGHT))
+    rows, columns, rays, near = rows[usable], columns[usable], rays[usable], near[usable]
+    plane, on_it = _best_plane(rays, 1.0 / near)
+    if on_it.sum() < max(3, SMALLEST_PART * usable.size):
+        raise InputError('camera_height: no ground in view')
+    for _ in range(3):
+        weight = near[on_it, None]
+        plane = np.linalg.lstsq(rays[on_it] * weight, np.ones(on_it.sum()), rcond=None)[0]
+        on_it = np.abs((rays @ plane) * near - 1) < TOLERANCE
+    own_height = 1.0 / float(np.linalg.norm(plane))
+    return Ground((plane * own_height).astype(np.float32), own_height, rows[on_it], columns[on_it])
+
+
+def _best_plane(rays: Doubles, inverse: Doubles) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """The upright plane (3,), n / h, that most rays agree with, and which do."""
+    best, on_best = np.zeros(3), np.zeros(len(rays), bool)
+    if len(rays) < 3:
+        return best, on_best
+    # The same image gives the same plane.
+    random = np.random.default_rng(0)
+    triples = random.integers(0, len(rays), (ROUNDS, 3))
+    matrices = rays[triples]
+    solvable = np.abs(np.linalg.det(matrices)) > 1e-6
+    planes = np.linalg.solve(matrices[solvable], inverse[triples][solvable][..., None])[..., 0]
+    upright = planes[:, 1] > LEAST_UPRIGHT * np.linalg.norm(planes, axis=1)
+    for plane in planes[upright]:
+        on_it = np.abs((rays @ plane) / inverse - 1) < TOLERANCE
+        if on_it.sum() > on_best.sum():
+            best, on_best = plane, on_it
+    return best, on_best
+
+
+def ground_references(depth: Depth, directions: Values, camera_height: float) -> References:
+    """What depth is on the ground of an estimate, for a camera ``camera_height`` metres above it.
+
+    Args:
+        depth: (H, W) metres.
+        directions: as for :func:`find_ground`.
+        camera_height: metres, above 0.
+
+    Raises:
+        InputError: no ground is in view.
+    """
+    ground = find_ground(depth, directions)
+    fall = directions[ground.rows, ground.columns] @ ground.normal
+    true_depth = camera_height / fall
+    kept = (fall > 0) & (true_depth < FARTHEST_HEIGHTS * camera_height)
+    height, width = depth.shape
+    return References(
+        ground.columns[kept].astype(np.float32),
+        ground.rows[kept].astype(np.float32),
+        true_depth[kept].astype(np.float32),
+        'camera height',
+        width,
+        height,
+    )

@@ -1,0 +1,99 @@
+"""Ranges that a robot measures correct the depth of fusion_node over real DDS; what can not be used changes nothing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from live import CAMERA, HEIGHT, MS, WIDTH, Array, Robot, depth_of, header
+
+from ldfusion_models.camera.lens import rays
+
+pytest.importorskip('sensor_msgs', reason='needs ROS 2: pip install .[ros]')
+from sensor_msgs.msg import LaserScan, PointCloud2, PointField
+
+FIELDS = [PointField(name=name, offset=4 * place, datatype=7, count=1) for place, name in enumerate('xyz')]
+
+
+@pytest.fixture(scope='module')
+def robot() -> Iterator[Robot]:
+    with Robot({'correction_smoothing': 0.0}) as robot:
+        for kind, topic in ((PointCloud2, 'ranges/points'), (LaserScan, 'ranges/scan')):
+            robot.publishers[topic] = robot.other.create_publisher(kind, topic, 5)
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_info()
+        yield robot
+
+
+@pytest.fixture
+def plain(robot: Robot) -> Array:
+    """Depth (H, W) without any measurement."""
+    robot.stamp_ns += 60_000 * MS
+    return depth_of(robot.fuse_to_depth())
+
+
+def send_points(robot: Robot, depth: Array, frame: str = 'visible_optical', late_ns: int = 0) -> None:
+    """A sparse cloud of ``depth`` (H, W) that belongs to the next pair, and of points that the camera can't see."""
+    points = (rays(CAMERA) * depth[..., None])[8 : HEIGHT - 8 : 12, 8 : WIDTH - 8 : 12].reshape(-1, 3)
+    points = np.concatenate([points, [[0, 0, -3], [np.nan] * 3, [50, 0, 1]]]).astype(np.float32)
+    cloud = PointCloud2(height=1, width=len(points), fields=FIELDS, point_step=12, row_step=12 * len(points))
+    cloud.header = header(robot.stamp_ns + 100 * MS + late_ns, frame)
+    cloud.data.frombytes(points.tobytes())
+    before = int(robot.told().get('count ranges/points in', 0))
+    robot.publishers['ranges/points'].publish(cloud)
+    robot.wait(lambda: int(robot.told().get('count ranges/points in', 0)) > before, 'ranges in diagnostics')
+
+
+def test_depth_comes_to_what_was_measured(robot: Robot, plain: Array) -> None:
+    send_points(robot, 1.5 * plain)
+    corrected = depth_of(robot.fuse_to_depth())
+    assert np.median(np.abs(corrected / (1.5 * plain) - 1)) < 0.01
+    robot.wait(lambda: robot.told()['depth corrected by'].startswith('ranges/points'), 'diagnostics')
+    assert 'scale 1.50' in robot.told()['depth corrected by']
+    assert 'corrected' not in robot.told()['message']
+
+
+@pytest.mark.parametrize(
+    ('frame', 'late_ns', 'factor', 'word'),
+    [('lidar', 0, 1.5, 'TF'), ('visible_optical', 500 * MS, 1.5, '0.50 s'), ('visible_optical', 0, 50.0, 'factor')],
+    ids=['frame that nobody knows', 'too late', 'wrong unit'],
+)
+def test_ranges_that_can_not_be_used_change_nothing(
+    robot: Robot, plain: Array, frame: str, late_ns: int, factor: float, word: str
+) -> None:
+    send_points(robot, factor * plain, frame, late_ns)
+    assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+    robot.wait(lambda: word in robot.told()['message'], 'reason in diagnostics')
+    assert robot.told()['depth corrected by'] == 'nothing'
+
+
+def test_a_cloud_without_points_is_named(robot: Robot, plain: Array) -> None:
+    cloud = PointCloud2(height=1, width=100, fields=FIELDS, point_step=12, row_step=1200)
+    cloud.header = header(robot.stamp_ns + 100 * MS, 'visible_optical')
+    before = int(robot.told().get('count ranges/points in', 0))
+    robot.publishers['ranges/points'].publish(cloud)
+    robot.wait(lambda: int(robot.told().get('count ranges/points in', 0)) > before, 'ranges in diagnostics')
+    assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+    robot.wait(lambda: 'promises more' in robot.told()['message'], 'reason in diagnostics')
+
+
+def test_a_scan_comes_from_its_own_frame(robot: Robot, plain: Array) -> None:
+    scan = LaserScan(angle_min=-1.0, angle_increment=0.1, range_min=0.1, range_max=30.0, ranges=[5.0] * 20)
+    scan.header = header(robot.stamp_ns + 100 * MS, 'laser')
+    before = int(robot.told().get('count ranges/scan in', 0))
+    robot.publishers['ranges/scan'].publish(scan)
+    robot.wait(lambda: int(robot.told().get('count ranges/scan in', 0)) > before, 'scan in diagnostics')
+    assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+    robot.wait(lambda: 'ranges/scan' in robot.told()['message'], 'reason in diagnostics')
+
+
+def test_the_height_of_the_camera_is_used_where_ground_is_in_view(robot: Robot, plain: Array) -> None:
+    with robot.settings(camera_height=1.5):
+        robot.fuse_to_depth()
+        robot.wait(
+            lambda: (
+                robot.told()['depth corrected by'].startswith('camera height')
+                or 'camera_height' in robot.told()['message']
+            ),
+            'what the height brought',
+        )
+    assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
