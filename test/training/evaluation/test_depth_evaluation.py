@@ -17,7 +17,7 @@ from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.depth import depth_to_kitti, read_depth  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth, ground_plane_depth  # noqa: E402
-from ldfusion_training.evaluation.places import Estimate, score  # noqa: E402
+from ldfusion_training.evaluation.places import Estimate, corrected_by_points, open_frames, score  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -89,7 +89,7 @@ def test_a_branch_is_measured_where_its_recipe_has_not_been(
     words = ['evaluate', 'places', '--data', str(measured), '--recipe', recipe_for(measured, tmp_path)]
     assert main([*words, '--output', str(out)]) == 0
     report = json.loads((out / 'report.json').read_text())
-    assert set(report) == {'shipped', 'ground plane', 'mean depth map'}
+    assert set(report) == {'shipped', 'corrected by points', 'corrected by height', 'ground plane', 'mean depth map'}
     assert all(set(scores) == {'3', '4'} for scores in report.values())
     # The truth is the ground plane's own.
     assert report['ground plane']['3']['abs_rel'] < 0.002
@@ -102,6 +102,17 @@ def test_a_branch_is_measured_where_its_recipe_has_not_been(
     # A folder that the recipe doesn't know is measured whole.
     assert main(['evaluate', 'places', '--data', str(measured), '--output', str(out)]) == 0
     assert set(json.loads((out / 'report.json').read_text())['shipped']) == {'0', '1', '2', '3', '4'}
+
+
+def test_correction_by_points_is_judged_on_the_other_pixels(measured: Path) -> None:
+    """A method that is wrong by a factor everywhere is right after it; its points do not count."""
+    (first, *_), _ = open_frames([measured], [], [])
+    sample = first.source.read()
+    method = corrected_by_points(lambda _: Estimate(sample.depth * np.float32(1.3)), 20)
+    depth = method(sample).depth
+    left_out = np.isnan(depth) & np.isfinite(sample.depth)
+    assert left_out.sum() == 20
+    np.testing.assert_allclose(depth[~np.isnan(depth)], sample.depth[~np.isnan(depth)], rtol=0.01)
 
 
 def test_frames_that_were_trained_on_are_not_measured(

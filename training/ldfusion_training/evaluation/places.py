@@ -140,30 +140,36 @@ def ground_plane(height: float) -> Method:
 def corrected_by_points(method: Method, count: int) -> Method:
     """``method`` corrected by ``count`` random pixels of the truth, which are then left out of the measure."""
 
-    def estimate(sample: DepthSample) -> Estimate:
-        plain = method(sample)
-        random = np.random.default_rng(0)
+    def references(estimate: Estimate, sample: DepthSample) -> References:
         known = np.argwhere(is_known(sample.depth) & (sample.depth <= LIMITS.far))
-        rows, columns = random.permutation(known)[:count].T
+        rows, columns = np.random.default_rng(0).permutation(known)[:count].T
         sparse = np.full(sample.depth.shape, np.nan, np.float32)
         sparse[rows, columns] = sample.depth[rows, columns]
-        depth = Corrector()(plain.depth, References.of_map(sparse, f'{count} points')).depth
-        depth[rows, columns] = np.nan
-        return replace(plain, depth=depth)
+        return References.of_map(sparse, f'{count} points')
 
-    return estimate
+    return _corrected(method, references, leave_out=True)
 
 
 def corrected_by_height(method: Method, height: float) -> Method:
-    """``method`` corrected by the height of the camera, in metres, where ground is found; elsewhere as it is."""
+    """``method`` corrected by the height of the camera, in metres."""
+    return _corrected(method, lambda estimate, sample: ground_references(estimate.depth, rays(sample.camera), height))
+
+
+def _corrected(
+    method: Method, references: Callable[[Estimate, DepthSample], References], leave_out: bool = False
+) -> Method:
+    """``method`` corrected as the rig does it: where references are refused, it stays as it is."""
 
     def estimate(sample: DepthSample) -> Estimate:
         plain = method(sample)
         try:
-            references = ground_references(plain.depth, rays(sample.camera), height)
-            return replace(plain, depth=Corrector()(plain.depth, references).depth)
+            measured = references(plain, sample)
+            depth = Corrector()(plain.depth, measured).depth
         except InputError:
             return plain
+        if leave_out:
+            depth[measured.rows.astype(int), measured.columns.astype(int)] = np.nan
+        return replace(plain, depth=depth)
 
     return estimate
 
