@@ -37,6 +37,7 @@ NOT_RUN_HERE = {
     'ldfusion reproduce': 'needs data sets: test_reproduce.py',
     'ldfusion train': 'takes hours: test_training.py trains each stage for some steps; the recipes are read here',
     'ldfusion release': 'needs a training run: test_release.py',
+    'ldfusion models': 'needs a network: test_fetch.py',
     'ldfusion benchmark': 'test_benchmark.py',
     'ldfusion export': 'test_export.py; with TensorRT for RTX test_tensorrt_rtx.py',
     'accelerate launch': 'needs several GPUs: test_training.py runs two processes',

@@ -60,10 +60,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'reproduce table2': ('reproduce:table2', 'ours and published methods on LLVIP'),
     'reproduce table3': ('reproduce:table3', 'training runs: depth estimators'),
     'reproduce table4': ('reproduce:table4', 'training runs: the ablation'),
+    'models list': ('models.fetching:run_list', 'published models that are known, and which are here'),
+    'models fetch': ('models.fetching:run_fetch', 'bring a published model onto this machine'),
     'project-scans': ('project_scans:run', 'laser scans to depth images of a camera'),
 }
 GROUPS = {
     'evaluate': 'measure fused images, the denoiser, depth, video, recordings, captions or text embeddings',
+    'models': 'published models of others, fetched once and used by name',
     'reproduce': "the paper's tables: measured here beside printed",
 }
 BAD_INPUT, INTERRUPTED = 2, 130

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError, how_to_install
+from ldfusion_models.published.store import local_model
 
 LONGEST = 40
 # Columns of the image: left, ahead and right have these borders, as in the embedded captioner's texts.
@@ -32,20 +33,21 @@ class PublishedCaptioner:
         """Load a captioner.
 
         Args:
-            setting: a name such as ``Salesforce/blip-image-captioning-base``, which is downloaded once, or a folder
-                with such a network and its processor.
+            setting: a name such as ``Salesforce/blip-image-captioning-base`` that ``ldfusion models fetch`` has
+                brought, or a folder with such a network and its processor; nothing is downloaded.
 
         Raises:
-            InputError: transformers is not installed, or there is no such captioner.
+            InputError: transformers is not installed, or there is no such captioner here.
         """
         try:
             import transformers
         except ImportError as error:
             raise InputError(f'captions need transformers ({error}): {how_to_install("language")}') from error
         library: Any = transformers
+        folder = local_model(setting)
         try:
-            processor = library.AutoProcessor.from_pretrained(setting)
-            network = library.AutoModelForImageTextToText.from_pretrained(setting)
+            processor = library.AutoProcessor.from_pretrained(folder, local_files_only=True)
+            network = library.AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # of many kinds: no network, no such name, a damaged folder
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'captioner {setting!r} cannot be loaded ({reason}); give a name or a folder') from error

@@ -5,8 +5,6 @@ training. Each brings its own way to scale and normalise images, and has learned
 a focal length tells it nothing.
 """
 
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,12 @@ from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.networks.depth import DepthOutput
+from ldfusion_models.published.catalogue import METRIC_SIBLINGS
+from ldfusion_models.published.store import local_model
 
 # No network says how certain it is: all pixels count alike.
 VARIANCE = 0.01
 SMALLEST_METRES = 1e-3
-OWNER_AND_NAME = re.compile(r'[\w.-]+/[\w.-]+')
 # Architectures whose published weights give depth without a unit, or that want more than an image.
 WITHOUT_METRES = frozenset({'dpt', 'prompt_depth_anything'})
 
@@ -42,14 +41,15 @@ class PublishedDepth(nn.Module):
 
     @classmethod
     def load(cls, model: str) -> 'PublishedDepth':
-        """Load a model from a local folder, without network, or by its published name OWNER/NAME.
+        """Load a model from a folder, or one that was fetched by its name OWNER/NAME; nothing is downloaded.
 
         Raises:
-            InputError: no such folder or model, not a depth network, not a metric one, or weights missing or damaged.
+            InputError: no such folder, a model that is not here, not a depth network, not a metric one, or weights
+                missing or damaged.
         """
-        is_folder = Path(model).is_dir()
-        if not is_folder and not OWNER_AND_NAME.fullmatch(model):
-            raise InputError(f'{model}: no such folder; name a folder, or a published model as OWNER/NAME')
+        if model in METRIC_SIBLINGS:
+            raise InputError(f'{model}: gives depth without a unit; its metric sibling is {METRIC_SIBLINGS[model]}')
+        folder = local_model(model)
         try:
             from transformers import AutoImageProcessor, AutoModelForDepthEstimation
             from transformers.utils import logging
@@ -60,10 +60,10 @@ class PublishedDepth(nn.Module):
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                model, local_files_only=is_folder
+                folder, local_files_only=True
             )
             network, loading = AutoModelForDepthEstimation.from_pretrained(
-                model, local_files_only=is_folder, output_loading_info=True
+                folder, local_files_only=True, output_loading_info=True
             )
         except Exception as error:  # transformers, its download and the file formats raise many kinds
             first = str(error).strip().partition('\n')[0]

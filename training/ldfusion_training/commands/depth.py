@@ -35,7 +35,7 @@ class Depth:
     """folder"""
     model: str | None = None
     """a published metric network instead of the package's own, through transformers: a local folder, or
-    OWNER/NAME, which is downloaded (ZoeDepth, Depth Anything V2 metric); it does not use --fx
+    OWNER/NAME, which ldfusion models fetch has brought (ZoeDepth, Depth Anything V2 metric); it does not use --fx
     """
     fx: Positive | None = None
     """focal length of the images"""

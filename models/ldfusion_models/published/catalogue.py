@@ -1,0 +1,45 @@
+"""Published models that this project knows by name; any other of the same kinds can be fetched as well."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Known:
+    """A published model.
+
+    Attributes:
+        name: OWNER/NAME on the hub.
+        task: ``depth``, ``captions`` or ``text``.
+        megabytes: of its weights, about, as published.
+        licence: as its page on the hub says; read it before use.
+        remark: what it was made for.
+    """
+
+    name: str
+    task: str
+    megabytes: int
+    licence: str
+    remark: str
+
+
+KNOWN = (
+    Known('depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf', 'depth', 100, 'Apache-2.0', 'roads, to 80 m'),
+    Known('depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf', 'depth', 100, 'Apache-2.0', 'rooms, to 20 m'),
+    Known('depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf', 'depth', 390, 'CC-BY-NC-4.0', 'roads, to 80 m'),
+    Known('depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf', 'depth', 390, 'CC-BY-NC-4.0', 'rooms, to 20 m'),
+    Known('depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf', 'depth', 1340, 'CC-BY-NC-4.0', 'roads, to 80 m'),
+    Known('depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf', 'depth', 1340, 'CC-BY-NC-4.0', 'rooms, to 20 m'),
+    Known('Intel/zoedepth-nyu-kitti', 'depth', 1380, 'MIT', 'rooms and roads'),
+    Known('vinvino02/glpn-kitti', 'depth', 245, 'Apache-2.0', 'roads'),
+    Known('vinvino02/glpn-nyu', 'depth', 245, 'Apache-2.0', 'rooms'),
+    Known('Salesforce/blip-image-captioning-base', 'captions', 990, 'BSD-3-Clause', 'one sentence'),
+    Known('HuggingFaceTB/SmolVLM-256M-Instruct', 'captions', 513, 'Apache-2.0', 'answers to an instruction'),
+)
+# What gives metres where the model that was asked for does not.
+METRIC_SIBLINGS = {
+    'depth-anything/Depth-Anything-V2-Small-hf': KNOWN[0].name,
+    'depth-anything/Depth-Anything-V2-Base-hf': KNOWN[2].name,
+    'depth-anything/Depth-Anything-V2-Large-hf': KNOWN[4].name,
+    'Intel/dpt-large': 'Intel/zoedepth-nyu-kitti',
+    'Intel/dpt-hybrid-midas': 'Intel/zoedepth-nyu-kitti',
+}

@@ -1,0 +1,115 @@
+"""Where published models lie on this machine: a folder each, with a lock file that fixes revision and bytes."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import sha256_of, written_whole
+
+OWNER_AND_NAME = re.compile(r'[\w.-]+/[\w.-]+')
+LOCK = 'ldfusion.lock.json'
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What was fetched.
+
+    Attributes:
+        name: OWNER/NAME.
+        revision: commit on the hub; empty for what came from a folder or an archive.
+        source: where it came from.
+        files: sha256 of every file by its path in the model's folder.
+    """
+
+    name: str
+    revision: str
+    source: str
+    files: Mapping[str, str]
+
+
+def store_folder() -> Path:
+    """Folder of all models: ``LDFUSION_MODELS``, or ``ldfusion_ros/models`` in the user's cache folder."""
+    if named := os.environ.get('LDFUSION_MODELS'):
+        return Path(named)
+    base = os.environ.get('XDG_CACHE_HOME')
+    return (Path(base) if base else Path.home() / '.cache') / 'ldfusion_ros' / 'models'
+
+
+def folder_of(name: str) -> Path:
+    """Where the model OWNER/NAME lies, or would.
+
+    Raises:
+        InputError: no name of that form.
+    """
+    if not OWNER_AND_NAME.fullmatch(name):
+        raise InputError(f'{name}: write a published model as OWNER/NAME')
+    return store_folder() / name.replace('/', '--')
+
+
+def read_lock(name: str) -> Lock | None:
+    """What is installed under OWNER/NAME; None if nothing is.
+
+    Raises:
+        InputError: no name, or a lock file that cannot be read.
+    """
+    path = folder_of(name) / LOCK
+    if not path.is_file():
+        return None
+    try:
+        return Lock(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f'{path}: not readable ({error}); {how_to_fetch(name)} --again') from error
+
+
+def write_lock(folder: Path, lock: Lock) -> None:
+    """Write the lock file of a model that lies in ``folder``."""
+    with written_whole(folder / LOCK) as temporary:
+        temporary.write_text(json.dumps(asdict(lock), indent=1) + '\n')
+
+
+def sums_of(folder: Path) -> dict[str, str]:
+    """The sha256 of every file of a model by its path; hidden ones and the lock file are none of its files."""
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob('*')) if path.is_file())
+    return {
+        str(path): sha256_of(folder / path)
+        for path in paths
+        if str(path) != LOCK and not any(part.startswith('.') for part in path.parts)
+    }
+
+
+def verified(name: str) -> Path:
+    """The folder of an installed model, every file as it was fetched.
+
+    Raises:
+        InputError: it is not installed, or a file is missing or has changed.
+    """
+    lock = read_lock(name)
+    if lock is None:
+        raise InputError(f'{name}: not on this machine; {how_to_fetch(name)}')
+    folder = folder_of(name)
+    for path, expected in lock.files.items():
+        if not (folder / path).is_file() or sha256_of(folder / path) != expected:
+            raise InputError(f'{folder / path}: missing, or not what was fetched; {how_to_fetch(name)} --again')
+    return folder
+
+
+def local_model(setting: str) -> Path:
+    """The folder of a model that is named as a folder or as OWNER/NAME; nothing is downloaded.
+
+    Raises:
+        InputError: no such folder, or a model that is not installed.
+    """
+    if Path(setting).is_dir():
+        return Path(setting)
+    if not OWNER_AND_NAME.fullmatch(setting):
+        raise InputError(f'{setting}: no such folder; name a folder, or a published model as OWNER/NAME')
+    return verified(setting)
+
+
+def how_to_fetch(name: str) -> str:
+    """The one command that brings a model."""
+    return f'ldfusion models fetch {name}'

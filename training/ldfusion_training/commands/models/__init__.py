@@ -1,0 +1,1 @@
+"""``ldfusion models``: published models of others."""

@@ -1,0 +1,64 @@
+"""``ldfusion models list`` and ``fetch``: which published models are known, and how they come here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cyclopts import Parameter
+
+from ldfusion_models.published.catalogue import KNOWN
+from ldfusion_models.published.fetch import fetch
+from ldfusion_models.published.store import folder_of, read_lock, store_folder
+from ldfusion_training.report.tables import markdown_table
+
+
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List published models that are known by name, and which of them are on this machine."""
+
+
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """Bring a published model onto this machine: from the hub, or from a folder or an archive.
+
+    Its revision and the sha256 of every file are written beside it (ldfusion.lock.json). An interrupted download goes
+    on where it stopped. Models lie in ~/.cache/ldfusion_ros/models, or where LDFUSION_MODELS says.
+    """
+
+    name: str = field(kw_only=False)
+    """OWNER/NAME"""
+    revision: str = ''
+    """branch, tag or commit (the newest, or what is there already)"""
+    source: Path | None = None
+    """folder, .zip or .tar.gz that holds the model, instead of the hub"""
+    again: bool = False
+    """replace what is there"""
+
+
+DEFAULTS = List()
+
+
+def run_list(options: List = DEFAULTS) -> int:
+    """Print the models that are known or installed."""
+    rows = []
+    for known in KNOWN:
+        size = f'{known.megabytes} MB'
+        rows.append([known.name, known.task, size, known.licence, known.remark, _state(known.name)])
+    others = {path.name.replace('--', '/', 1) for path in store_folder().glob('*--*')} - {known.name for known in KNOWN}
+    rows += [[name, '', '', '', '', _state(name)] for name in sorted(others)]
+    print(markdown_table(['model', 'for', 'size', 'licence', 'made for', 'here'], rows))
+    print('Licences are those that the pages of the models name; read them. ldfusion models fetch NAME brings one.')
+    return 0
+
+
+def run_fetch(options: Fetch) -> int:
+    """Install one model."""
+    lock = fetch(options.name, options.revision, options.source, options.again)
+    print(f'{folder_of(options.name)}: {len(lock.files)} files, revision {lock.revision or "none"}, of {lock.source}')
+    return 0
+
+
+def _state(name: str) -> str:
+    lock = read_lock(name)
+    return 'no' if lock is None else lock.revision[:12] or lock.source
