@@ -22,11 +22,6 @@ class FusionParameters(NodeSettings, CommonParameters):
     drift_warning: float = setting(
         4.0, 'Pixels of the visible image by which the images may be apart before diagnostics warn.', limits=(0.0, 1e4)
     )
-    ranges_tolerance: float = setting(
-        0.1,
-        'Seconds that measured ranges (ranges/points, ranges/scan) may be apart from the image that they correct.',
-        limits=(0.0, 10.0),
-    )
     depth_encoding: str = setting(
         '32FC1', '32FC1 is metres, NaN unknown; 16UC1 is millimetres, 0 unknown (REP 118).', choices=('32FC1', '16UC1')
     )

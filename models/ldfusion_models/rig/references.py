@@ -239,16 +239,19 @@ def _field(log_depth: Values, columns: Values, rows: Values, at: Values, left: V
     cell = width * FIELD_WIDTH / CELLS_PER_WIDTH
     low, high = float(np.nanmin(log_depth)), float(np.nanmax(log_depth))
     layers = max(2, math.ceil((high - low) / FIELD_DEPTH) + 1)
-    shape = (layers, math.ceil(height / cell) + 1, math.ceil(width / cell) + 1)
+    shape = layers, max(1, round(height / cell)), max(1, round(width / cell))
     weight, total = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     layer = (at - low) / FIELD_DEPTH
     below = np.clip(np.floor(layer), 0, layers - 2).astype(np.intp)
-    place = np.rint(rows / cell).astype(np.intp), np.rint(columns / cell).astype(np.intp)
+    place = [
+        np.clip((pixels + 0.5) * cells / size, 0, cells - 1).astype(np.intp)
+        for pixels, size, cells in ((rows, height, shape[1]), (columns, width, shape[2]))
+    ]
     for step, part in ((0, 1 - (layer - below)), (1, layer - below)):
         np.add.at(weight, (below + step, *place), part)
         np.add.at(total, (below + step, *place), part * left)
     weight, total = (_blurred(grid) for grid in (weight, total))
-    return _slice(total / (weight + FIELD_PRIOR), (log_depth - low) / FIELD_DEPTH, cell)
+    return _slice(total / (weight + FIELD_PRIOR), (log_depth - low) / FIELD_DEPTH)
 
 
 def _blurred(grid: Values) -> Values:
@@ -261,15 +264,12 @@ def _blurred(grid: Values) -> Values:
     return np.asarray(padded[1:-1] + near * (padded[:-2] + padded[2:]), np.float32)
 
 
-def _slice(grid: Values, layer: Values, cell: float) -> Values:
-    """The grid, whose cells are ``cell`` pixels wide, between its values at each pixel and its ``layer`` (H, W)."""
-    height, width = layer.shape
-    layers = grid.shape[0]
-    layer = np.nan_to_num(layer, nan=0.0)
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32) / cell, np.arange(height, dtype=np.float32) / cell)
-    result = np.zeros(layer.shape, np.float32)
-    for index in range(layers):
-        share = np.maximum(0.0, 1.0 - np.abs(layer - index)).astype(np.float32)
-        if share.any():
-            result += share * cv2.remap(grid[index], columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return result
+def _slice(grid: Values, layer: Values) -> Values:
+    """The grid (layers, h, w) between its values at each pixel and its ``layer`` (H, W)."""
+    size = layer.shape[1], layer.shape[0]
+    enlarged = np.stack([cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR) for cells in grid]).ravel()
+    flat = np.nan_to_num(layer.ravel(), nan=0.0)
+    below = np.clip(flat.astype(np.int32), 0, len(grid) - 2)
+    place = below * np.int32(layer.size) + np.arange(layer.size, dtype=np.int32)
+    low, high = enlarged.take(place), enlarged.take(place + layer.size)
+    return np.asarray(low + (flat - below) * (high - low), np.float32).reshape(layer.shape)

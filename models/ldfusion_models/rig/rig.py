@@ -188,6 +188,12 @@ class Rig:
         return self._asked is not None and self._asked.geometry == 'depth'
 
     @property
+    def remembers_depth(self) -> bool:
+        """Whether a frame depends on the depth of the frames before: by its registration, or by a smoothed scale."""
+        is_smoothed = self._is_video and self.settings.correction_smoothing > 0
+        return self.depends_on_depth or is_smoothed
+
+    @property
     def registration(self) -> str:
         """How the images are brought together, for people."""
         if self._asked is None:

@@ -127,6 +127,11 @@ class RigSettings(StreamSettings):
     )
     thermal_offset: float = setting(0.0, 'Kelvin at count 0 of 16-bit thermal images.', limits=(-1e4, 1e4))
     thermal_unit: str = setting('kelvin', 'Unit of temperatures in the cloud.', choices=('kelvin', 'celsius'))
+    ranges_tolerance: float = setting(
+        0.1,
+        'Seconds that measured ranges (ranges/points, ranges/scan) may be apart from the image that they correct.',
+        limits=(0.0, 10.0),
+    )
     camera_height: float = setting(
         0.0,
         'Metres of the visible camera above the ground, which correct depth where ground is in view; 0 is unknown.',

@@ -18,6 +18,7 @@ from scipy.signal import lfilter
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines import Engine, create_engine
+from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_models.rig.settings import NodeSettings
@@ -26,7 +27,7 @@ from ldfusion_training.bag_evaluation.frame_log import FrameLog, read_rows
 from ldfusion_training.bag_evaluation.gallery import EVEN, KINDS, WORST, WORST_BY, Gallery
 from ldfusion_training.bag_evaluation.page import write_report_page
 from ldfusion_training.bag_evaluation.run import evaluate_recording
-from ldfusion_training.bag_evaluation.settings import BagSettings, node_settings
+from ldfusion_training.bag_evaluation.settings import BagSettings, Topics, node_settings
 from ldfusion_training.bag_evaluation.summary import Evaluated, frame_table, latencies, make_report
 from ldfusion_training.cli import main
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth
@@ -54,7 +55,7 @@ def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def record(
     bag: Path, frames: int = FRAMES, delay_ns: int = 1_000_000, depth: str = 'image', compressed: bool = False
 ) -> Path:
-    """A recording of ``scene``; depth as ``image``, as ``points`` of a scanner 0.1 m to the right, or ``none``."""
+    """A recording of ``scene``; depth as ``image``, as ``points`` of a scanner 0.1 m to the right, ``both``, or ``none``."""
     matrix = np.eye(4)
     matrix[0, 3] = 0.1
     with BagWriter(bag) as writer:
@@ -68,9 +69,9 @@ def record(
             else:
                 writer.write_image('/rig/rgb/image_raw', stamp, 'rgb', visible)
             writer.write_image('/rig/lwir/image_raw', stamp + delay_ns, 'lwir', thermal)
-            if depth == 'image':
+            if depth in ('image', 'both'):
                 writer.write_image('/rig/rgb/depth', stamp + 3_000_000, 'rgb', truth)
-            elif depth == 'points':
+            if depth in ('points', 'both'):
                 write_cloud(writer, stamp, truth)
     return bag
 
@@ -245,6 +246,20 @@ def test_scans_are_projected_by_the_recorded_transforms(tmp_path: Path, engine: 
     image, points = (read_rows(tmp_path / f'{depth}_out' / 'frames.jsonl') for depth in ('image', 'points'))
     for row, other in zip(image, points, strict=True):
         assert other['AbsRel'] == pytest.approx(row['AbsRel'], rel=1e-4)
+
+
+def test_ranges_correct_depth_as_on_the_robot(tmp_path: Path, engine: Engine) -> None:
+    """The scanner sees the wall that the depth image judges; what corrects must not judge."""
+    bag = record(tmp_path / 'drive', frames=3, depth='both')
+    errors = {}
+    for name, ranges in (('plain', ''), ('corrected', '/velodyne_points')):
+        topics = Topics(depth='/rig/rgb/depth', ranges=ranges)
+        evaluate_recording(bag, tmp_path / name, engine, BagSettings(topics=topics, metrics_every=1))
+        errors[name] = [row['AbsRel'] for row in read_rows(tmp_path / name / 'frames.jsonl')]
+    assert max(errors['corrected']) < 0.1 < min(errors['plain'])
+    both = Topics(points='/velodyne_points', ranges='/velodyne_points')
+    with pytest.raises(InputError, match='cannot judge'):
+        evaluate_recording(bag, tmp_path / 'both', engine, BagSettings(topics=both))
 
 
 def test_recordings_without_depth_have_the_other_measures(tmp_path: Path, engine: Engine) -> None:

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
+from ldfusion_models.camera.ranges import points_of_cloud, points_of_scan
 from ldfusion_models.camera.registration import as_matrix
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.references import MeasuredPoints
 from ldfusion_models.rig.rig import Frame, Shot
 from ldfusion_models.rig.streams import Moment, Streams
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import ChosenTopics
-from ldfusion_training.recordings.bags import SECOND, Record, Recording, rotation_from_quaternion
+from ldfusion_training.recordings.bags import POINTS, SECOND, Record, Recording, rotation_from_quaternion
 
 # Measured depth may be recorded this long after the images that it belongs to.
 DEPTH_WAIT_NS = SECOND // 2
@@ -88,6 +90,7 @@ class PairReader:
         self._damaged: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
         self._truths: deque[Record] = deque(maxlen=LARGEST_WAIT)
+        self._ranges: deque[Record] = deque(maxlen=LARGEST_WAIT)
         self._transforms: dict[str, tuple[str, npt.NDArray[np.float64]]] = {}
         # camera_info comes after the first image as often as before; the first one holds from the start.
         self._calibrations: dict[str, Calibration] = {}
@@ -135,6 +138,8 @@ class PairReader:
             return self._streams.add(camera, record.stamp_ns, arrived_s, record)
         if record.topic in (topics.depth, topics.points):
             self._truths.append(record)
+        elif record.topic == topics.ranges:
+            self._ranges.append(record)
         elif record.topic == topics.transforms:
             self._transforms |= _parents(record)
         else:
@@ -183,7 +188,8 @@ class PairReader:
         visible, thermal = moment.visible, moment.thermal
         frame_id = moment.leading.message.header.frame_id
         if visible is None or thermal is None:
-            shot = Shot(images['visible'], images['thermal'], self._calibrations)
+            measured = self._measured(moment.stamp_ns, frame_id)
+            shot = Shot(images['visible'], images['thermal'], self._calibrations, measured=measured)
             return RecordedShot(moment.stamp_ns, 0, shot, frame_id, None, None)
         truth = min(self._truths, key=lambda record: abs(record.stamp_ns - moment.stamp_ns), default=None)
         if truth is not None and abs(truth.stamp_ns - moment.stamp_ns) > self._tolerance_ns:
@@ -193,8 +199,29 @@ class PairReader:
         self.counts['pairs'] += 1
         self.counts['pairs with measured depth'] += truth is not None
         matrix = None if extrinsics is None else as_matrix(extrinsics)
-        shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix)
+        shot = Shot(
+            images['visible'], images['thermal'], self._calibrations, matrix, self._measured(moment.stamp_ns, frame_id)
+        )
         return RecordedShot(moment.stamp_ns, moment.offset_ns, shot, frame_id, truth, transform)
+
+    def _measured(self, stamp_ns: int, frame_id: str) -> MeasuredPoints | None:
+        """The ranges nearest in time, in the frame of the leading camera; None if there are none that can be used."""
+        record = min(self._ranges, key=lambda each: abs(each.stamp_ns - stamp_ns), default=None)
+        if record is None or abs(record.stamp_ns - stamp_ns) > self._settings.ranges_tolerance * SECOND:
+            return None
+        matrix = self._transform(frame_id, record.message.header.frame_id)
+        if matrix is None:
+            self.notes.setdefault(
+                'ranges', f'{record.topic}: /tf_static does not say where its frame is; depth is not corrected'
+            )
+            return None
+        try:
+            points = (points_of_cloud if record.type == POINTS else points_of_scan)(record.message)
+        except InputError as error:
+            self.problems.setdefault('ranges', f'{record.topic}: {error}')
+            return None
+        matrix = matrix.astype(np.float32)
+        return MeasuredPoints(points @ matrix[:3, :3].T + matrix[:3, 3], record.topic)
 
     def _transform(self, target: str, source: str) -> npt.NDArray[np.float64] | None:
         """Points of ``source`` to ``target``; None if the static transforms don't join the two."""

@@ -137,7 +137,9 @@ class _Evaluation:
 
     def _fused(self, done: int, everything: bool) -> Iterator[FusedShot | None]:
         """All pairs; None for those done before that nothing depends on."""
-        needed_from = 0 if everything or self._rig.depends_on_depth else done - 1
+        corrects = self._topics.ranges or self._settings.node.camera_height > 0
+        goes_on = self._rig.depends_on_depth or (corrects and self._rig.remembers_depth)
+        needed_from = 0 if everything or goes_on else done - 1
         warm = False
         index = 0
         with ThreadPoolExecutor(1, thread_name_prefix='read') as reader:
@@ -168,6 +170,8 @@ class _Evaluation:
         shot = FusedShot(recorded, self._rig(recorded.shot))
         if problem := self._rig.registration_problem:
             self._reader.notes.setdefault('registration', f'{problem}; until then, images are taken as aligned')
+        if problem := self._rig.correction_problem:
+            self._reader.notes.setdefault('correction', f'{problem}; depth of such frames is not corrected as asked')
         return shot
 
     def _outputs(self, stack: ExitStack) -> list[WriteFrame]:

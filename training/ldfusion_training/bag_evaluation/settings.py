@@ -15,12 +15,14 @@ NODE = 'fusion_node'
 
 @dataclass(frozen=True)
 class Topics:
-    """Names of topics; empty ones are found, ``none`` for depth or points leaves them out."""
+    """Names of topics; empty ones are found, ``none`` for depth or points leaves them out, ranges are
+    only read where named."""
 
     visible: str = ''
     thermal: str = ''
     depth: str = ''
     points: str = ''
+    ranges: str = ''
 
 
 @dataclass(frozen=True)

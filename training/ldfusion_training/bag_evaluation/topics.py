@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ldfusion_models.errors import InputError
 from ldfusion_training.bag_evaluation.settings import Topics
-from ldfusion_training.recordings.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINTS, TRANSFORMS
+from ldfusion_training.recordings.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINTS, SCAN, TRANSFORMS
 from ldfusion_training.recordings.image_topics import DEPTH_WORD, OWN_OUTPUTS, camera_info_topic, find_camera
 
 NONE = 'none'
@@ -23,6 +23,7 @@ class ChosenTopics:
     thermal_info: str = ''
     depth: str = ''
     points: str = ''
+    ranges: str = ''
     transforms: str = ''
 
     def names(self) -> list[str]:
@@ -54,12 +55,16 @@ def choose_topics(asked: Topics, topics: Mapping[str, str], recording: Path) -> 
     }
     depth, depth_note = _choose_one('depth', asked.depth, topics, (IMAGE,), recording)
     points, points_note = _choose_one('points', asked.points, topics, (POINTS,), recording)
+    ranges = _require(asked.ranges, topics, (POINTS, SCAN), recording) if asked.ranges else ''
+    if ranges and ranges == asked.points:
+        raise InputError(f'{ranges}: what corrects depth cannot judge it; name another --points-topic or --depth-topic')
     chosen = ChosenTopics(
         **images,
         **infos,
         depth=depth,
         # A depth image needs no extrinsics; a cloud beside it would say the same again.
-        points='' if depth and not asked.points else points,
+        points='' if points == ranges or (depth and not asked.points) else points,
+        ranges=ranges,
         transforms=_if_there(STATIC_TRANSFORMS, TRANSFORMS, topics),
     )
     return chosen, [note for note in (depth_note, points_note) if note]

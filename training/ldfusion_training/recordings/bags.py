@@ -29,6 +29,7 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 POINTS = 'sensor_msgs/msg/PointCloud2'
+SCAN = 'sensor_msgs/msg/LaserScan'
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 
 # The last metadata version that Humble reads; the messages used here are the same from Humble to Lyrical.

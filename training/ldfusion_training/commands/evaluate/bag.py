@@ -24,6 +24,7 @@ NODE_OPTIONS = (
     'sync_tolerance',
     'clock_offset',
     'fallback_field_of_view',
+    'camera_height',
 )
 
 
@@ -60,12 +61,16 @@ class EvaluateBag:
     """seconds added to thermal stamps"""
     fallback_field_of_view: float | None = None
     """of a visible camera without camera_info"""
+    camera_height: float | None = None
+    """metres above the ground, which correct depth"""
     visible_topic: str = ''
     thermal_topic: str = ''
     depth_topic: str = ''
     """measured depth image; none: leave it out"""
     points_topic: str = ''
     """laser scans; none: leave them out"""
+    ranges_topic: str = ''
+    """point cloud or laser scan that corrects depth, as on the robot; depth is then judged by another topic"""
     metrics_every: int = 5
     """VIF, Qabf, SSIM, Nabf, chroma error, flicker and depth of every Nth frame (default; 1: of all, 0: no
     measures); the other measures are of all frames
@@ -139,7 +144,9 @@ def settings_from(options: EvaluateBag) -> 'BagSettings':
     given = {name: getattr(options, name) for name in NODE_OPTIONS if getattr(options, name) is not None}
     return BagSettings(
         node=replace(node, **given),
-        topics=Topics(*(getattr(options, f'{name}_topic') for name in ('visible', 'thermal', 'depth', 'points'))),
+        topics=Topics(
+            *(getattr(options, f'{name}_topic') for name in ('visible', 'thermal', 'depth', 'points', 'ranges'))
+        ),
         metrics_every=options.metrics_every,
         depth_tolerance=options.depth_tolerance,
         depth_range=DepthRange(options.near, options.far),
