@@ -55,7 +55,7 @@ def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def record(
     bag: Path, frames: int = FRAMES, delay_ns: int = 1_000_000, depth: str = 'image', compressed: bool = False
 ) -> Path:
-    """A recording of ``scene``; depth as ``image``, ``points`` of a scanner 0.1 m to the right, ``both`` or ``none``."""
+    """A recording of ``scene``; depth as ``image``, ``points`` of a scanner 0.1 m right of it, ``both`` or ``none``."""
     matrix = np.eye(4)
     matrix[0, 3] = 0.1
     with BagWriter(bag) as writer:
