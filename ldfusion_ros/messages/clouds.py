@@ -15,6 +15,13 @@ FIELDS = ('x', 'y', 'z', 'rgb', 'thermal')
 POINT_STEP = 4 * len(FIELDS)
 
 
+def stride_within(limit: int, width: int, height: int, stride: int) -> int:
+    """The smallest step from ``stride`` on with which an image makes at most ``limit`` points (0: no limit)."""
+    while 0 < limit < -(-width // stride) * -(-height // stride):
+        stride += 1
+    return stride
+
+
 class CloudBuilder:
     """Fills one PointCloud2 message again and again; rays are computed anew only when camera or stride changes."""
 

@@ -5,7 +5,6 @@ Outgoing messages are filled in place and meant to be kept from frame to frame: 
 """
 
 import array
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,16 +23,23 @@ from ldfusion_models.graph.info import GraphInfo
 LABEL_SHOWN = 100
 
 
-def image_from_message(message: Image) -> AnyImage:
-    """The image of a message as RGB (H, W, 3) or grey (H, W), uint8 or uint16; a view of the message if it can be.
+def image_from_message(message: Image, encoding: str = '') -> AnyImage:
+    """The image of a message as ``decode_raw`` gives it; a view of the message if it can be.
+
+    Args:
+        message: as a driver sent it.
+        encoding: in place of the message's own, if it is not empty.
 
     Raises:
         InputError: no pixels, data that is shorter than its description, or an encoding that is no image of a camera.
     """
-    return _checked(
-        decode_raw(
-            message.encoding, message.height, message.width, message.step, message.data, bool(message.is_bigendian)
-        )
+    return decode_raw(
+        encoding or message.encoding,
+        message.height,
+        message.width,
+        message.step,
+        message.data,
+        bool(message.is_bigendian),
     )
 
 
@@ -41,15 +47,9 @@ def image_from_compressed(message: CompressedImage) -> AnyImage:
     """The image of a compressed message (JPEG, PNG, ...), as :func:`image_from_message` gives it.
 
     Raises:
-        InputError: empty or damaged data, or pixels of another type than 8 or 16 bits.
+        InputError: empty or damaged data.
     """
-    return _checked(decode_compressed(message.data))
-
-
-def _checked(image: npt.NDArray[Any]) -> AnyImage:
-    if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'image of {image.dtype} pixels; 8 or 16 bits are needed')
-    return image
+    return decode_compressed(message.data)
 
 
 def writable_data(message: Image, size: int) -> npt.NDArray[np.uint8]:

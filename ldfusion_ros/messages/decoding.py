@@ -16,19 +16,25 @@ class BadFrameError(InputError):
         self.camera = camera
 
 
-def decode(moment: Moment[Image | CompressedImage]) -> tuple[AnyImage | None, AnyImage | None]:
+def decode(
+    moment: Moment[Image | CompressedImage], thermal_encoding: str = ''
+) -> tuple[AnyImage | None, AnyImage | None]:
     """The visible and the thermal image as they came; None for a camera that is lost.
+
+    Raw thermal images are of ``thermal_encoding``, whatever the message says, if it is not empty.
 
     Raises:
         BadFrameError: a message that can't be used.
     """
-    return _decode(moment.visible, 'visible'), _decode(moment.thermal, 'thermal')
+    return _decode(moment.visible, 'visible'), _decode(moment.thermal, 'thermal', thermal_encoding)
 
 
-def _decode(message: Image | CompressedImage | None, camera: str) -> AnyImage | None:
+def _decode(message: Image | CompressedImage | None, camera: str, encoding: str = '') -> AnyImage | None:
     if message is None:
         return None
     try:
-        return image_from_compressed(message) if isinstance(message, CompressedImage) else image_from_message(message)
+        if isinstance(message, CompressedImage):
+            return image_from_compressed(message)
+        return image_from_message(message, encoding)
     except InputError as error:
         raise BadFrameError(camera, str(error)) from error

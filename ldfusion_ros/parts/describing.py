@@ -12,7 +12,8 @@ from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, String
 
-from ldfusion_models.camera.images import AnyImage, as_grey
+from ldfusion_models.camera.images import AnyImage
+from ldfusion_models.camera.thermal_reader import ThermalReader
 from ldfusion_models.errors import InputError
 from ldfusion_models.language.guidance import checked_prompt, embedding_of, embedding_of_prompt
 from ldfusion_models.rig.streams import Moment
@@ -66,6 +67,7 @@ class Describing(Part):
         self._answered = node.create_guard_condition(self._on_answer)
         self._worker: LatestWorker[Task] = LatestWorker(self._process, self._on_failure)
         self._inputs = Inputs(node)
+        self._read_thermal = ThermalReader()
         self._timers: list[Timer] = []
         self._latest: ImagesMoment | None = None
         self._prompt = ''
@@ -174,8 +176,9 @@ class Describing(Part):
         """What both cameras see; empty if the captioner says nothing."""
         if self._language.captioner is None:
             return ''
-        visible, thermal = decode(moment)
-        thermal = None if thermal is None else as_grey(thermal)
+        settings = self._node.parameters
+        visible, thermal = decode(moment, settings.thermal_encoding)
+        thermal = None if thermal is None else self._read_thermal(thermal, settings.thermal_form())
         with self._node.statistics.timed('caption'):
             focal, thermal_focal = self._focal('visible', visible), self._focal('thermal', thermal)
             text = self._language.captioner(visible, thermal, focal, thermal_focal).text

@@ -147,7 +147,7 @@ class Fusing(Part):
     def _fuse(self, moment: Moment[Image | CompressedImage]) -> OutputFrame:
         calibrations = self._node.calibrations
         with self._node.statistics.timed('decode'):
-            visible, thermal = decode(moment)
+            visible, thermal = decode(moment, self._node.parameters.thermal_encoding)
         infos = calibrations.infos
         shot = Shot(visible, thermal, calibrations.known, self._extrinsics.of(moment), self.ranges.of(moment))
         frame = self.rig(shot, self._text.embedding())
@@ -155,6 +155,8 @@ class Fusing(Part):
         for step, seconds in frame.seconds.items():
             self._node.statistics.time(step, seconds)
         self._extrinsics.announce()
+        for kind, words in self.rig.thermal_notes.items():
+            self._node.announcer.once(f'thermal {kind}', words)
         leading = 'thermal' if visible is None else 'visible'
         if not self.rig.undistorts or frame.calibration is not None:
             height, width = frame.view.visible.shape[:2]

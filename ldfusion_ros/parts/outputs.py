@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from ldfusion_models.files import depth_to_millimetres
 from ldfusion_models.rig.rig import Frame
-from ldfusion_ros.messages.clouds import CloudBuilder
+from ldfusion_ros.messages.clouds import CloudBuilder, stride_within
 from ldfusion_ros.messages.conversions import (
     camera_info_from_intrinsics,
     compressed_from_image,
@@ -146,7 +146,7 @@ class Outputs(Part):
                 self._confidence.send(fill_image(self._confidence_message, frame.confidence, header))
         if frame.camera is not None and self._is_wanted(self._points, parameters.points_rate):
             with self._sending('points'):
-                message = self._cloud.fill(frame, header, parameters.points_stride, parameters.flying_points)
+                message = self._cloud.fill(frame, header, self._stride(frame), parameters.flying_points)
                 self._points.send(message)
 
     def release(self) -> None:
@@ -159,6 +159,19 @@ class Outputs(Part):
         if health.is_active:
             for problem in (problem for output in self._all for problem in output.problems()):
                 health.warn(problem)
+
+    def _stride(self, frame: Frame) -> int:
+        """Step between the pixels that become points; larger than asked for where the cloud would be too large."""
+        parameters: FusionParameters = self._node.parameters
+        height, width = frame.depth.shape
+        stride = stride_within(parameters.points_limit, width, height, parameters.points_stride)
+        if stride > parameters.points_stride:
+            self._node.announcer.once(
+                f'points {width}x{height}',
+                f'{width}x{height} pixels are more points than points_limit ({parameters.points_limit}) allows: '
+                f'clouds are made with a stride of {stride}; raise it if your middleware carries larger messages',
+            )
+        return stride
 
     def _is_wanted(self, output: Output, rate: float) -> bool:
         return (output.has_subscribers() or not self._node.parameters.lazy) and output.is_due(rate)

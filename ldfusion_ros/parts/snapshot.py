@@ -24,7 +24,8 @@ def save_snapshot(
 ) -> Path:
     """Write a new folder ``STAMP`` into ``folder``, whole or not at all; returns its path.
 
-    ``visible.png`` and ``thermal.png`` as they came in (without that of a camera that is lost), ``fused.png``,
+    ``visible.png`` and ``thermal.png`` (``.tiff`` of temperatures and signed counts) as they came in, without that of a
+    camera that is lost, ``fused.png``,
     ``depth.png`` in millimetres (16 bits, 0 unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame,
     camera, parameters, and ``facts``, which say what engine and weights are in place.
 
@@ -45,7 +46,9 @@ def save_snapshot(
         with folder_written_whole(path) as unfinished:
             for name, image in (('visible', shot.visible), ('thermal', shot.thermal)):
                 if image is not None:
-                    write_image(unfinished / f'{name}.png', image)
+                    # PNG holds neither signs nor floats.
+                    suffix = 'png' if image.dtype in (np.uint8, np.uint16) else 'tiff'
+                    write_image(unfinished / f'{name}.{suffix}', image)
             write_image(unfinished / 'fused.png', frame.fused)
             write_image(unfinished / 'depth.png', depth_to_millimetres(frame.depth))
             np.save(unfinished / 'depth.npy', frame.depth)

@@ -142,8 +142,8 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     return pixels
 
 
-def write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:
-    """Write (H, W) grey or (H, W, 3) RGB, 8 or 16 bits, whole or not at all.
+def write_image(path: Path, image: npt.NDArray[Any]) -> None:
+    """Write (H, W) grey or (H, W, 3) RGB, of a type that the format holds, whole or not at all.
 
     Raises:
         InputError: the file can't be written.

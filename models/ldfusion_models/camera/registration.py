@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.camera.images import AnyImage, as_image
 from ldfusion_models.camera.lens import Intrinsics, Lens, rays
 from ldfusion_models.errors import InputError
 
@@ -30,7 +31,7 @@ LARGEST_MAP = 16000.0
 # Rows of a rotation read from text are orthonormal to about this.
 ROTATION_TOLERANCE = 1e-3
 
-Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Image = AnyImage
 Pixels = npt.NDArray[np.float32]
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -356,7 +357,7 @@ def _smooth_step(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def _as(like: Image, values: npt.NDArray[Any]) -> Image:
-    return np.asarray(values, np.uint16 if like.dtype == np.uint16 else np.uint8)
+    return as_image(values.astype(like.dtype, copy=False))
 
 
 def _check_rigid(matrix: Matrix) -> None:

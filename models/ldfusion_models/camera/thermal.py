@@ -1,6 +1,7 @@
-"""Thermal images of 16 bits to the 8 bits that the networks and people see: automatic gain control (AGC)."""
+"""Thermal counts and temperatures to the 8 bits that the networks and people see: automatic gain control (AGC)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,19 @@ GAIN_MODES = ('percentile', 'clahe', 'plateau')
 CLAHE_LIMIT, CLAHE_TILES = 2.0, (8, 8)
 # Steps between the limits for which plateau equalisation counts pixels.
 BINS = 512
+# Kelvin of one count for temperatures in floats: up to 1638 K, as finely as cameras measure.
+KELVIN_PER_COUNT = 0.025
+# Smaller images than this are looked at whole, larger ones at every fourth pixel.
+SMALL = 64
+
+
+def as_counts(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    """Counts (H, W) without a sign for the gain control: int16 moved by 32768, kelvin (float32) in small steps."""
+    if values.dtype == np.int16:
+        return np.asarray(values.astype(np.int32) + 32768, np.uint16)
+    if values.dtype == np.float32:
+        return np.asarray(np.clip(values * np.float32(1 / KELVIN_PER_COUNT), 0, 65535), np.uint16)
+    return np.asarray(values, np.uint16)
 
 
 @dataclass(frozen=True)
@@ -57,8 +71,9 @@ class GainControl:
     ) -> npt.NDArray[np.uint8]:
         """Map counts (H, W) to grey (H, W); pixels where ``coverage`` (H, W) is 0 have no say in the limits."""
         # A quarter of the pixels in each axis gives the same percentiles at a sixteenth of the cost.
-        some = counts[::4, ::4]
-        if coverage is not None and (covered := coverage[::4, ::4] > 0).any():
+        step = 4 if min(counts.shape) >= SMALL else 1
+        some = counts[::step, ::step]
+        if coverage is not None and (covered := coverage[::step, ::step] > 0).any():
             some = some[covered]
         limits = np.percentile(some, (self.config.low_percentile, self.config.high_percentile))
         if self.config.mode == 'plateau':

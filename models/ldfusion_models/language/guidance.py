@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, as_uint8
+from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_rgb8, as_uint8
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
@@ -92,6 +92,8 @@ class PairCaptioner:
         """
         if thermal_focal is None and focal is not None and visible is not None and thermal is not None:
             thermal_focal = focal * thermal.shape[1] / visible.shape[1]
+        if thermal is not None and min(thermal.shape[:2]) < MINIMUM_SIZE:
+            thermal = None  # A few pixels can be fused, but not described.
         return Captions(
             '' if visible is None else describe(as_rgb8(visible), self._visible, focal),
             '' if thermal is None else describe(as_grey8(thermal, self._gain), self._thermal, thermal_focal),

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8
+from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, check_size
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError
 
@@ -61,6 +61,7 @@ class DepthEstimator:
         """Depth as for a call, and the standard deviation of its logarithm, (H, W) each."""
         import torch
 
+        check_size(image)
         config, stride = self._network.config, self._network.stride
         pixels = as_rgb8(image) if config.image_channels == 3 else as_grey8(image, self._gain)[..., None]
         size = (pixels.shape[1], pixels.shape[0])

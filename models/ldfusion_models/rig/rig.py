@@ -16,6 +16,7 @@ from ldfusion_models.camera.lens import Intrinsics, rays
 from ldfusion_models.camera.registration import Matrix, Registrar, Registration, continue_thermal
 from ldfusion_models.camera.registration_file import read_registration
 from ldfusion_models.camera.thermal import GainControl
+from ldfusion_models.camera.thermal_reader import CELSIUS_ZERO, ThermalReader
 from ldfusion_models.engines import Engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.ground import ground_references
@@ -23,7 +24,6 @@ from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_models.rig.references import Correction, Corrector, Measured, References
 from ldfusion_models.rig.settings import RigSettings
 
-CELSIUS_ZERO = 273.15
 Coverage = npt.NDArray[np.float32]
 
 
@@ -33,7 +33,7 @@ class Shot:
 
     Attributes:
         visible: (H, W, 3) RGB or (H, W) grey, 8 or 16 bits.
-        thermal: (h, w) or (h, w, 3), 8 bits or counts of 16 bits.
+        thermal: as its camera sent it, (h, w) or (h, w, 3): 8 bits, counts of 16 bits, or temperatures (float32).
         calibrations: of the cameras, by ``visible`` and ``thermal``; without those that are not known.
         thermal_T_visible: (4, 4), points of the visible optical frame to the thermal one; None if unknown.
         measured: depth that something else has measured, in the frame or the image of the camera that leads.
@@ -61,7 +61,7 @@ class View:
     Attributes:
         visible: (H, W, 3) RGB uint8.
         thermal: (h, w) uint8 after gain control.
-        counts: (h, w) thermal values as they came, registered; None without a thermal camera.
+        counts: (h, w) grey, counts or kelvin (float32), registered; None without a thermal camera.
         coverage: (H, W) weight of the thermal image from 0, where its camera does not see, to 1; None for 1.
         camera: intrinsics of these images; None if unknown.
         calibration: of the camera that leads, if its image was not undistorted: distortion is still in it.
@@ -163,6 +163,7 @@ class Rig:
         if settings.registration_file:
             self._asked = read_registration(Path(settings.registration_file).expanduser())
         self._registrar: Registrar | None = None
+        self._read_thermal = ThermalReader()
         self._last_depth: npt.NDArray[np.float32] | None = None
         self.registration_problem = ''
         self._corrector = Corrector()
@@ -171,6 +172,11 @@ class Rig:
     def close(self) -> None:
         """Let go of the engine, whoever else still knows the rig; no shot can be fused any more."""
         del self.pipeline
+
+    @property
+    def thermal_notes(self) -> dict[str, str]:
+        """What somebody should know of the thermal images, by kind."""
+        return self._read_thermal.notes
 
     @property
     def undistorts(self) -> bool:
@@ -226,6 +232,8 @@ class Rig:
             InputError: images that the networks can't take.
         """
         start = time.perf_counter()
+        if shot.thermal is not None:
+            shot = replace(shot, thermal=self._read_thermal(shot.thermal, self.settings.thermal_form()))
         registrar = self._registrar_for(shot)
         if shot.visible is not None and shot.thermal is not None:
             view = self._pair(shot, shot.visible, as_grey(shot.thermal), registrar)
@@ -370,8 +378,10 @@ def thermal_values(view: View, shape: tuple[int, int], settings: RigSettings) ->
     if counts is None:
         return np.full(shape, np.nan, np.float32)
     values = counts.astype(np.float32)
-    if counts.dtype == np.uint16 and settings.thermal_scale > 0:
-        zero = CELSIUS_ZERO if settings.thermal_unit == 'celsius' else 0.0
+    zero = CELSIUS_ZERO if settings.thermal_unit == 'celsius' else 0.0
+    if counts.dtype == np.float32:
+        values = values - np.float32(zero)
+    elif counts.dtype != np.uint8 and settings.thermal_scale > 0:
         values = values * np.float32(settings.thermal_scale) + np.float32(settings.thermal_offset - zero)
     if values.shape != shape:
         values = np.asarray(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
@@ -384,9 +394,9 @@ def thermal_values(view: View, shape: tuple[int, int], settings: RigSettings) ->
 
 def thermal_unit(view: View, settings: RigSettings) -> str:
     """What the values of :func:`thermal_values` are."""
-    if view.counts is None or view.counts.dtype != np.uint16:
+    if view.counts is None or view.counts.dtype == np.uint8:
         return 'grey'
-    return settings.thermal_unit if settings.thermal_scale > 0 else 'counts'
+    return settings.thermal_unit if settings.thermal_scale > 0 or view.counts.dtype == np.float32 else 'counts'
 
 
 def within_limits(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ldfusion_models.camera.pairing import PairingConfig
 from ldfusion_models.camera.thermal import GAIN_MODES, GainConfig
+from ldfusion_models.camera.thermal_reader import TEMPERATURES, ThermalForm
 from ldfusion_models.engines import ENGINES, PRECISIONS
 from ldfusion_models.rig.upsampling import ENLARGEMENTS
 
@@ -68,6 +69,27 @@ class StreamSettings:
         'depth is then that of a canonical camera, and there is no cloud.',
         limits=(0.0, 170.0),
     )
+
+    thermal_encoding: str = setting(
+        '',
+        'Encoding of raw thermal images in place of what the messages say, such as 16UC1 for counts that a driver '
+        'calls yuv422_yuy2; empty: as they say.',
+    )
+    thermal_cut_top: int = setting(
+        0, 'Rows at the top of thermal images that are no picture: telemetry, or another image.', limits=(0, 8192)
+    )
+    thermal_cut_bottom: int = setting(
+        0, 'Rows at the bottom of thermal images that are no picture: telemetry, or another image.', limits=(0, 8192)
+    )
+    thermal_temperatures: str = setting(
+        'auto',
+        'Unit of thermal images of floats (32FC1); auto: celsius where half of them are below 150, else kelvin.',
+        choices=TEMPERATURES,
+    )
+
+    def thermal_form(self) -> ThermalForm:
+        """How the thermal camera's images are made."""
+        return ThermalForm(self.thermal_cut_top, self.thermal_cut_bottom, self.thermal_temperatures)
 
     def pairing(self) -> PairingConfig:
         """Settings of the synchroniser."""
@@ -156,6 +178,12 @@ class RigSettings(StreamSettings):
         limits=(0.0, 10.0),
     )
     points_stride: int = setting(1, 'Step between the pixels that become points, in both axes.', limits=(1, 64))
+    points_limit: int = setting(
+        1_000_000,
+        'Points of a cloud at most (20 bytes each); of larger images every second, third, ... pixel in both axes '
+        'becomes one; 0 is no limit.',
+        limits=(0, 100_000_000),
+    )
 
     def gain(self) -> GainConfig:
         """Settings of the thermal gain control."""

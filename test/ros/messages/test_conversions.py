@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 from ldfusion_models.camera.camera_info import intrinsics_from_message
 from ldfusion_models.rig.rig import Frame, View, within_limits
 from ldfusion_models.rig.settings import RigSettings
-from ldfusion_ros.messages.clouds import CloudBuilder
+from ldfusion_ros.messages.clouds import CloudBuilder, stride_within
 from ldfusion_ros.messages.conversions import (
     camera_info_from_intrinsics,
     fill_image,
@@ -88,7 +88,8 @@ def test_every_encoding_is_read_as_the_message_defines_it(
         ({'encoding': ''}, 'not supported'),
         ({'width': 0}, 'empty'),
         ({'height': 0}, 'empty'),
-        ({'encoding': '32FC1', 'step': 12, 'width': 3}, 'float32 pixels; 8 or 16 bits'),
+        ({'encoding': 'yuv422', 'width': 3}, 'of 3x3 pixels can not be yuv422'),
+        ({'encoding': 'nv12', 'height': 1}, 'can not be nv12'),
         ({'step': 11}, 'step of 11 bytes is too short for 4 pixels of rgb8'),
         ({'height': 4}, 'truncated: 36 bytes instead of 48'),
         ({'data': array.array('B')}, 'truncated: 0 bytes'),
@@ -369,3 +370,19 @@ def test_same_result_as_sensor_msgs_py() -> None:
     points = reader.read_points(cloud)
     assert np.array_equal(points['z'].reshape(5, 7), depth)
     assert np.array_equal(points['thermal'].reshape(5, 7), depth * 2)
+
+
+@pytest.mark.parametrize(
+    ('limit', 'size', 'stride', 'expected'),
+    [
+        (1_000_000, (3840, 2160), 1, 3),
+        (1_000_000, (1280, 720), 1, 1),
+        (1_000_000, (3840, 2160), 4, 4),
+        (0, (3840, 2160), 1, 1),
+        (1, (5, 3), 1, 5),
+    ],
+)
+def test_the_stride_keeps_a_cloud_within_its_limit(
+    limit: int, size: tuple[int, int], stride: int, expected: int
+) -> None:
+    assert stride_within(limit, *size, stride) == expected

@@ -397,6 +397,29 @@ class TestBadInput:
         assert 'holds an evaluation with other settings' in error
 
 
+@pytest.mark.parametrize('stamps', ['zero', 'going back'])
+def test_stamps_that_do_not_go_on_are_said_and_arrival_pairs_them(tmp_path: Path, run: Run, stamps: str) -> None:
+    """Six pairs recorded 100 ms apart, thermal 5 ms after visible, with useless stamps."""
+    bag = tmp_path / 'drive'
+    with BagWriter(bag) as writer:
+        for index in range(6):
+            visible, thermal, _ = scene(index)
+            log_ns = START_NS + index * PERIOD_NS
+            stamp_ns = 0 if stamps == 'zero' else START_NS - index * PERIOD_NS
+            writer.write_image('/rig/rgb/image_raw', stamp_ns, 'rgb', visible, log_ns=log_ns)
+            writer.write_image('/rig/lwir/image_raw', stamp_ns, 'lwir', thermal, log_ns=log_ns + 5_000_000)
+    code, said = run(bag, '--output', tmp_path / 'stamps', '--metrics-every', 0)
+    assert code == 1
+    assert said == (
+        'ldfusion: drive: 5 of 6 visible images and 5 of 6 thermal images are left out: their stamps repeat or go back; '
+        '--pair-by arrival takes when they were recorded\n'
+    )
+    assert run(bag, '--output', tmp_path / 'arrival', '--metrics-every', 0, '--pair-by', 'arrival') == (0, '')
+    rows = read_rows(tmp_path / 'arrival/recordings/drive/frames.jsonl')
+    assert [row['stamp_ns'] for row in rows] == [START_NS + index * PERIOD_NS for index in range(6)]
+    assert {row['offset_ms'] for row in rows} == {5.0}
+
+
 def test_a_parameter_file_of_the_node_is_understood(tmp_path: Path) -> None:
     file = tmp_path / 'robot.yaml'
     file.write_text('/robot/fusion_node:\n  ros__parameters:\n    sync_tolerance: 1\n    lazy: false\n')

@@ -2,8 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,9 @@ from ldfusion_training.recordings.bags import POINTS, SECOND, Record, Recording,
 # Measured depth may be recorded this long after the images that it belongs to.
 DEPTH_WAIT_NS = SECOND // 2
 LARGEST_WAIT = 30
+# Above this part of a camera's images, stamps that repeat or go back are the recording's fault, not a few messages'.
+BAD_STAMPS = 0.1
+STAMP_DROPS = ('duplicate', 'out_of_order', 'reset')
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class PairReader:
         self._pairing = settings.node.pairing()
         self._streams: Streams[Record] | None = None
         self._settings = settings.node
+        self._by_arrival = settings.pair_by == 'arrival'
         self._first: dict[str, int] = {}
         self._damaged: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
@@ -106,6 +109,8 @@ class PairReader:
 
     def __iter__(self) -> Iterator[RecordedShot]:
         for record in self._recording.read(self._topics.names()):
+            if self._by_arrival:
+                record = replace(record, stamp_ns=record.log_ns)
             for moment in self._take(record):
                 self._waiting.append(_Waiting(moment, record.log_ns))
             yield from self._ready(record.log_ns)
@@ -122,6 +127,14 @@ class PairReader:
             f'their first stamps differ by {1e-9 * self._first_offset_ns:.3f} s (thermal minus visible): '
             'raise --sync-tolerance, or correct --clock-offset'
         )
+
+    def stamp_problem(self) -> str:
+        """What is wrong with the stamps, where many images were left out for them; else empty."""
+        bad = {camera: sum(self.drops.get(f'{camera}_{cause}', 0) for cause in STAMP_DROPS) for camera in self._first}
+        if not any(number > BAD_STAMPS * self.counts[camera] for camera, number in bad.items()):
+            return ''
+        words = ' and '.join(f'{number} of {self.counts[camera]} {camera} images' for camera, number in bad.items())
+        return f'{words} are left out: their stamps repeat or go back; --pair-by arrival takes when they were recorded'
 
     @property
     def _first_offset_ns(self) -> int:
@@ -180,7 +193,8 @@ class PairReader:
         images: dict[str, AnyImage | None] = {}
         for camera, record in (('visible', moment.visible), ('thermal', moment.thermal)):
             try:
-                images[camera] = None if record is None else _checked(record.image())
+                encoding = self._settings.thermal_encoding if camera == 'thermal' else ''
+                images[camera] = None if record is None else record.image(encoding)
             except InputError as error:
                 self._damaged[f'{camera}_bad'] += 1
                 self.problems.setdefault(f'{camera}_bad', f'{moment.leading.topic} at {moment.stamp_ns}: {error}')
@@ -237,12 +251,6 @@ class PairReader:
                 break
             passed.add(frame)
         return frame, matrix
-
-
-def _checked(image: npt.NDArray[Any]) -> AnyImage:
-    if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'image of {image.dtype} pixels; 8 or 16 bits are needed')
-    return image
 
 
 def _parents(record: Record) -> dict[str, tuple[str, npt.NDArray[np.float64]]]:

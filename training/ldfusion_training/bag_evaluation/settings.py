@@ -11,6 +11,7 @@ from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
 NODE = 'fusion_node'
+PAIR_BY = ('stamps', 'arrival')
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class BagSettings:
         metrics_every: every so many frames all measures are taken, the quick ones of each frame; 0: none.
         depth_tolerance: seconds that stamps of measured depth and visible image may differ.
         depth_range: of measured depth that counts, in metres.
+        pair_by: ``stamps`` of the headers as the node does, or ``arrival``: when the messages were recorded.
         calibration: file with where the laser scanner is, see ``data/lidar.py``; empty: ``/tf_static`` tells.
         output_bag, mp4: write the fused images and depth so as well.
     """
@@ -44,6 +46,7 @@ class BagSettings:
     metrics_every: int = 5
     depth_tolerance: float = 0.02
     depth_range: DepthRange = field(default_factory=DepthRange)
+    pair_by: str = PAIR_BY[0]
     calibration: str = ''
     output_bag: bool = False
     mp4: bool = False
@@ -51,6 +54,8 @@ class BagSettings:
     def __post_init__(self) -> None:
         if self.metrics_every < 0:
             raise InputError(f'--metrics-every {self.metrics_every}: 0 or more frames are needed')
+        if self.pair_by not in PAIR_BY:
+            raise InputError(f'--pair-by {self.pair_by}: choose one of {", ".join(PAIR_BY)}')
 
 
 def node_settings(path: Path) -> NodeSettings:

@@ -1,5 +1,6 @@
 """``ldfusion fuse``: image files or folders of pairs to fused images and depth."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -102,6 +103,8 @@ def run(options: Fuse) -> int:
         if options.clouds:
             sheet = cloud_sheet(frame.fused, frame.depth, options.fx or engine.info.canonical_focal)
             write_image(options.output / 'cloud' / f'{name}.png', sheet)
+    for words in rig.thermal_notes.values():
+        print(f'ldfusion: {words}', file=sys.stderr)
     summary.write(
         options.output / 'summary.json',
         engine=engine.name,

@@ -174,15 +174,19 @@ class Record:
     log_ns: int
     message: Any
 
-    def image(self) -> npt.NDArray[Any]:
-        """Pixels of an Image or CompressedImage: (H, W, 3) RGB uint8, or (H, W) uint8, uint16 or float32.
+    def image(self, encoding: str = '') -> npt.NDArray[Any]:
+        """Pixels of an Image or CompressedImage, as ``decode_raw`` gives them.
+
+        Args:
+            encoding: of an Image, in place of its own, if it is not empty.
 
         Raises:
             InputError: another message, an unknown encoding, or damaged data.
         """
         if self.type == IMAGE:
             raw = self.message
-            return decode_raw(raw.encoding, raw.height, raw.width, raw.step, raw.data, bool(raw.is_bigendian))
+            encoding = encoding or raw.encoding
+            return decode_raw(encoding, raw.height, raw.width, raw.step, raw.data, bool(raw.is_bigendian))
         if self.type == COMPRESSED_IMAGE:
             return decode_compressed(self.message.data)
         raise InputError(f'{self.topic}: {self.type} holds no image')

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 
@@ -71,6 +71,8 @@ class EvaluateBag:
     """laser scans; none: leave them out"""
     ranges_topic: str = ''
     """point cloud or laser scan that corrects depth, as on the robot; depth is then judged by another topic"""
+    pair_by: Literal['stamps', 'arrival'] = 'stamps'
+    """by the stamps of the headers, or, where those are wrong, by when the messages were recorded"""
     metrics_every: int = 5
     """VIF, Qabf, SSIM, Nabf, chroma error, flicker and depth of every Nth frame (default; 1: of all, 0: no
     measures); the other measures are of all frames
@@ -149,6 +151,7 @@ def settings_from(options: EvaluateBag) -> 'BagSettings':
         ),
         metrics_every=options.metrics_every,
         depth_tolerance=options.depth_tolerance,
+        pair_by=options.pair_by,
         depth_range=DepthRange(options.near, options.far),
         calibration=str(options.calibration or ''),
         output_bag=options.output_bag,
