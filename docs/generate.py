@@ -24,11 +24,11 @@ START_SECONDS = 120.0
 
 # What nodes tell of their topics and services in words; all else comes from the nodes.
 MEANINGS: Mapping[str, str] = {
-    'visible/image_raw': 'rgb, bgr, mono of 8 or 16 bits, Bayer, YUV 4:2:2, NV12; CompressedImage on `…/compressed` with '
-    '`visible_transport`',
+    'visible/image_raw': 'rgb, bgr, mono of 8 or 16 bits, Bayer, YUV 4:2:2, NV12; CompressedImage on `…/compressed` '
+    'with `visible_transport`',
     'visible/camera_info': 'intrinsics, for metric depth and the cloud',
-    'thermal/image_raw': 'mono8, counts (mono16, 16UC1, 16SC1), temperatures (32FC1), false colours; CompressedImage as '
-    'above with `thermal_transport`',
+    'thermal/image_raw': 'mono8, counts (mono16, 16UC1, 16SC1), temperatures (32FC1), false colours; CompressedImage '
+    'as above with `thermal_transport`',
     'thermal/camera_info': 'intrinsics, for registration',
     'ranges/points': "measured points that correct depth, such as a lidar's; through TF, or in the frame of the camera",
     'ranges/scan': 'the same from a planar laser',

@@ -370,12 +370,12 @@ class TestBadInput:
                 visible, thermal, _ = scene(index)
                 writer.write_image('/thermal', stamp, 'lwir', thermal)
                 if index == 1:
-                    writer.write_image('/rgb', stamp, 'rgb', visible, encoding='yuv422')
+                    writer.write_image('/rgb', stamp, 'rgb', visible, encoding='yuv4:2:0')
                 else:
                     writer.write_image('/rgb', stamp, 'rgb', visible)
         code, error = run(tmp_path / 'drive', '--output', tmp_path / 'out')
         assert code == 1
-        assert f"/rgb at {START_NS + PERIOD_NS}: encoding 'yuv422' is not supported" in error
+        assert f"/rgb at {START_NS + PERIOD_NS}: encoding 'yuv4:2:0' is not supported" in error
         report = json.loads((tmp_path / 'out/report.json').read_text())
         assert (report['frames'], report['recordings'][0]['drops']) == (2, {'visible_bad': 1})
 
@@ -411,8 +411,8 @@ def test_stamps_that_do_not_go_on_are_said_and_arrival_pairs_them(tmp_path: Path
     code, said = run(bag, '--output', tmp_path / 'stamps', '--metrics-every', 0)
     assert code == 1
     assert said == (
-        'ldfusion: drive: 5 of 6 visible images and 5 of 6 thermal images are left out: their stamps repeat or go back; '
-        '--pair-by arrival takes when they were recorded\n'
+        'ldfusion: drive: 5 of 6 visible images and 5 of 6 thermal images are left out: their stamps repeat or go '
+        'back; --pair-by arrival takes when they were recorded\n'
     )
     assert run(bag, '--output', tmp_path / 'arrival', '--metrics-every', 0, '--pair-by', 'arrival') == (0, '')
     rows = read_rows(tmp_path / 'arrival/recordings/drive/frames.jsonl')
