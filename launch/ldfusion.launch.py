@@ -1,24 +1,37 @@
 """Starts fusion_node, and if wanted guidance_node, RViz and the replay of a recording.
 
 ros2 launch ldfusion_ros ldfusion.launch.py visible_topic:=/camera/color/image_raw thermal_topic:=/flir/image_raw
+ros2 launch ldfusion_ros ldfusion.launch.py camera:=lepton,realsense
 ros2 launch ldfusion_ros ldfusion.launch.py bag:=recording rviz:=true
 """
 
 from pathlib import Path
+from typing import Any
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from ldfusion_ros.camera_profiles import CameraProfile, read_profiles, with_topics
 
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
 
 ARGUMENTS = {
-    'visible_topic': ('visible/image_raw', 'Images of the visible camera, without /compressed.'),
-    'thermal_topic': ('thermal/image_raw', 'Images of the thermal camera, without /compressed.'),
-    'visible_info_topic': ('visible/camera_info', 'CameraInfo of the visible camera.'),
-    'thermal_info_topic': ('thermal/camera_info', 'CameraInfo of the thermal camera.'),
+    'camera': (
+        '',
+        'Profiles of config/cameras, or files, with commas between: topics and parameters of known cameras.',
+    ),
+    'visible_topic': (
+        '',
+        "Images of the visible camera, without /compressed; empty: the profile's, or visible/image_raw.",
+    ),
+    'thermal_topic': (
+        '',
+        "Images of the thermal camera, without /compressed; empty: the profile's, or thermal/image_raw.",
+    ),
+    'visible_info_topic': ('', "CameraInfo of the visible camera; empty: the profile's, or visible/camera_info."),
+    'thermal_info_topic': ('', "CameraInfo of the thermal camera; empty: the profile's, or thermal/camera_info."),
     'ranges_topic': ('ranges/points', 'PointCloud2 of a lidar that corrects depth; without one nothing is lost.'),
     'scan_topic': ('ranges/scan', 'LaserScan that corrects depth; without one nothing is lost.'),
     'visible_transport': ('', 'raw or compressed; empty takes what params_file says.'),
@@ -50,9 +63,11 @@ def generate_launch_description() -> LaunchDescription:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Nodes for the values that the arguments have."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    nodes = [fusion_node(values)]
+    profiles = read_profiles(values['camera'], CONFIG / 'cameras')
+    values = with_topics(values, profiles)
+    nodes = [fusion_node(values, profiles)]
     if is_true(values['guidance']):
-        nodes.append(guidance_node(values))
+        nodes.append(guidance_node(values, profiles))
     if is_true(values['rviz']):
         nodes.append(rviz(values))
     if values['bag']:
@@ -62,9 +77,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return nodes
 
 
-def fusion_node(values: dict[str, str]) -> Node:
+def fusion_node(values: dict[str, str], profiles: list[CameraProfile]) -> Node:
     """The node that fuses; a managed node that starts by itself, so that every distribution's launch can run it."""
-    overrides: dict[str, bool | str] = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
+    overrides: dict[str, Any] = {name: value for profile in profiles for name, value in profile.parameters.items()}
+    overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
     overrides |= given(values, 'engine', 'visible_transport', 'thermal_transport')
     return Node(
         package='ldfusion_ros',
@@ -82,9 +98,12 @@ def fusion_node(values: dict[str, str]) -> Node:
     )
 
 
-def guidance_node(values: dict[str, str]) -> Node:
+def guidance_node(values: dict[str, str], profiles: list[CameraProfile]) -> Node:
     """The node that describes the scene; it may as well run on another machine of the same ROS domain."""
-    overrides: dict[str, bool | str] = {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
+    overrides: dict[str, Any] = {}
+    for profile in profiles:
+        overrides |= profile.parameters_of_guidance()
+    overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
     overrides |= given(values, 'prompt', 'visible_transport', 'thermal_transport')
     return Node(
         package='ldfusion_ros',

@@ -276,3 +276,14 @@ def test_what_is_generated_is_what_the_code_says(monkeypatch: pytest.MonkeyPatch
 def test_everything_said_of_topics_is_about_a_topic_that_is_there() -> None:
     shown = ''.join((ROOT / name).read_text() for name in generator().FILES)
     assert [name for name in generator().MEANINGS if f'| `{name}` |' not in shown] == []
+
+
+def test_every_complaint_names_a_test_that_is_there() -> None:
+    tests = {
+        name for file in (ROOT / 'test').rglob('test_*.py') for name in re.findall(r'def (test_\w+)', file.read_text())
+    }
+    rows = [line for line in (ROOT / 'docs/robustness.md').read_text().splitlines() if line.startswith('| ')][1:]
+    named = [set(re.findall(r'`(test_\w+)`', row)) for row in rows]
+    assert len(rows) > 20
+    assert all(named)
+    assert set().union(*named) - tests == set()

@@ -1,0 +1,94 @@
+"""What is known of cameras that robots carry: ``config/cameras/NAME.yaml``, for ``camera:=NAME`` at launch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ldfusion_models.errors import InputError
+from ldfusion_models.rig.settings import meanings
+from ldfusion_ros.node.parameters import refusal
+from ldfusion_ros.parts.fusion_parameters import FusionParameters
+from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
+
+CAMERAS = ('visible', 'thermal')
+
+
+@dataclass(frozen=True)
+class CameraProfile:
+    """What one camera sends.
+
+    Attributes:
+        camera: ``visible`` or ``thermal``.
+        topics: names that its driver usually gives to ``image`` and ``camera_info``.
+        encoding: of the messages.
+        size: width and height of the messages, rows that are no picture included.
+        rate: images per second.
+        pause: seconds in which a shutter holds the image, now and then.
+        field_of_view: of the usual lens, horizontal, in degrees.
+        parameters: of the nodes, for this camera.
+    """
+
+    camera: str
+    topics: Mapping[str, str]
+    encoding: str
+    size: Sequence[int]
+    rate: float
+    pause: float
+    field_of_view: float
+    parameters: Mapping[str, Any]
+
+    def parameters_of_guidance(self) -> dict[str, Any]:
+        """Those that ``guidance_node`` has as well."""
+        return {name: value for name, value in self.parameters.items() if name in meanings(GuidanceParameters)}
+
+
+def read_profiles(names: str, folder: Path) -> list[CameraProfile]:
+    """The profiles of cameras that are named with commas between: those of ``folder``, or files.
+
+    Raises:
+        InputError: an unknown name, two of the same camera, or a file that is no profile.
+    """
+    profiles = [_read(name.strip(), folder) for name in names.split(',') if name.strip()]
+    kinds = [profile.camera for profile in profiles]
+    for kind in CAMERAS:
+        if kinds.count(kind) > 1:
+            raise InputError(f'camera {names!r}: {kinds.count(kind)} of them are {kind}; name one')
+    return profiles
+
+
+def with_topics(values: Mapping[str, str], profiles: Sequence[CameraProfile]) -> dict[str, str]:
+    """Arguments of the launch file with the topics that they leave empty: the profiles', or the nodes' own names."""
+    complete = dict(values)
+    for camera in CAMERAS:
+        topics = next((profile.topics for profile in profiles if profile.camera == camera), {})
+        for argument, name, own in (('topic', 'image', 'image_raw'), ('info_topic', 'camera_info', 'camera_info')):
+            complete[f'{camera}_{argument}'] = values[f'{camera}_{argument}'] or topics.get(name, f'{camera}/{own}')
+    return complete
+
+
+def known_profiles(folder: Path) -> list[str]:
+    """Names of the profiles in a folder."""
+    return sorted(path.stem for path in folder.glob('*.yaml'))
+
+
+def _read(name: str, folder: Path) -> CameraProfile:
+    path = Path(name).expanduser() if name.endswith('.yaml') else folder / f'{name}.yaml'
+    if not path.is_file():
+        raise InputError(f'camera {name!r} is unknown; known are {", ".join(known_profiles(folder))}, or name a file')
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: cannot be read as YAML ({type(error).__name__})') from error
+    wanted = {field.name for field in fields(CameraProfile)}
+    if not isinstance(content, dict) or set(content) != wanted:
+        raise InputError(f'{path}: no profile of a camera; it needs {", ".join(sorted(wanted))}')
+    profile = CameraProfile(**content)
+    if profile.camera not in CAMERAS:
+        raise InputError(f'{path}: camera is {profile.camera!r}; choose one of {", ".join(CAMERAS)}')
+    for parameter, value in profile.parameters.items():
+        if problem := refusal(FusionParameters, parameter, value):
+            raise InputError(f'{path}: {problem}')
+    return profile
