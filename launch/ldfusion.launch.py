@@ -38,6 +38,9 @@ ARGUMENTS = {
     'thermal_transport': ('', 'raw or compressed; empty takes what params_file says.'),
     'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
     'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
+    'depth': ('', 'Published depth network, prepared by ldfusion models prepare; empty takes what params_file says.'),
+    'captioner': ('', 'Captioner of guidance_node: OWNER/NAME or folder; empty takes what params_file says.'),
+    'text_encoder': ('', 'Text encoder of guidance_node; empty takes what params_file says.'),
     'namespace': ('', 'Namespace of the nodes.'),
     'guidance': ('false', 'Start guidance_node too: captions and prompts that modulate the fusion.'),
     'prompt': ('', 'What matters, for guidance_node; empty: captions of what the cameras see.'),
@@ -81,7 +84,7 @@ def fusion_node(values: dict[str, str], profiles: list[CameraProfile]) -> Node:
     """The node that fuses; a managed node that starts by itself, so that every distribution's launch can run it."""
     overrides: dict[str, Any] = {name: value for profile in profiles for name, value in profile.parameters.items()}
     overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
-    overrides |= given(values, 'engine', 'visible_transport', 'thermal_transport')
+    overrides |= given(values, 'engine', 'depth', 'visible_transport', 'thermal_transport')
     return Node(
         package='ldfusion_ros',
         executable='fusion_node',
@@ -104,7 +107,7 @@ def guidance_node(values: dict[str, str], profiles: list[CameraProfile]) -> Node
     for profile in profiles:
         overrides |= profile.parameters_of_guidance()
     overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
-    overrides |= given(values, 'prompt', 'visible_transport', 'thermal_transport')
+    overrides |= given(values, 'prompt', 'captioner', 'text_encoder', 'visible_transport', 'thermal_transport')
     return Node(
         package='ldfusion_ros',
         executable='guidance_node',

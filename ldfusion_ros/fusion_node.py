@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from std_srvs.srv import Trigger
@@ -58,8 +58,14 @@ class FusionNode(ManagedNode[FusionParameters]):
         super()._release()
 
     def obstacle_to(self, name: str, value: Any) -> str:
-        """Why an engine can't be had here."""
-        return obstacle_to(value, self.parameters.weights_folder) if name == 'engine' else ''
+        """Why an engine, or a published depth network, can't be had here."""
+        if name not in ('engine', 'depth', 'depth_source'):
+            return ''
+        wanted = replace(self.parameters, **{name: value})
+        try:
+            return obstacle_to(wanted.engine, wanted.weights_folder)
+        except InputError as error:
+            return str(error)
 
     def _on_save_snapshot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         def save(configured: Configured) -> str:

@@ -73,6 +73,7 @@ class EngineSwitch(Part):
         health.facts |= {'engine': engine.name, 'device': engine.device, 'engine reason': engine.reason}
         health.facts['engine proof'] = engine.proof
         health.facts |= {'precision': engine.precision, 'weights': engine.info.weights_id}
+        health.facts['depth network'] = engine.info.depth or 'of the package'
         health.facts['engine switch'] = self._status() or self._failure or 'none'
         if self._failure:
             health.warn(f'engine not switched: {self._failure}')

@@ -20,7 +20,8 @@ from ldfusion_ros.parameter_file import TABLES, parameter_file
 
 LAUNCH_FILE = ROOT / 'launch' / 'ldfusion.launch.py'
 REPLAY_FILE = ROOT / 'launch' / 'replay.launch.py'
-ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'namespace', 'rviz', 'bag', 'view'}
+ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'depth', 'captioner', 'text_encoder',
+             'namespace', 'rviz', 'bag', 'view'}  # fmt: skip
 
 
 def launch_source() -> ast.Module:

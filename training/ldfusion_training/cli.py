@@ -62,6 +62,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'reproduce table4': ('reproduce:table4', 'training runs: the ablation'),
     'models list': ('models.fetching:run_list', 'published models that are known, and which are here'),
     'models fetch': ('models.fetching:run_fetch', 'bring a published model onto this machine'),
+    'models prepare': ('models.preparing:run_prepare', 'put a published depth network into the frame graph'),
+    'models use': ('models.preparing:run_use', 'write the parameters with which the nodes use it'),
     'project-scans': ('project_scans:run', 'laser scans to depth images of a camera'),
 }
 GROUPS = {

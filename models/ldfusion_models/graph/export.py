@@ -90,7 +90,7 @@ def export_onnx(output: Path, weights: Path | None = None, size: tuple[int, int]
         raise InputError(f'{weights}: made for one size; export from a folder of weights')
     if size is not None:
         content = static_graph(content, size)
-    content = _with_metadata(content, replace(info, size=size))
+    content = with_metadata(content, replace(info, size=size))
     with written_whole(output) as temporary:
         temporary.write_bytes(content)
 
@@ -142,7 +142,7 @@ def info_of_export(content: bytes, metadata: Mapping[str, str], path: Path) -> G
     return GraphInfo(**facts | {'size': facts['size'] and tuple(facts['size'])})
 
 
-def _with_metadata(content: bytes, info: GraphInfo) -> bytes:
+def with_metadata(content: bytes, info: GraphInfo) -> bytes:
     """The model with its facts, among them the sha256 of all of it with zeros in the place of that sum."""
     import onnx
 

@@ -11,6 +11,7 @@ from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.networks.depth import DepthConfig, DepthNetwork, DepthOutput, combine
 from ldfusion_models.networks.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, luminance
+from ldfusion_models.networks.published_depth import VARIANCE
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class FrameGraph(nn.Module):
         self.fusion = FusionNetwork(config.fusion)
         self.visible_depth = DepthNetwork(config.visible_depth)
         self.thermal_depth = DepthNetwork(config.thermal_depth)
+        # Of another's depth network, in place of the two: metres (1, H, W) of levels (1, 3, H, W) from 0 to 255.
+        self.published: nn.Module | None = None
+        self.depth_source = 'fused'
         # Engines may let denoiser and fusion compute with 16 bits.
         self.fusion_type: torch.dtype | None = None
 
@@ -93,11 +97,16 @@ class FrameGraph(nn.Module):
         planes = (_channels_first(image) * (1.0 / 255.0) for image in (colours, heat))
         rgb, grey = (_pad(image, self.denoiser.config.stride) for image in planes)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
-        # Depth's stride is longer; padding to it first would cost the fusion, too.
-        estimate = self.depth_of_fused(_pad(fused, self.visible_depth.stride))
-        depth = estimate.log_depth[:, 0, :height, :width].exp()
-        uncertainty = estimate.variance[:, 0, :height, :width].sqrt()
         levels = (fused[:, :, :height, :width] * 255.0).round()
+        if self.published is None:
+            # Depth's stride is longer; padding to it first would cost the fusion, too.
+            estimate = self.depth_of_fused(_pad(fused, self.visible_depth.stride))
+            depth = estimate.log_depth[:, 0, :height, :width].exp()
+            uncertainty = estimate.variance[:, 0, :height, :width].sqrt()
+        else:
+            sources = {'fused': levels, 'visible': _channels_first(colours), 'thermal': _channels_first(heat)}
+            depth = self.published(sources[self.depth_source].expand(1, 3, height, width))
+            uncertainty = torch.full_like(depth, VARIANCE**0.5)
         return levels.flatten(2).transpose(1, 2).reshape(1, height, width, 3).to(torch.uint8), depth, uncertainty
 
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Images that a published network may estimate depth of.
+DEPTH_SOURCES = ('fused', 'visible', 'thermal')
+
 
 @dataclass(frozen=True)
 class GraphInfo:
@@ -11,9 +14,11 @@ class GraphInfo:
         text_dim: length D of the text embedding.
         text_encoder: name of the encoder whose embeddings the modulation was trained on; empty if none was.
         canonical_focal: focal length in pixels for which depth comes out in metres; a camera with focal length
-            f pixels at the graph's input size multiplies depth by ``f / canonical_focal``.
+            f pixels at the graph's input size multiplies depth by ``f / canonical_focal``; 0 where depth is in metres
+            whatever the camera.
         weights_id: first 12 digits of the sha256 over the weights' sha256 sums.
         size: width and height of the images, if the graph takes no others.
+        depth: the published network that estimates depth, and of which image; empty for the package's own.
     """
 
     text_dim: int
@@ -21,3 +26,4 @@ class GraphInfo:
     canonical_focal: float
     weights_id: str
     size: tuple[int, int] | None = None
+    depth: str = ''

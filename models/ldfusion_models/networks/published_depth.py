@@ -36,7 +36,7 @@ class PublishedDepth(nn.Module):
         """Take over a network of ``AutoModelForDepthEstimation`` and the image processor that belongs to it."""
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self._processor = processor
+        self.processor = processor
         self._removes_padding = bool(getattr(processor, 'do_pad', False)) and network.config.model_type == 'zoedepth'
 
     @classmethod
@@ -89,10 +89,15 @@ class PublishedDepth(nn.Module):
 
     def _metres(self, colours: Tensor, **options: Any) -> Tensor:
         """Depth (B, 1, H, W) of ``colours`` (B, 3, H, W)."""
-        inputs = self._processor(images=list(colours), return_tensors='pt', **options)
-        sizes = [tuple(colours.shape[2:])] * colours.shape[0]
+        inputs = self.processor(images=list(colours), return_tensors='pt', **options)
+        height, width = colours.shape[2:]
+        return self.finished(self.network(**inputs), (height, width))
+
+    def finished(self, output: Any, size: tuple[int, int]) -> Tensor:
+        """What the network gave, as depth (B, 1, H, W) of images of ``size`` (height, width)."""
+        sizes = [size] * output.predicted_depth.shape[0]
         more: dict[str, Any] = {'source_sizes': sizes} if self._removes_padding else {}
-        results = self._processor.post_process_depth_estimation(self.network(**inputs), target_sizes=sizes, **more)
+        results = self.processor.post_process_depth_estimation(output, target_sizes=sizes, **more)
         return torch.stack([result['predicted_depth'] for result in results])[:, None]
 
 

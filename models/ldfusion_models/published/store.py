@@ -110,6 +110,24 @@ def local_model(setting: str) -> Path:
     return verified(setting)
 
 
+def graph_of(folder: Path, source: str) -> Path:
+    """Where the frame graph with the depth network in ``folder`` lies, once prepared for depth of image ``source``."""
+    return folder / f'frame_graph_{source}.onnx'
+
+
+def prepared_graph(setting: str, source: str) -> Path:
+    """The frame graph with a depth network that is named as a folder or as OWNER/NAME.
+
+    Raises:
+        InputError: it is not here or not prepared, with the one command that makes it so.
+    """
+    path = graph_of(local_model(setting), source)
+    if not path.is_file():
+        option = '' if source == 'fused' else f' --depth-source {source}'
+        raise InputError(f'{setting}: not prepared; ldfusion models prepare {setting}{option}')
+    return path
+
+
 def how_to_fetch(name: str) -> str:
     """The one command that brings a model."""
     return f'ldfusion models fetch {name}'

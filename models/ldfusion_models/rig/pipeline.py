@@ -88,7 +88,7 @@ class Pipeline:
         output = self.engine.run(inputs['visible'], inputs['thermal'], inputs['text'])
         fused, depth, uncertainty = output.fused[0], output.depth[0], output.uncertainty[0]
         reduced = inputs['visible'][0]
-        if focal is not None:
+        if focal is not None and self.engine.info.canonical_focal:
             depth = depth * np.float32(focal * reduced.shape[1] / colour.shape[1] / self.engine.info.canonical_focal)
         if reduced.shape != colour.shape:
             if self._enlargement != 'none':

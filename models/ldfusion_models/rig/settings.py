@@ -10,6 +10,9 @@ from ldfusion_models.camera.pairing import PairingConfig
 from ldfusion_models.camera.thermal import GAIN_MODES, GainConfig
 from ldfusion_models.camera.thermal_reader import TEMPERATURES, ThermalForm
 from ldfusion_models.engines import ENGINES, PRECISIONS
+from ldfusion_models.errors import InputError
+from ldfusion_models.graph.info import DEPTH_SOURCES
+from ldfusion_models.published.store import prepared_graph
 from ldfusion_models.rig.upsampling import ENLARGEMENTS
 
 Takes = Literal['start', 'configure', 'switch', 'now']
@@ -207,8 +210,25 @@ class NodeSettings(RigSettings):
         'switch',
         choices=('auto', *PRECISIONS),
     )
+    depth: str = setting(
+        '',
+        'Published depth network that ldfusion models prepare has put into the frame graph, as OWNER/NAME or folder, '
+        "for images of the prepared size; empty: the package's own.",
+        'switch',
+    )
+    depth_source: str = setting(
+        'fused', 'Image that the published network estimates depth of.', 'switch', choices=DEPTH_SOURCES
+    )
 
     @property
     def weights_folder(self) -> Path | None:
-        """The folder of weights; None for those of the package."""
+        """The folder of weights, or file with graph and weights; None for those of the package.
+
+        Raises:
+            InputError: the published depth network is not here, or not prepared.
+        """
+        if self.depth and self.weights:
+            raise InputError('depth, weights: name one; a graph with a published depth network has its own weights')
+        if self.depth:
+            return prepared_graph(self.depth, self.depth_source)
         return Path(self.weights) if self.weights else None

@@ -18,6 +18,7 @@ from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image, write_image
 from ldfusion_models.language.guidance import embedding_for
+from ldfusion_models.published.store import prepared_graph
 from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import RigSettings
@@ -45,6 +46,8 @@ class Fuse:
     output: Path
     """folder"""
     engine: EngineName = 'auto'
+    depth: str = ''
+    """published depth network that ldfusion models prepare has put into the frame graph, OWNER/NAME or folder"""
     registration: Path | None = None
     """how thermal is mapped into visible, as ldfusion calibrate writes it; without, they are taken as aligned"""
     thermal_gain: Literal['percentile', 'clahe', 'plateau'] = 'percentile'
@@ -83,7 +86,7 @@ def run(options: Fuse) -> int:
         camera_height=options.camera_height,
     )
     references = None if options.references is None else _references_by_name(options.references)
-    engine = create_engine(options.engine)
+    engine = create_engine(options.engine, prepared_graph(options.depth, 'fused') if options.depth else None)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
     text = None if options.prompt is None else embedding_for(options.prompt, engine.info)
     summary = RunSummary()
@@ -101,7 +104,9 @@ def run(options: Fuse) -> int:
         write_image(options.output / 'fused' / f'{name}.png', frame.fused)
         write_depth(options.output / 'depth', name, frame.depth, options.depth_format, options.depth_units)
         if options.clouds:
-            sheet = cloud_sheet(frame.fused, frame.depth, options.fx or engine.info.canonical_focal)
+            sheet = cloud_sheet(
+                frame.fused, frame.depth, options.fx or engine.info.canonical_focal or frame.depth.shape[1]
+            )
             write_image(options.output / 'cloud' / f'{name}.png', sheet)
     for words in rig.thermal_notes.values():
         print(f'ldfusion: {words}', file=sys.stderr)

@@ -1,0 +1,32 @@
+"""fusion_node with a published depth network in its frame graph, by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live import HEIGHT, WIDTH, Robot
+from tiny_depth import write_glpn
+
+pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from rclpy.parameter import Parameter
+
+from ldfusion_models.networks.published_depth import PublishedDepth
+from ldfusion_ros.messages.conversions import image_from_message
+from ldfusion_training.cli import main
+
+
+def test_the_node_publishes_the_depth_that_the_network_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
+    folder = write_glpn(tmp_path / 'model')
+    assert main(['models', 'prepare', str(folder), '--size', f'{WIDTH}x{HEIGHT}']) == 0
+    with Robot({'engine': 'onnxruntime', 'depth': str(folder)}, name='published') as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_info()
+        depth = image_from_message(robot.fuse_to_depth())
+        expected = PublishedDepth.load(str(folder)).metres_of(image_from_message(robot.images[-1]))
+        assert np.median(np.abs(depth / expected - 1)) < 1e-3
+        robot.wait(lambda: robot.told().get('depth network') == f'{folder}, of the fused image', 'diagnostics')
+        (refused,) = robot.node.set_parameters([Parameter('depth', value='owner/other')])
+        assert 'ldfusion models fetch owner/other' in refused.reason
+        (refused,) = robot.node.set_parameters([Parameter('depth_source', value='thermal')])
+        assert f'ldfusion models prepare {folder} --depth-source thermal' in refused.reason

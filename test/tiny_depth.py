@@ -1,0 +1,72 @@
+"""Tiny published depth networks with random weights, of transformers' own classes, written as the hub has them."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip('torch')
+transformers = pytest.importorskip('transformers')
+pytest.importorskip('torchvision')
+
+STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
+SMALL = {'hidden_size': 16, 'num_hidden_layers': 4, 'num_attention_heads': 2, 'intermediate_size': 32}
+
+
+def write_depth_anything(folder: Path, kind: str = 'metric') -> Path:
+    backbone = transformers.Dinov2Config(
+        **SMALL, image_size=28, patch_size=14, out_features=STAGES, apply_layernorm=False, reshape_hidden_states=False
+    )
+    config = transformers.DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=16,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+        depth_estimation_type=kind,
+        max_depth=20,
+    )
+    processor = transformers.DPTImageProcessor(
+        size={'height': 56, 'width': 70}, keep_aspect_ratio=True, ensure_multiple_of=14
+    )
+    return write_model(folder, transformers.DepthAnythingForDepthEstimation(config), processor)
+
+
+def write_zoe(folder: Path) -> Path:
+    backbone = transformers.BeitConfig(
+        **SMALL,
+        image_size=32,
+        patch_size=16,
+        out_features=STAGES,
+        reshape_hidden_states=False,
+        use_relative_position_bias=True,
+    )
+    config = transformers.ZoeDepthConfig(
+        backbone_config=backbone,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        bottleneck_features=8,
+        num_relative_features=4,
+        bin_configurations=[{'n_bins': 16, 'min_depth': 0.001, 'max_depth': 10.0, 'name': 'nyu'}],
+        bin_embedding_dim=8,
+        num_attractors=[4, 2, 2, 1],
+    )
+    processor = transformers.ZoeDepthImageProcessor(size={'height': 64, 'width': 96})
+    return write_model(folder, transformers.ZoeDepthForDepthEstimation(config), processor)
+
+
+def write_glpn(folder: Path) -> Path:
+    config = transformers.GLPNConfig(
+        hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8
+    )
+    return write_model(folder, transformers.GLPNForDepthEstimation(config), transformers.GLPNImageProcessor())
+
+
+def write_model(folder: Path, network: torch.nn.Module, processor: object) -> Path:
+    # The initial weights are so small that depth would be the same everywhere.
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
+    network.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
