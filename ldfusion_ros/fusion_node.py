@@ -51,7 +51,7 @@ class FusionNode(ManagedNode[FusionParameters]):
         fusing = Fusing(self, rig, outputs, text, extrinsics)
         self._configured = Configured(fusing, switch)
         # What is wrong is told in this order.
-        return switch, fusing.cameras, fusing.ranges, text, outputs, fusing, extrinsics, fusing.drift
+        return switch, fusing.cameras, fusing.ranges, fusing.slow_depth, text, outputs, fusing, extrinsics, fusing.drift
 
     def _release(self) -> None:
         self._configured = None

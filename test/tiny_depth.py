@@ -54,9 +54,13 @@ def write_zoe(folder: Path) -> Path:
     return write_model(folder, transformers.ZoeDepthForDepthEstimation(config), processor)
 
 
-def write_glpn(folder: Path) -> Path:
+def write_glpn(folder: Path, max_depth: int = 10) -> Path:
     config = transformers.GLPNConfig(
-        hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8
+        hidden_sizes=[8, 16, 16, 16],
+        depths=[1] * 4,
+        num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=8,
+        max_depth=max_depth,
     )
     return write_model(folder, transformers.GLPNForDepthEstimation(config), transformers.GLPNImageProcessor())
 

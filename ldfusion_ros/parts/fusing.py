@@ -19,6 +19,7 @@ from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.outputs import OutputFrame, Outputs
 from ldfusion_ros.parts.ranges import Ranges
 from ldfusion_ros.parts.registration import DriftWatch, Extrinsics
+from ldfusion_ros.parts.slow_depth import SlowDepth
 from ldfusion_ros.parts.snapshot import save_snapshot
 from ldfusion_ros.parts.text import TextInput
 
@@ -34,7 +35,7 @@ class Fusing(Part):
     """Takes moments to frames and publishes them.
 
     Attributes:
-        rig, cameras, drift, ranges: the parts that it leads.
+        rig, cameras, drift, ranges, slow_depth: the parts that it leads.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Fusing(Part):
         self._text, self._extrinsics = text, extrinsics
         self.drift = DriftWatch(node)
         self.ranges = Ranges(node)
+        self.slow_depth = SlowDepth(node)
         self.cameras = Cameras(node, self._submit)
         self._worker: LatestWorker[Moment[Image | CompressedImage]] = LatestWorker(self._process, self._on_failure)
         self._restart_soon: GuardCondition = node.create_guard_condition(node.restart)
@@ -149,9 +151,11 @@ class Fusing(Part):
         with self._node.statistics.timed('decode'):
             visible, thermal = decode(moment, self._node.parameters.thermal_encoding)
         infos = calibrations.infos
-        shot = Shot(visible, thermal, calibrations.known, self._extrinsics.of(moment), self.ranges.of(moment))
+        measured = self.ranges.of(moment) or self.slow_depth.of(moment.stamp_ns)
+        shot = Shot(visible, thermal, calibrations.known, self._extrinsics.of(moment), measured)
         frame = self.rig(shot, self._text.embedding())
         self.ranges.tell(frame, self.rig.correction_problem)
+        self.slow_depth.offer(frame.view, moment.stamp_ns)
         for step, seconds in frame.seconds.items():
             self._node.statistics.time(step, seconds)
         self._extrinsics.announce()

@@ -34,6 +34,15 @@ class FusionParameters(NodeSettings, CommonParameters):
         'Seconds after which a text embedding that nobody repeats (guidance_node does) is dropped; 0 is never.',
         limits=(0.0, 3600.0),
     )
+    correcting_depth: str = setting(
+        '',
+        'Prepared published depth network, too slow for every frame: in a thread of its own it corrects the depth of '
+        'the frames, where no measured ranges do; OWNER/NAME or folder, empty: none.',
+        'configure',
+    )
+    correcting_depth_age: float = setting(
+        3.0, 'Seconds after which the depth of correcting_depth corrects no more.', limits=(0.0, 60.0)
+    )
     snapshot_folder: str = setting('~/.ros/ldfusion_snapshots', 'Folder for what the service ~/save_snapshot saves.')
     stale_after: float = setting(2.0, 'Seconds without a pair after which diagnostics warn.', limits=(0.1, 3600.0))
     latency_warning: float = setting(0.5, 'Seconds of latency (p95) above which diagnostics warn.', limits=(0.0, 60.0))

@@ -30,3 +30,23 @@ def test_the_node_publishes_the_depth_that_the_network_gives(tmp_path: Path, mon
         assert 'ldfusion models fetch owner/other' in refused.reason
         (refused,) = robot.node.set_parameters([Parameter('depth_source', value='thermal')])
         assert f'ldfusion models prepare {folder} --depth-source thermal' in refused.reason
+
+
+def test_a_slow_network_corrects_the_depth_of_later_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
+    folder = write_glpn(tmp_path / 'model', max_depth=4)
+    assert main(['models', 'prepare', str(folder), '--size', f'{WIDTH}x{HEIGHT}']) == 0
+    with Robot({'engine': 'onnxruntime', 'correcting_depth': str(folder), 'correction_smoothing': 0.0}) as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_info()
+        published = PublishedDepth.load(str(folder))
+
+        def error() -> float:
+            depth = image_from_message(robot.fuse_to_depth())
+            expected = published.metres_of(image_from_message(robot.images[-1]))
+            return abs(float(np.median(np.log(depth / expected))))
+
+        before = error()
+        robot.wait(lambda: 's old' in robot.told().get('correcting depth', ''), 'depth of the network')
+        assert error() < 0.05 < before
+        assert robot.told()['depth network'] == 'of the package'
