@@ -1,19 +1,26 @@
 # Targets: demo, test, lint, format, docs. Each makes .venv with what it needs; nothing has to be installed before.
 PYTHON ?= python3
+# Distribution of the ROS 2 wheels: kilted; jazzy, in an environment before .venv, for demo and the live tests.
+ROS ?= kilted
 BIN := .venv/bin
+HOME_OF_ROS := $(if $(filter jazzy,$(ROS)),.venv-jazzy,.venv)
+# A distribution says its name; wheels don't, and Jazzy's Fast DDS reads other variables than Kilted's.
+NAMED := $(if $(filter jazzy,$(ROS)),ROS_DISTRO=jazzy)
+LIVE := test/ros test/bench test/training/demo
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
 .PHONY: demo test lint format docs
 .DELETE_ON_ERROR:
 
-# make demo [BAG=recording | VISIBLE=folder THERMAL=folder] [OUT=folder]
-demo: .venv/ready-for-demo
-	@$(BIN)/ldfusion demo $(if $(OUT),--output '$(OUT)') $(if $(BAG),--bag '$(BAG)') \
+# make demo [ROS=jazzy] [BAG=recording | VISIBLE=folder THERMAL=folder] [OUT=folder]
+demo: $(HOME_OF_ROS)/ready-for-demo
+	@$(NAMED) $(HOME_OF_ROS)/bin/ldfusion demo $(if $(OUT),--output '$(OUT)') $(if $(BAG),--bag '$(BAG)') \
 	    $(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(THERMAL),--thermal '$(THERMAL)')
 
-test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+# make test [ROS=jazzy]
+test: $(HOME_OF_ROS)/ready-for-test $(if $(filter jazzy,$(ROS)),,lint)
+	$(NAMED) $(HOME_OF_ROS)/bin/python -m pytest -n 2 --dist loadgroup $(if $(filter jazzy,$(ROS)),$(LIVE))
 
 lint: .venv/ready-for-test
 	$(BIN)/ruff check .
@@ -40,4 +47,13 @@ docs: .venv/ready-for-test
 	@echo 'Installing into .venv; this takes a few minutes the first time.'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# Jazzy's wheels have the names of Kilted's, so that the two can't share an environment. All else is taken from .venv.
+.venv-jazzy/ready-for-%: .venv/ready-for-% jazzy.txt
+	@test -x .venv-jazzy/bin/pip || $(BIN)/python -m venv .venv-jazzy
+	@.venv-jazzy/bin/python -m pip install --quiet --disable-pip-version-check --requirement jazzy.txt
+	@.venv-jazzy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(.venv-jazzy/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
 	@touch $@

@@ -58,7 +58,7 @@ NOT_RUN_HERE = {
     'tensorboard': 'for looking',
     'sudo nvpmodel': 'needs a Jetson',
 }
-MAKE_VARIABLES = {'BAG', 'VISIBLE', 'THERMAL', 'OUT', 'PYTHON'}
+MAKE_VARIABLES = {'BAG', 'VISIBLE', 'THERMAL', 'OUT', 'PYTHON', 'ROS'}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from paths import ROOT
 from ldfusion_training.demo.processes import Child
 
 LEFT_OUT = shutil.ignore_patterns(
-    '.venv', '.git', 'out', 'runs', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache'
+    '.venv', '.venv-jazzy', '.git', 'out', 'runs', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache'
 )
 COMMANDS = ('ldfusion', 'replay', 'record', 'live_view')
 NODES = ('fusion_node',)

@@ -89,6 +89,14 @@ def test_setup_cfg_declares_every_import() -> None:
     assert missing - {'builtin-interfaces'} == set()
 
 
+def test_both_distributions_have_the_same_wheels() -> None:
+    config = ConfigParser(interpolation=None)
+    config.read(ROOT / 'setup.cfg')
+    kilted = {line.removeprefix('ros-') for line in config['options.extras_require']['ros'].split()}
+    lines = [line.partition('==')[0] for line in (ROOT / 'jazzy.txt').read_text().splitlines() if line[0] != '#']
+    assert {line.removeprefix('ros-jazzy-') for line in lines} == kilted
+
+
 @pytest.mark.parametrize('field', ['name', 'version', 'license'])
 def test_package_xml_and_setup_cfg_agree(field: str) -> None:
     config = ConfigParser(interpolation=None)

@@ -182,6 +182,8 @@ def test_lenses_of_messages() -> None:
         info.distortion_model, info.d = model, coefficients
         lens = lens_from_message(info)
         assert (lens.model, lens.coefficients) == expected
+    info.p = [0.0] * 12
+    assert lens_from_message(info).rectified is None, 'K is used where P is empty'
     for model, coefficients in (('thin_prism', [0.1] * 4), ('plumb_bob', [0.1]), ('plumb_bob', [np.nan] * 5)):
         info.distortion_model, info.d = model, coefficients
         with pytest.raises(InputError, match='distortion'):

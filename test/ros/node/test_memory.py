@@ -17,7 +17,7 @@ rclpy.init()
 node = rclpy.create_node('large')
 sizes = [0]
 for line in open('/proc/self/maps'):
-    if '/fastdds_' in line and not line.split()[-1].endswith(('_el', '_mutex')):
+    if ('/fastdds_' in line or '/fastrtps_' in line) and not line.split()[-1].endswith(('_el', '_mutex')):
         start, end = (int(number, 16) for number in line.split()[0].split('-'))
         sizes.append(end - start)
 print(max(sizes))
