@@ -74,6 +74,10 @@ class Stage(nn.Module, ABC):
     parts: dict[str, nn.Module]
     settings: dict[str, Any]
 
+    def rate_of(self, name: str) -> float:
+        """What the learning rate is multiplied by for the parameter ``name``."""
+        return 1.0
+
     def state_of_parts(self) -> dict[str, Tensor]:
         """Parameters and buffers of the parts, named ``PART.NAME``."""
         return {
@@ -148,7 +152,7 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
             f'trainer.batch_size {config.batch_size}: {accelerator.num_processes} processes need a multiple of their number'
         )
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(_groups(stage), config.learning_rate, weight_decay=config.weight_decay)
     average = {name: tensor.detach().clone() for name, tensor in stage.state_of_parts().items()}
     start = _start(stage, optimizer, average, output / CHECKPOINT, config, resume)
     samples = IndexedSamples(stage, config.seed, start * config.batch_size, config.steps * config.batch_size)
@@ -161,7 +165,7 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
     for step, batch in enumerate(loader, start=start):
         rate = config.learning_rate_at(step)
         for group in prepared.param_groups:
-            group['lr'] = rate
+            group['lr'] = rate * group.get('factor', 1.0)
         with accelerator.autocast():
             losses = model(batch)
         if not torch.isfinite(losses['loss']):
@@ -198,6 +202,15 @@ def named_below(state: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     """Those tensors of ``state`` whose names begin with ``PART.``, without it."""
     prefix = f'{part}.'
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _groups(stage: Stage) -> list[dict[str, Any]]:
+    """The parameters to train, those of one factor of the learning rate together."""
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in stage.named_parameters():
+        if parameter.requires_grad:
+            by_factor.setdefault(stage.rate_of(name), []).append(parameter)
+    return [{'params': parameters, 'factor': factor} for factor, parameters in by_factor.items()]
 
 
 @torch.no_grad()

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_image
 from ldfusion_models.networks.depth import DepthConfig, DepthNetwork
 from ldfusion_models.networks.published_depth import PublishedDepth
 from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_training.data.augment import LightConfig, View, change_light, random_view, repaint
 from ldfusion_training.data.depth import DepthSource, Modality
 from ldfusion_training.data.depth_sets import open_depth
-from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
+from ldfusion_training.data.pairs import Faults, Pair, as_thermal8, images_by_name, open_pairs, read_each
 from ldfusion_training.data.places import folder_and_pattern
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.data.stereo import RightImages, open_right_images
@@ -157,15 +158,7 @@ class DepthStage(Stage):
             raise InputError(f'branch {config.branch!r} is unknown; choose visible or thermal')
         self.settings = dataclasses.asdict(config)
         self.config = config
-        channels = 3 if config.branch == 'visible' else 1
-        self.branch = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
-        if config.initial_weights:
-            load_weights(self.branch, f'{config.branch}_depth', config.initial_weights)
-        else:
-            self.branch.encoder.load_imagenet()
-        if config.frozen_blocks:
-            for module in self.branch.encoder.first(config.frozen_blocks):
-                module.requires_grad_(False)
+        self.branch = self._network()
         self.parts = {f'{config.branch}_depth': self.branch}
         modality: Modality = 'visible' if config.branch == 'visible' else 'thermal'
         fuse = _load_fusion(config.data)
@@ -174,6 +167,18 @@ class DepthStage(Stage):
         sets += [_taught_pairs(Path(folder), config, fuse) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
+
+    def _network(self) -> nn.Module:
+        config = self.config
+        channels = 3 if config.branch == 'visible' else 1
+        network = DepthNetwork(dataclasses.replace(config.network, image_channels=channels))
+        if config.initial_weights:
+            load_weights(network, f'{config.branch}_depth', config.initial_weights)
+        else:
+            network.encoder.load_imagenet()
+        for module in network.encoder.first(config.frozen_blocks) if config.frozen_blocks else ():
+            module.requires_grad_(False)
+        return network
 
     def train(self, mode: bool = True) -> 'DepthStage':
         """As of any module, but for statistics that are to stay."""
@@ -199,7 +204,7 @@ class DepthStage(Stage):
 
     def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
         depth = view.of_depth(item.depth)
-        canonical = depth * np.float32(self.branch.config.canonical_focal / view.of_camera(item.camera).fx)
+        canonical = depth * np.float32(self.config.network.canonical_focal / view.of_camera(item.camera).fx)
         sky = np.isnan(depth) & item.open_sky
         return {'image': as_planes(image.reshape(*depth.shape, -1)), 'truth': canonical[None], 'sky': sky[None]}
 
@@ -233,7 +238,9 @@ class DepthStage(Stage):
         for _ in range(6):
             sample = self.sample(generator)
             predicted = self.branch(torch.from_numpy(sample['image'])[None]).log_depth[0, 0].exp().numpy()
-            image = np.broadcast_to(sample['image'].transpose(1, 2, 0) * 255, (*predicted.shape, 3)).astype(np.uint8)
+            image = np.broadcast_to(sample['image'][:3].transpose(1, 2, 0) * 255, (*predicted.shape, 3)).astype(
+                np.uint8
+            )
             rows.append(np.hstack([image, _coloured(sample['truth'][0]), _coloured(predicted)]))
         return np.vstack(rows)
 
@@ -263,7 +270,8 @@ def _read_folder(named: str, modality: Modality, data: DepthDataConfig, fuse: Fu
         wanted = [source for source in sources if fnmatch.fnmatch(source.name, pattern)]
         kept = [source for source in wanted if not any(fnmatch.fnmatch(source.name, p) for p in left_out)]
         right = [open_right_images(Path(each)) for each in data.right]
-        readers = [partial(_measured, source, right) for source in kept]
+        thermal = images_by_name(folder / 'ir') if modality == 'visible' and (folder / 'ir').is_dir() else {}
+        readers = [partial(_measured_pair, source, right, thermal.get(source.name), fuse) for source in kept]
     items = read_each(readers, lambda read: read(), data.faults)
     if not items:
         raise InputError(f'{named}: no sample to train on is left')
@@ -284,6 +292,12 @@ def _measured(source: DepthSource, right: Sequence[RightImages] = ()) -> DepthIt
         stereo = images.depth(source.name, sample.image, sample.camera.fx)
         depth = depth if stereo is None else np.where(np.isfinite(depth), depth, stereo)
     return DepthItem(sample.image.reshape(*depth.shape, -1), None, depth, sample.camera, False)
+
+
+def _measured_pair(source: DepthSource, right: Sequence[RightImages], thermal: Path | None, fuse: Fusion) -> DepthItem:
+    """With what it looks like fused, if there is an aligned thermal image."""
+    item = _measured(source, right)
+    return item if thermal is None else _with_fused(item, item.image, as_thermal8(read_image(thermal)), fuse)
 
 
 def _simulated(frame: SimulatedFrame, modality: Modality, with_instances: bool, fuse: Fusion) -> DepthItem:

@@ -1,0 +1,1 @@
+"""A strong depth network for offline use, from which the light branches learn."""
