@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'make-bag': ('make_bag:run', 'make a recording from folders of pairs'),
     'calibrate': ('calibrate:run', 'estimate how thermal is mapped into visible'),
     'train': ('train:run', 'train one stage of the networks'),
-    'teach-depth': ('teach_depth:run', 'depth that teachers see in images, as a data set to train on'),
+    'teach-depth': ('depth:run_teach', 'depth that teachers see in images, as a data set to train on'),
     'release': ('release:run', 'put trained weights where nodes and commands load them'),
     'export': ('export:run', 'write the frame graph as one ONNX file, or build it with TensorRT'),
     'benchmark': ('benchmark:run', 'time an engine on this machine'),

@@ -63,8 +63,7 @@ class TeacherNetwork(nn.Module):
         self.log_depth_and_variance = nn.Conv2d(narrow, 2, 3, padding=1)
         self.upsampling = nn.Conv2d(narrow, 9 * COARSENESS**2, 1)
         nn.init.zeros_(self.log_depth_and_variance.weight)
-        with torch.no_grad():
-            self.log_depth_and_variance.bias += torch.tensor([2.5, -3.0])
+        self.log_depth_and_variance.bias = nn.Parameter(torch.tensor([2.5, -3.0]))
 
     @property
     def stride(self) -> int:
