@@ -17,8 +17,8 @@ FACTS = ('data', 'recipe', 'metrics', 'licence')
 class Release:
     """Put trained weights where nodes and commands load them."""
 
-    checkpoint: Path
-    """checkpoint.pt of a training stage"""
+    checkpoint: tuple[Path, ...]
+    """checkpoint.pt of a training stage; of several runs the mean of their weights"""
     part: Literal['denoiser', 'fusion', 'visible_depth', 'thermal_depth', 'captioner', 'text']
     """network whose weights it holds"""
     output: Path = SHIPPED

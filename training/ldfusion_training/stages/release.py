@@ -1,6 +1,7 @@
 """From checkpoints to shipped weights: float16 safetensors and their manifest."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,21 @@ from ldfusion_training.runs.trainer import named_below, read_checkpoint
 from ldfusion_training.stages.clip import ClipNetworkConfig
 
 
-def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) -> None:
+def release(checkpoints: Sequence[Path], part: str, folder: Path, facts: dict[str, Any]) -> None:
     """Write one part's averaged weights into ``folder`` and list them in its manifest.
 
     Args:
-        checkpoint: of the stage that trained the part.
+        checkpoints: of the stage that trained the part; the mean of several runs from the same start is often better
+            than each (Wortsman et al. 2022, "Model soups").
         part: one of ``PARTS`` or ``LANGUAGE_PARTS``.
         folder: of weights; made complete with untrained parts if it is new.
         facts: what the manifest says of the part: data, recipe, metrics, licence.
 
     Raises:
-        InputError: the checkpoint does not hold the part, or the folder can't be written.
+        InputError: a checkpoint lacks the part, several hold different networks, or the folder can't be written.
     """
-    content = read_checkpoint(checkpoint)
-    weights = named_below(content['average'], part)
-    if not weights:
-        raise InputError(f'{checkpoint}: holds no weights of {part!r}')
+    content = read_checkpoint(checkpoints[0])
+    weights = _mean_weights(checkpoints, part)
     manifest = read_manifest(folder) if (folder / 'manifest.yaml').is_file() else _write_untrained(folder)
     if part in LANGUAGE_PARTS:
         network = content['settings']['network']
@@ -53,6 +53,24 @@ def release(checkpoint: Path, part: str, folder: Path, facts: dict[str, Any]) ->
     graph = _trace(manifest.frame_config(), folder)
     write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
     record_reference(folder)
+
+
+def _mean_weights(checkpoints: Sequence[Path], part: str) -> dict[str, torch.Tensor]:
+    """The averaged weights of each checkpoint, and of these the mean; counters are those of the first."""
+    all_weights = []
+    for checkpoint in checkpoints:
+        weights = named_below(read_checkpoint(checkpoint)['average'], part)
+        if not weights:
+            raise InputError(f'{checkpoint}: holds no weights of {part!r}')
+        if all_weights and {name: each.shape for name, each in weights.items()} != {
+            name: each.shape for name, each in all_weights[0].items()
+        }:
+            raise InputError(f'{checkpoint}: holds another network than {checkpoints[0]}; no mean of the two')
+        all_weights.append(weights)
+    return {
+        name: torch.stack([weights[name] for weights in all_weights]).mean(0) if first.is_floating_point() else first
+        for name, first in all_weights[0].items()
+    }
 
 
 def record_reference(folder: Path) -> None:
