@@ -57,7 +57,7 @@ def release(checkpoints: Sequence[Path], part: str, folder: Path, facts: dict[st
 
 def _mean_weights(checkpoints: Sequence[Path], part: str) -> dict[str, torch.Tensor]:
     """The averaged weights of each checkpoint, and of these the mean; counters are those of the first."""
-    all_weights = []
+    all_weights: list[dict[str, torch.Tensor]] = []
     for checkpoint in checkpoints:
         weights = named_below(read_checkpoint(checkpoint)['average'], part)
         if not weights:
