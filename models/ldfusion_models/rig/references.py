@@ -28,7 +28,7 @@ OUTLIER = 0.7
 # A part of them must agree within this, or they contradict each other.
 AGREEING_PART = 0.5
 # Estimates are never wrong by a larger factor than this; references that say so are.
-LARGEST_FACTOR = 5.0
+LARGEST_FACTOR = 10.0
 # The slope of log depth is held to 1 as by so many references.
 SLOPE_PRIOR = 20.0
 # Of the field: width of its Gaussian as a part of the image's, and in log depth; weight of "nothing is left".
