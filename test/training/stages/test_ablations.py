@@ -97,7 +97,7 @@ def test_of_a_run_with_several_parts_the_named_one_is_taken(runs: Path) -> None:
 @pytest.mark.parametrize('path', [*sorted(RECIPES.glob('*.yaml')), *FUSION_RECIPES], ids=lambda path: path.stem)
 def test_every_recipe_is_complete(path: Path) -> None:
     # depth_teacher is a stage of its own, depth_visible a recipe of stage depth.
-    names = (path.stem, 'fusion' if path in FUSION_RECIPES else path.stem.partition('_')[0])
+    names = ['fusion'] if path in FUSION_RECIPES else [path.stem, path.stem.partition('_')[0]]
     stage = next(name for name in names if name in STAGES)
     config = from_mapping(stage_module(stage).CONFIG, read_recipe(path), str(path))
     assert config.trainer.steps > 0
