@@ -131,10 +131,10 @@ def test_visible_encodings_are_fused_as_rgb8_is(robot: Robot, encoding: str) -> 
 def test_temperatures_and_signed_counts_are_fused_as_counts_are(robot: Robot, kind: str) -> None:
     visible = raw(picture(), 'rgb8')
     expected = fused_live(robot, visible, raw(counts(), '16UC1'))
-    clouds = len(robot.clouds)
     assert np.abs(fused_live(robot, visible, THERMAL[kind]()) - expected).mean() < NEAR
     if kind != 'signed counts':
-        robot.wait(lambda: len(robot.clouds) > clouds, 'cloud')
+        stamp_ns = stamp_of(robot.images[-1])
+        robot.wait(lambda: robot.clouds and stamp_of(robot.clouds[-1]) == stamp_ns, 'cloud of this frame')
         cloud = np.frombuffer(robot.clouds[-1].data, '<f4').reshape(HEIGHT, WIDTH, 5)
         assert np.abs(cloud[..., 4] - kelvin()).max() < 1.0, 'kelvin without thermal_scale'
 
