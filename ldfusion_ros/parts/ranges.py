@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 
 from ldfusion_models.camera.ranges import points_of_cloud, points_of_scan
@@ -112,14 +111,13 @@ class Ranges(Part):
 
     def _points(self, sweep: Sweep, camera: str) -> MeasuredPoints:
         _, read = TOPICS[sweep.topic]
-        points = read(sweep.message)
+        measured = MeasuredPoints(read(sweep.message), sweep.topic)
         frame = sweep.message.header.frame_id
-        if frame != camera:
-            if self._transforms is None:
-                self._transforms = Transforms(self._node)
-            matrix = np.array(self._transforms.lookup(camera, frame, REMEDY), np.float32)
-            points = points @ matrix[:3, :3].T + matrix[:3, 3]
-        return MeasuredPoints(points, sweep.topic)
+        if frame == camera:
+            return measured
+        if self._transforms is None:
+            self._transforms = Transforms(self._node)
+        return measured.moved(self._transforms.lookup(camera, frame, REMEDY))
 
     def _on_sweep(self, topic: str, message: RangeMessage) -> None:
         self._node.statistics.count(f'{topic} in')

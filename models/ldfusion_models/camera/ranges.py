@@ -9,12 +9,12 @@ import numpy.typing as npt
 from ldfusion_models.errors import InputError
 
 Points = npt.NDArray[np.float32]
-# sensor_msgs/PointField: FLOAT32, FLOAT64.
-FLOATS = {7: 'f4', 8: 'f8'}
+# sensor_msgs/PointField: types of its values by number.
+VALUE_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 
 
 class PointCloud2(Protocol):
-    """The message; its fields have name, offset and datatype."""
+    """The message; its fields have name, offset, datatype and count."""
 
     width: int
     height: int
@@ -35,35 +35,47 @@ class LaserScan(Protocol):
     ranges: Any
 
 
+def structured_points(message: PointCloud2) -> npt.NDArray[Any]:
+    """The points (H, W) with the message's own field names; a view of its bytes.
+
+    Raises:
+        InputError: unknown types, or data that don't fit the size of points and cloud.
+    """
+    size = len(message.data)
+    if message.row_step < message.point_step * message.width or size < message.row_step * message.height:
+        raise InputError(f'{message.width}x{message.height} points do not fit {size} bytes')
+    order = '>' if message.is_bigendian else '<'
+    try:
+        layout = np.dtype(
+            {
+                'names': [field.name for field in message.fields],
+                'formats': [_format(field, order) for field in message.fields],
+                'offsets': [field.offset for field in message.fields],
+                'itemsize': message.point_step,
+            }
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(f'points of {message.point_step} bytes do not hold the fields they promise') from error
+    strides = message.row_step, message.point_step
+    points: npt.NDArray[Any] = np.ndarray((message.height, message.width), layout, message.data, strides=strides)
+    return points
+
+
+def _format(field: Any, order: str) -> str:
+    count = field.count if field.count > 1 else ''
+    return f'{count}{order}{VALUE_TYPES[field.datatype]}'
+
+
 def points_of_cloud(message: PointCloud2) -> Points:
     """Points (N, 3) in metres in the frame of the message; NaN stays.
 
     Raises:
-        InputError: no floats x, y and z, or fewer bytes than it promises.
+        InputError: no x, y and z, or as :func:`structured_points`.
     """
-    fields = {field.name: field for field in message.fields}
-    if any(name not in fields or fields[name].datatype not in FLOATS for name in 'xyz'):
-        raise InputError(f'cloud with fields {", ".join(fields) or "none"}; x, y and z as floats are needed')
-    row_bytes = message.width * message.point_step
-    data = np.frombuffer(message.data, np.uint8)
-    if message.row_step < row_bytes or len(data) < message.height * message.row_step:
-        raise InputError(
-            f'cloud of {message.width}x{message.height} points promises more than its {len(data)} bytes hold'
-        )
-    rows = data[: message.height * message.row_step].reshape(message.height, message.row_step)[:, :row_bytes]
-    try:
-        layout = np.dtype(
-            {
-                'names': ['x', 'y', 'z'],
-                'formats': [('>' if message.is_bigendian else '<') + FLOATS[fields[name].datatype] for name in 'xyz'],
-                'offsets': [fields[name].offset for name in 'xyz'],
-                'itemsize': message.point_step,
-            }
-        )
-    except ValueError as error:
-        raise InputError(f'cloud whose points of {message.point_step} bytes do not hold x, y and z') from error
-    points = np.ascontiguousarray(rows).view(layout).ravel()
-    return np.stack([points[name].astype(np.float32) for name in 'xyz'], axis=1)
+    points = structured_points(message)
+    if not {'x', 'y', 'z'} <= set(points.dtype.names or ()):
+        raise InputError(f'points with fields {", ".join(points.dtype.names or ()) or "none"}; x, y and z are needed')
+    return np.stack([points[axis].reshape(-1) for axis in 'xyz'], axis=1).astype(np.float32)
 
 
 def points_of_scan(message: LaserScan) -> Points:

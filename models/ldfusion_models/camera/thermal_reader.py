@@ -17,6 +17,8 @@ COLDEST_KELVIN = 150.0
 # Rows at an edge that may be telemetry; a row is unlike the picture if this part of its values lies this far, in
 # ranges of the picture (1st to 99th percentile) and at least so many counts, outside of it.
 TELEMETRY_ROWS, UNLIKE, FAR, LEAST_RANGE = 4, 0.25, 1.0, 64.0
+# Telemetry is in every image or in none: so many are looked at.
+LOOKS = 100
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class ThermalReader:
     def __init__(self) -> None:
         self.notes: dict[str, str] = {}
         self._palette = ''
+        self._looks_left = LOOKS
 
     def __call__(self, image: AnyImage, form: ThermalForm) -> AnyImage:
         """An image of heat (H, W): grey (uint8), counts (uint16 or int16), or kelvin (float32) without NaN.
@@ -67,7 +70,8 @@ class ThermalReader:
             colours = np.asarray(image, np.uint8)
             return self._without_colours(colours) if is_coloured(colours) else as_grey(image)
         grey = as_grey(image)
-        if grey.dtype != np.uint8 and 'telemetry' not in self.notes:
+        if grey.dtype != np.uint8 and self._looks_left and 'telemetry' not in self.notes:
+            self._looks_left -= 1
             self._look_for_telemetry(grey)
         return grey
 

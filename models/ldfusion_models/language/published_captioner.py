@@ -47,7 +47,9 @@ class PublishedCaptioner:
         folder = local_model(setting)
         try:
             processor = library.AutoProcessor.from_pretrained(folder, local_files_only=True)
-            network = library.AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True)
+            network = library.AutoModelForImageTextToText.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True
+            )
         except Exception as error:  # of many kinds: no network, no such name, a damaged folder
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'captioner {setting!r} cannot be loaded ({reason}); give a name or a folder') from error

@@ -63,7 +63,7 @@ class PublishedDepth(nn.Module):
                 folder, local_files_only=True
             )
             network, loading = AutoModelForDepthEstimation.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
         except Exception as error:  # transformers, its download and the file formats raise many kinds
             first = str(error).strip().partition('\n')[0]

@@ -29,9 +29,7 @@ from ldfusion_models.published.store import (
 PARTIAL = '.partial'
 BEGUN = '.begun'
 WANTED = ('*.json', '*.jinja', '*.txt', '*.model', 'LICENSE*', '*.md')
-WEIGHTS = ('*.safetensors',)
-# Pickles, which transformers reads as plain tensors; only where there is nothing better.
-OLDER_WEIGHTS = ('pytorch_model*.bin',)
+WEIGHTS = '*.safetensors'
 CONFIGS = ('config.json', 'open_clip_config.json')
 
 
@@ -99,8 +97,8 @@ def _download(name: str, revision: str, partial: Path) -> str:
         raise InputError(f'downloads need huggingface_hub; {how_to_install("language")}') from error
     info = HfApi(endpoint=_host()).model_info(name, revision=revision or None, files_metadata=True)
     files = _wanted(list(info.siblings or []))
-    if not files:
-        raise InputError(f'{name}: the hub holds no weights of it that transformers reads')
+    if not any(fnmatch(file.rfilename, WEIGHTS) for file in files):
+        raise InputError(f'{name}: the hub holds no safetensors of it; pickled weights are not loaded')
     missing = sum(file.size or 0 for file in files if not (partial / file.rfilename).is_file())
     free = shutil.disk_usage(partial).free
     if missing > free:
@@ -130,16 +128,12 @@ def _load(url: str, file: Any, name: str, partial: Path) -> None:
 
 
 def _wanted(files: list[Any]) -> list[Any]:
-    def matching(patterns: tuple[str, ...]) -> list[Any]:
-        # What lies in folders is of other libraries (onnx, coreml).
-        return [
-            file
-            for file in files
-            if '/' not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in patterns)
-        ]
-
-    weights = matching(WEIGHTS) or matching(OLDER_WEIGHTS)
-    return matching(WANTED) + weights if weights else []
+    """What transformers reads; what lies in folders is of other libraries (onnx, coreml)."""
+    return [
+        file
+        for file in files
+        if '/' not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in (*WANTED, WEIGHTS))
+    ]
 
 
 def _is_whole(path: Path, file: Any) -> bool:

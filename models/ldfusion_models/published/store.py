@@ -98,16 +98,18 @@ def verified(name: str) -> Path:
 
 
 def local_model(setting: str) -> Path:
-    """The folder of a model that is named as a folder or as OWNER/NAME; nothing is downloaded.
+    """The folder of a model that is named as a folder or as OWNER/NAME, its files checked; nothing is downloaded.
 
     Raises:
-        InputError: no such folder, or a model that is not installed.
+        InputError: no such folder, or a model that is not installed, or not as it was fetched.
     """
-    if Path(setting).is_dir():
-        return Path(setting)
+    return Path(setting) if Path(setting).is_dir() else verified(_name(setting))
+
+
+def _name(setting: str) -> str:
     if not OWNER_AND_NAME.fullmatch(setting):
         raise InputError(f'{setting}: no such folder; name a folder, or a published model as OWNER/NAME')
-    return verified(setting)
+    return setting
 
 
 def graph_of(folder: Path, source: str) -> Path:
@@ -118,10 +120,15 @@ def graph_of(folder: Path, source: str) -> Path:
 def prepared_graph(setting: str, source: str) -> Path:
     """The frame graph with a depth network that is named as a folder or as OWNER/NAME.
 
+    The graph holds its weights and their sum, so the model's own files are not read.
+
     Raises:
         InputError: it is not here or not prepared, with the one command that makes it so.
     """
-    path = graph_of(local_model(setting), source)
+    folder = Path(setting) if Path(setting).is_dir() else folder_of(_name(setting))
+    if not folder.is_dir():
+        raise InputError(f'{setting}: not on this machine; {how_to_fetch(setting)}')
+    path = graph_of(folder, source)
     if not path.is_file():
         option = '' if source == 'fused' else f' --depth-source {source}'
         raise InputError(f'{setting}: not prepared; ldfusion models prepare {setting}{option}')

@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.rig.references import References
+from ldfusion_models.rig.references import Depth, References, Values
 
-Depth = npt.NDArray[np.float32]
-Values = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 # Pixels that are looked at, across the image.
@@ -24,8 +22,8 @@ ROUNDS = 200
 TOLERANCE = 0.08
 # Cosine of the largest angle between the ground's normal and the camera's vertical: 35 degrees of pitch and roll.
 LEAST_UPRIGHT = 0.82
-# Sine of the angle below the horizon from which on a ray may hit the ground.
-BELOW_HORIZON = 0.03
+# Banks and walls beside a road are planes, too: the pixels of a plane count by this power of its normal's cosine.
+UPRIGHTNESS = 8
 # Part of the lower half of the image that must be ground.
 SMALLEST_PART = 0.15
 # Beyond this many camera heights slopes matter more than the height.
@@ -62,9 +60,7 @@ def find_ground(depth: Depth, directions: Values) -> Ground:
     step = max(1, width // COLUMNS)
     rows, columns = (axis.ravel() for axis in np.mgrid[height // 2 : height : step, 0:width:step])
     rays, near = directions[rows, columns].astype(np.float64), depth[rows, columns].astype(np.float64)
-    with np.errstate(invalid='ignore'):
-        usable = np.isfinite(rays).all(axis=1) & (near > 0) & np.isfinite(near)
-        usable &= rays[:, 1] > BELOW_HORIZON * np.linalg.norm(rays, axis=1) - np.tan(np.arccos(LEAST_UPRIGHT))
+    usable = np.isfinite(rays).all(axis=1) & np.isfinite(near) & (near > 0)
     rows, columns, rays, near = rows[usable], columns[usable], rays[usable], near[usable]
     plane, on_it = _best_plane(rays, 1.0 / near)
     if on_it.sum() < max(3, SMALLEST_PART * usable.size):
@@ -89,10 +85,12 @@ def _best_plane(rays: Doubles, inverse: Doubles) -> tuple[Doubles, npt.NDArray[n
     solvable = np.abs(np.linalg.det(matrices)) > 1e-6
     planes = np.linalg.solve(matrices[solvable], inverse[triples][solvable][..., None])[..., 0]
     upright = planes[:, 1] > LEAST_UPRIGHT * np.linalg.norm(planes, axis=1)
+    best_score = 0.0
     for plane in planes[upright]:
         on_it = np.abs((rays @ plane) / inverse - 1) < TOLERANCE
-        if on_it.sum() > on_best.sum():
-            best, on_best = plane, on_it
+        score = on_it.sum() * (plane[1] / np.linalg.norm(plane)) ** UPRIGHTNESS
+        if score > best_score:
+            best, on_best, best_score = plane, on_it, score
     return best, on_best
 
 
@@ -109,13 +107,12 @@ def ground_references(depth: Depth, directions: Values, camera_height: float) ->
     """
     ground = find_ground(depth, directions)
     fall = directions[ground.rows, ground.columns] @ ground.normal
-    true_depth = camera_height / fall
-    kept = (fall > 0) & (true_depth < FARTHEST_HEIGHTS * camera_height)
+    kept = fall > 1 / FARTHEST_HEIGHTS
     height, width = depth.shape
     return References(
         ground.columns[kept].astype(np.float32),
         ground.rows[kept].astype(np.float32),
-        true_depth[kept].astype(np.float32),
+        (camera_height / fall[kept]).astype(np.float32),
         'camera height',
         width,
         height,

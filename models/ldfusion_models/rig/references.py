@@ -7,7 +7,7 @@ thing says little about what lies behind it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -90,10 +90,15 @@ class References:
 
 @dataclass(frozen=True)
 class MeasuredPoints:
-    """Points (N, 3) in metres in the optical frame of the camera that leads; NaN for rays that met nothing."""
+    """Points (N, 3) in metres, for a shot in the optical frame of the camera that leads; NaN for rays without echo."""
 
     points: Values
     source: str
+
+    def moved(self, matrix: npt.ArrayLike) -> 'MeasuredPoints':
+        """In the frame to which ``matrix`` (4, 4) takes that of these points."""
+        rotation, translation = np.split(np.asarray(matrix, np.float32)[:3], [3], axis=1)
+        return replace(self, points=self.points @ rotation.T + translation[:, 0])
 
     def seen_by(
         self, width: int, height: int, camera: Intrinsics | None, calibration: Calibration | None

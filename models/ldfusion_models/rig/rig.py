@@ -194,12 +194,6 @@ class Rig:
         return self._asked is not None and self._asked.geometry == 'depth'
 
     @property
-    def remembers_depth(self) -> bool:
-        """Whether a frame depends on the depth of the frames before: by its registration, or by a smoothed scale."""
-        is_smoothed = self._is_video and self.settings.correction_smoothing > 0
-        return self.depends_on_depth or is_smoothed
-
-    @property
     def registration(self) -> str:
         """How the images are brought together, for people."""
         if self._asked is None:
@@ -364,7 +358,7 @@ def pipeline_of(engine: Engine, settings: RigSettings) -> Pipeline:
     return Pipeline(engine, None, settings.inference_size, settings.enlargement)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def rays_of(camera: Intrinsics | None, calibration: Calibration | None, stride: int) -> npt.NDArray[np.float32] | None:
     """As :meth:`Frame.rays`."""
     if calibration is not None and calibration.lens is not None and calibration.lens.is_distorted:

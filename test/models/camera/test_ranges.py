@@ -54,7 +54,7 @@ def test_points_are_read_whatever_the_layout(kind: str) -> None:
 
 
 def test_clouds_that_promise_what_they_do_not_hold_are_refused() -> None:
-    with pytest.raises(InputError, match='promises more'):
+    with pytest.raises(InputError, match='do not fit'):
         points_of_cloud(Cloud(data=b'\0' * 20))
     with pytest.raises(InputError, match='x, y and z'):
         points_of_cloud(Cloud(names='xyw'))

@@ -109,6 +109,12 @@ def test_a_full_disk_is_told_before_anything_is_loaded(
     assert not folder_of(NAME).exists()
 
 
+def test_pickled_weights_are_not_brought(hub: Hub, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / 'model.safetensors').unlink()
+    assert 'no safetensors' in fails(capsys, NAME)
+    assert not folder_of(NAME).exists()
+
+
 def test_without_a_network_the_remedy_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

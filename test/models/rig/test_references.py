@@ -143,6 +143,19 @@ def test_the_ground_is_found_with_its_height_and_slope(pitch: float, height: flo
     assert ground.normal == pytest.approx([0, np.cos(angle), np.sin(angle)], abs=0.03)
 
 
+def test_a_bank_beside_the_road_is_not_the_ground() -> None:
+    """A steep plane that takes more of the image than the road does, as beside KITTI's first drive."""
+    directions = rays(CAMERA)
+    bank = np.array([0.2, 0.8, 0.56]) / 3.0
+    road = street(1.65)
+    slope = 1 / np.maximum(directions @ bank, 1e-6)
+    is_bank = np.zeros(road.shape, bool)
+    is_bank[:, 65:] = True
+    ground = find_ground(np.where(is_bank, slope, road).astype(np.float32), directions)
+    assert ground.height == pytest.approx(1.65, rel=0.03)
+    assert ground.normal == pytest.approx([0, 1, 0], abs=0.03)
+
+
 def test_the_camera_height_mends_a_wrong_scale() -> None:
     truth = street(1.2, 8.0)
     estimate = truth * np.float32(1.6)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.lens import Intrinsics
-from ldfusion_models.errors import InputError
+from ldfusion_models.camera.ranges import points_of_cloud
+from ldfusion_models.errors import InputError, naming
 from ldfusion_training import metrics
 from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.bag_evaluation.settings import BagSettings
@@ -156,10 +157,8 @@ def _depth_measures(shot: FusedShot, truth: DepthTruth, settings: BagSettings) -
 def _project(cloud: Record, camera: Intrinsics | None, transform: npt.NDArray[np.float64]) -> Depth:
     if camera is None:
         raise InputError('no camera_info of the visible camera; a scan cannot be projected into its image')
-    points = cloud.points()
-    if not {'x', 'y', 'z'} <= set(points.dtype.names or ()):
-        raise InputError(f'{cloud.topic}: the cloud has no fields x, y and z')
-    positions = np.stack([points[axis].reshape(-1) for axis in 'xyz'], axis=1).astype(np.float32)
+    with naming(cloud.topic):
+        positions = points_of_cloud(cloud.message)
     return project_scan(positions[np.isfinite(positions).all(axis=1)], Mounting(camera, transform))
 
 

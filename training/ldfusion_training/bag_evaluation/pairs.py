@@ -201,8 +201,8 @@ class PairReader:
                 return None
         visible, thermal = moment.visible, moment.thermal
         frame_id = moment.leading.message.header.frame_id
+        measured = self._measured(moment.stamp_ns, frame_id)
         if visible is None or thermal is None:
-            measured = self._measured(moment.stamp_ns, frame_id)
             shot = Shot(images['visible'], images['thermal'], self._calibrations, measured=measured)
             return RecordedShot(moment.stamp_ns, 0, shot, frame_id, None, None)
         truth = min(self._truths, key=lambda record: abs(record.stamp_ns - moment.stamp_ns), default=None)
@@ -213,9 +213,7 @@ class PairReader:
         self.counts['pairs'] += 1
         self.counts['pairs with measured depth'] += truth is not None
         matrix = None if extrinsics is None else as_matrix(extrinsics)
-        shot = Shot(
-            images['visible'], images['thermal'], self._calibrations, matrix, self._measured(moment.stamp_ns, frame_id)
-        )
+        shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix, measured)
         return RecordedShot(moment.stamp_ns, moment.offset_ns, shot, frame_id, truth, transform)
 
     def _measured(self, stamp_ns: int, frame_id: str) -> MeasuredPoints | None:
@@ -234,8 +232,7 @@ class PairReader:
         except InputError as error:
             self.problems.setdefault('ranges', f'{record.topic}: {error}')
             return None
-        matrix = matrix.astype(np.float32)
-        return MeasuredPoints(points @ matrix[:3, :3].T + matrix[:3, 3], record.topic)
+        return MeasuredPoints(points, record.topic).moved(matrix)
 
     def _transform(self, target: str, source: str) -> npt.NDArray[np.float64] | None:
         """Points of ``source`` to ``target``; None if the static transforms don't join the two."""

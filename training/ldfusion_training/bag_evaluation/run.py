@@ -137,9 +137,9 @@ class _Evaluation:
 
     def _fused(self, done: int, everything: bool) -> Iterator[FusedShot | None]:
         """All pairs; None for those done before that nothing depends on."""
-        corrects = self._topics.ranges or self._settings.node.camera_height > 0
-        goes_on = self._rig.depends_on_depth or (corrects and self._rig.remembers_depth)
-        needed_from = 0 if everything or goes_on else done - 1
+        # The scale of corrected depth is smoothed from frame to frame.
+        is_corrected = bool(self._topics.ranges) or self._settings.node.camera_height > 0
+        needed_from = 0 if everything or is_corrected or self._rig.depends_on_depth else done - 1
         warm = False
         index = 0
         with ThreadPoolExecutor(1, thread_name_prefix='read') as reader:

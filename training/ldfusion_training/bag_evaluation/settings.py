@@ -16,8 +16,7 @@ PAIR_BY = ('stamps', 'arrival')
 
 @dataclass(frozen=True)
 class Topics:
-    """Names of topics; empty ones are found, ``none`` for depth or points leaves them out, ranges are
-    only read where named."""
+    """Names of topics; empty ones are found but for ranges, ``none`` for depth or points leaves them out."""
 
     visible: str = ''
     thermal: str = ''

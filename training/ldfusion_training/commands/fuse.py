@@ -1,7 +1,6 @@
 """``ldfusion fuse``: image files or folders of pairs to fused images and depth."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,7 +65,7 @@ class Fuse:
     """focal length of the visible images"""
     references: Path | None = None
     """depth that was measured at some pixels of the visible images and corrects the rest: 16-bit images (0 = unknown),
-    float TIFF or NPZ; a file, or a folder paired by name"""
+    float TIFF or NPZ; a file for one image, or a folder paired by name"""
     references_units: Positive = 1000.0
     """of 16-bit references, per metre: 1000 is millimetres, 256 KITTI's"""
     camera_height: NotNegative = 0.0
@@ -85,7 +84,7 @@ def run(options: Fuse) -> int:
         thermal_gain=options.thermal_gain,
         camera_height=options.camera_height,
     )
-    references = None if options.references is None else _references_by_name(options.references)
+    references = None if options.references is None else _references_by_name(options.references, pairs[0][0])
     engine = create_engine(options.engine, prepared_graph(options.depth, 'fused') if options.depth else None)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
     text = None if options.prompt is None else embedding_for(options.prompt, engine.info)
@@ -122,10 +121,10 @@ def run(options: Fuse) -> int:
     return 0
 
 
-def _references_by_name(path: Path) -> dict[str, Path]:
-    """Files of measured depth by name; a single file stands for every name."""
+def _references_by_name(path: Path, visible: Path) -> dict[str, Path]:
+    """Files of measured depth by the name of their image; a single file is that of the first image."""
     if path.is_file():
-        return defaultdict(lambda: path)
+        return {visible.stem: path}
     found = {file.stem: file for file in sorted(path.glob('*')) if file.suffix in REFERENCE_ENDINGS}
     if not found:
         raise InputError(f'{path}: no measured depth in it ({", ".join(REFERENCE_ENDINGS)})')

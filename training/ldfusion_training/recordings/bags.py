@@ -20,7 +20,8 @@ from rosbags.typesys.store import Typestore
 from ldfusion_models.camera.camera_info import Calibration, intrinsics_from_message
 from ldfusion_models.camera.encodings import decode_compressed, decode_raw
 from ldfusion_models.camera.lens import Intrinsics
-from ldfusion_models.errors import InputError
+from ldfusion_models.camera.ranges import structured_points
+from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import folder_written_whole
 from ldfusion_training.recordings import salvage
 from ldfusion_training.recordings.salvage import Salvage
@@ -38,9 +39,6 @@ TYPES = get_typestore(Stores.ROS2_HUMBLE)
 DAMAGES = (*salvage.DAMAGES, AnyReaderError)
 FOREVER = QosTime(0, 0)
 SECOND = 1_000_000_000
-
-# The datatype numbers of sensor_msgs/PointField.
-POINT_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 
 
 @dataclass(frozen=True)
@@ -212,21 +210,8 @@ class Record:
         """
         if self.type != POINTS:
             raise InputError(f'{self.topic}: {self.type} holds no points')
-        cloud = self.message
-        if cloud.row_step < cloud.point_step * cloud.width or len(cloud.data) < cloud.row_step * cloud.height:
-            raise InputError(f'{self.topic}: {cloud.width}x{cloud.height} points do not fit {len(cloud.data)} bytes')
-        order = '>' if cloud.is_bigendian else '<'
-        layout = np.dtype(
-            {
-                'names': [field.name for field in cloud.fields],
-                'formats': [_field_type(field, order) for field in cloud.fields],
-                'offsets': [field.offset for field in cloud.fields],
-                'itemsize': cloud.point_step,
-            }
-        )
-        strides = (cloud.row_step, cloud.point_step)
-        points: npt.NDArray[Any] = np.ndarray((cloud.height, cloud.width), layout, cloud.data, strides=strides)
-        return points
+        with naming(self.topic):
+            return structured_points(self.message)
 
     def camera(self) -> Intrinsics:
         """Intrinsics of the images that a CameraInfo describes, from its matrix K, region of interest and binning.
@@ -408,11 +393,6 @@ def _open(bag: Path) -> Iterator[AnyReader]:
         except DAMAGES as error:
             raise InputError(f'{bag}: not a readable rosbag2 recording ({error})') from error
         yield reader
-
-
-def _field_type(field: Any, order: str) -> str:
-    count = field.count if field.count > 1 else ''
-    return f'{count}{order}{POINT_TYPES[field.datatype]}'
 
 
 def _stamp_ns(message: Any, log_ns: int) -> int:

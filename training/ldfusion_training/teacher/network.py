@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ldfusion_models.camera import lens
+from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.networks.depth import DepthOutput, convex_upsample
 from ldfusion_training.teacher.encoder import VisionEncoder
 
@@ -92,6 +95,5 @@ def rays(width: int, height: int, cx: float, cy: float, focal: float) -> Tensor:
 
     With the canonical focal length, as for the depth, this does not ask for that of the camera.
     """
-    columns = (torch.arange(width, dtype=torch.float32) - cx) / focal
-    rows = (torch.arange(height, dtype=torch.float32) - cy) / focal
-    return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)])
+    directions = lens.rays(Intrinsics(width, height, focal, focal, cx, cy))
+    return torch.from_numpy(np.ascontiguousarray(directions[..., :2].transpose(2, 0, 1)))
