@@ -13,7 +13,6 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
-from ldfusion_models.camera.camera_info import intrinsics_from_message
 from ldfusion_models.camera.encodings import decode_compressed, decode_raw
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.lens import Intrinsics
@@ -49,7 +48,7 @@ def image_from_compressed(message: CompressedImage) -> AnyImage:
     Raises:
         InputError: empty or damaged data.
     """
-    return decode_compressed(message.data)
+    return decode_compressed(message.data, message.format)
 
 
 def writable_data(message: Image, size: int) -> npt.NDArray[np.uint8]:
@@ -94,30 +93,21 @@ def compressed_from_image(image: npt.NDArray[np.uint8], header: Header) -> Compr
     return message
 
 
-def scaled_camera_info(info: CameraInfo, width: int, height: int, header: Header) -> CameraInfo:
-    """The calibration of the same view as an image of ``width`` x ``height``, with nothing left to apply.
+def moved_camera_info(info: CameraInfo, camera: Intrinsics, header: Header) -> CameraInfo:
+    """The calibration of a message for what became of its camera, with nothing left to apply.
 
-    K and P are scaled per axis; region of interest and binning are worked into them. Distortion and rectification
-    do not depend on the image's size.
-
-    Raises:
-        InputError: as :func:`intrinsics_from_message`.
+    Pixels of the whole sensor go where ``camera`` has them, in P as in K: scaled, cut, binned, or a region of interest.
+    Distortion and rectification do not depend on that.
     """
-    view = intrinsics_from_message(info)
-    camera = view.scaled(width, height)
-    scale_x = camera.fx / float(info.k[0])
-    scale_y = camera.fy / float(info.k[4])
-    scaled = CameraInfo(header=header, width=width, height=height, distortion_model=info.distortion_model)
-    scaled.d = info.d
-    scaled.r = info.r
-    scaled.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    moved = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model=info.distortion_model)
+    moved.d, moved.r = info.d, info.r
+    moved.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     p = np.array(info.p, np.float64).reshape(3, 4)
-    p[0, 2] = (p[0, 2] - info.roi.x_offset + 0.5) * scale_x - 0.5
-    p[1, 2] = (p[1, 2] - info.roi.y_offset + 0.5) * scale_y - 0.5
-    p[0, [0, 1, 3]] *= scale_x
-    p[1, [0, 1, 3]] *= scale_y
-    scaled.p = p.ravel()
-    return scaled
+    for axis, (focal, centre) in enumerate(((camera.fx, camera.cx), (camera.fy, camera.cy))):
+        scale = focal / float(info.k[4 * axis])
+        p[axis] = scale * p[axis] + (centre - scale * float(info.k[3 * axis + 2])) * p[2]
+    moved.p = p.ravel()
+    return moved
 
 
 def camera_info_from_intrinsics(camera: Intrinsics, header: Header) -> CameraInfo:

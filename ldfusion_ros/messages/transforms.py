@@ -43,7 +43,8 @@ class Transforms:
                 f'no TF: tf2_ros is not installed; install package tf2_ros_py of your ROS distribution, {remedy}'
             )
         try:
-            found = self._buffer.lookup_transform(target, source, Time())
+            # tf2 knows no leading slash, which drivers from ROS 1's days still send.
+            found = self._buffer.lookup_transform(target.lstrip('/'), source.lstrip('/'), Time())
         except self._unavailable as error:
             raise InputError(f'no transform from {source} to {target} ({error}); publish it, {remedy}') from error
         place, turn = found.transform.translation, found.transform.rotation

@@ -4,6 +4,7 @@ from sensor_msgs.msg import CameraInfo
 
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.rig.settings import StreamSettings
 from ldfusion_ros.node.diagnostics import Announcer
 
 
@@ -35,8 +36,8 @@ class Calibrations:
                 f'{camera} lens', f'{camera} camera_info: {calibration.problem}; its lens stays unknown'
             )
 
-    def intrinsics(self, camera: str, width: int, height: int, fallback_degrees: float) -> Intrinsics | None:
-        """Intrinsics for an image of this size; an unknown camera may have a fallback field of view."""
+    def intrinsics(self, camera: str, width: int, height: int, settings: StreamSettings) -> Intrinsics | None:
+        """Intrinsics for an image of this size, rows cut; an unknown camera may have a fallback field of view."""
         known = self.known.get(camera)
         if known is None:
             self._announcer.once(
@@ -44,11 +45,15 @@ class Calibrations:
                 f'no {camera} camera_info yet: depth is not metric and there are no points; '
                 'publish it or set fallback_field_of_view',
             )
-            return Intrinsics.from_field_of_view(width, height, fallback_degrees) if fallback_degrees > 0 else None
+            degrees = settings.fallback_field_of_view
+            return Intrinsics.from_field_of_view(width, height, degrees) if degrees > 0 else None
         size = known.camera.width, known.camera.height
-        if size != (width, height):
+        cut = settings.thermal_cut_top + settings.thermal_cut_bottom if camera == 'thermal' else 0
+        if size not in ((width, height), (width, height + cut)):
+            is_turned = size == (height, width)
+            what = 'swapped, so K is taken as it is' if is_turned else 'taken to be resized'
             self._announcer.once(
                 f'{camera} {width}x{height}',
-                f'{camera} images are {width}x{height} but camera_info is for {size[0]}x{size[1]}; taken to be resized',
+                f'{camera} images are {width}x{height} but camera_info is for {size[0]}x{size[1]}; {what}',
             )
         return known.camera.scaled(width, height)

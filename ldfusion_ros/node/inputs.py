@@ -36,20 +36,26 @@ class Inputs:
         self._node = node
         self._subscriptions: list[Subscription[Any]] = []
 
-    def subscribe(self, message: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
-        """Subscribe with quality of service that parameters can override."""
+    def subscribe(
+        self,
+        message: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        overridable: QoSOverridingOptions | None = OVERRIDABLE,
+    ) -> None:
+        """Subscribe with quality of service that parameters can override, unless it is not ``overridable``."""
         self._subscriptions.append(
-            self._node.create_subscription(message, topic, callback, qos, qos_overriding_options=OVERRIDABLE)
+            self._node.create_subscription(message, topic, callback, qos, qos_overriding_options=overridable)
         )
 
     def subscribe_image(self, topic: str, transport: str, callback: Callable[[Any], None]) -> None:
         """Subscribe to raw or compressed images; a remapped topic carries its ``/compressed`` along."""
-        if transport == 'compressed':
-            self.subscribe(
-                CompressedImage, f'{self._node.resolve_topic_name(topic)}/compressed', callback, sensor_data()
-            )
-        else:
+        if transport == 'raw':
             self.subscribe(Image, topic, callback, sensor_data())
+        else:
+            topic = f'{self._node.resolve_topic_name(topic)}/{transport}'
+            self.subscribe(CompressedImage, topic, callback, sensor_data())
 
     def release(self) -> None:
         """Unsubscribe from everything."""

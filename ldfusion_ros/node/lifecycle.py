@@ -261,13 +261,13 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
 
 
 def run(node_class: Callable[[], ManagedNode[Any]]) -> int:
-    """Spin one node until Ctrl-C or SIGTERM; returns the exit code: 0, or 2 where its parameters are wrong."""
-    stopped = start_ros()
+    """Spin one node until Ctrl-C or SIGTERM; returns the exit code: 0, or 2 where its arguments are wrong."""
     try:
+        stopped = start_ros()
         node = node_class()
     except InputError as error:
         print(f'{node_class.__name__}: {error}', file=sys.stderr)
-        rclpy.shutdown()
+        rclpy.try_shutdown()
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)

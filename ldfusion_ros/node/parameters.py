@@ -18,6 +18,7 @@ from ldfusion_models.rig.settings import Meaning, StreamSettings, Value, meaning
 
 T = TypeVar('T')
 TRANSPORTS = ('raw', 'compressed')
+THERMAL_TRANSPORTS = (*TRANSPORTS, 'compressedDepth')
 
 # Parameters that rclpy itself declares, by name or by prefix.
 QUALITY = 'qos_overrides.'
@@ -38,9 +39,9 @@ class CommonParameters(StreamSettings):
     )
     thermal_transport: str = setting(
         'raw',
-        'How thermal images come: raw, or compressed (topic with /compressed).',
+        'How thermal images come: raw, or compressed (topic with /compressed, /compressedDepth).',
         'configure',
-        choices=TRANSPORTS,
+        choices=THERMAL_TRANSPORTS,
     )
 
 

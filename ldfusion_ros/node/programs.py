@@ -5,7 +5,8 @@ import importlib
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import cv2
 import rclpy
@@ -22,13 +23,26 @@ def start_ros() -> threading.Event:
     """Start rclpy for this process; the event returned is set by Ctrl-C and SIGTERM.
 
     rclpy's own handlers would take the middleware away under whatever is being done just then.
+
+    Raises:
+        InputError: ``--ros-args`` that ROS can't use.
     """
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     prepare_process()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    with _naming_ros_arguments():
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     return stopped
+
+
+@contextmanager
+def _naming_ros_arguments() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        words = str(error).partition(': ')[2].partition('. Error:')[0]
+        raise InputError(f'{words}; files must exist, and no part of a name may begin with a digit') from error
 
 
 def prepare_process() -> None:
@@ -47,15 +61,15 @@ def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Nam
         parser: of its arguments; ``--ros-args`` are taken off before.
         work: called with the arguments and an event that Ctrl-C or SIGTERM sets.
     """
-    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    stopped = start_ros()
     try:
-        work(arguments, stopped)
+        with _naming_ros_arguments():
+            own = remove_ros_args(sys.argv)[1:]
+        work(parser.parse_args(own), start_ros())
     except InputError as error:
         print(f'{name}: {error}', file=sys.stderr)
         return 2
     finally:
-        rclpy.shutdown()
+        rclpy.try_shutdown()
     return 0
 
 

@@ -5,16 +5,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
+from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.streams import Moment, Streams
 from ldfusion_ros.messages.conversions import nanoseconds
 from ldfusion_ros.node.diagnostics import Health
-from ldfusion_ros.node.inputs import Inputs, sensor_data
+from ldfusion_ros.node.inputs import Inputs, latched, sensor_data
 from ldfusion_ros.node.lifecycle import ManagedNode, Part
+from ldfusion_ros.node.programs import offered_quality
 
 CAMERAS = ('visible', 'thermal')
+# How often it is looked whether a calibration that has not come lies ready with its publisher.
+LATE_LOOK_SECONDS = 1.0
 ImageMessage: TypeAlias = Image | CompressedImage
 
 
@@ -29,6 +33,8 @@ class Cameras(Part):
         self._node = node
         self._on_moment = on_moment
         self._inputs = Inputs(node)
+        self._late_look: Timer | None = None
+        self._asked: set[str] = set()
         self._make_streams()
 
     def _make_streams(self) -> None:
@@ -37,14 +43,19 @@ class Cameras(Part):
     def start(self) -> None:
         """Subscribe to images and calibrations."""
         self._make_streams()
+        self._asked.clear()
         for camera in CAMERAS:
             transport = getattr(self._node.parameters, f'{camera}_transport')
             self._inputs.subscribe_image(f'{camera}/image_raw', transport, partial(self._on_image, camera))
             on_info = partial(self._on_camera_info, camera)
             self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
+        self._late_look = self._node.create_steady_timer(LATE_LOOK_SECONDS, self._ask_for_the_past)
 
     def stop(self) -> None:
         """Unsubscribe."""
+        if self._late_look:
+            self._node.destroy_timer(self._late_look)
+        self._late_look = None
         self._inputs.release()
 
     def adjust(self) -> None:
@@ -81,6 +92,15 @@ class Cameras(Part):
             self._on_moment(moment)
         for cause, count in self.streams.new_drops().items():
             self._node.statistics.drop(cause, count)
+
+    def _ask_for_the_past(self) -> None:
+        """Subscribe once more to a calibration that somebody has published once, for those who come late, and keeps."""
+        for camera in CAMERAS:
+            topic = self._node.resolve_topic_name(f'{camera}/camera_info')
+            is_kept = self._node.count_publishers(topic) > 0 and offered_quality(self._node, topic)[1]
+            if is_kept and camera not in self._node.calibrations.known and camera not in self._asked:
+                self._asked.add(camera)
+                self._inputs.subscribe(CameraInfo, topic, partial(self._on_camera_info, camera), latched(), None)
 
     def _on_camera_info(self, camera: str, info: CameraInfo) -> None:
         try:

@@ -195,8 +195,7 @@ class Describing(Part):
         if image is None:
             return None
         height, width = image.shape[:2]
-        degrees = self._node.parameters.fallback_field_of_view
-        intrinsics = self._node.calibrations.intrinsics(camera, width, height, degrees)
+        intrinsics = self._node.calibrations.intrinsics(camera, width, height, self._node.parameters)
         return intrinsics.fx if intrinsics else None
 
     def _answer(self, task: Task, text: str) -> Answer:

@@ -164,7 +164,7 @@ class Fusing(Part):
         leading = 'thermal' if visible is None else 'visible'
         if not self.rig.undistorts or frame.calibration is not None:
             height, width = frame.view.visible.shape[:2]
-            calibrations.intrinsics(leading, width, height, self._node.parameters.fallback_field_of_view)
+            calibrations.intrinsics(leading, width, height, self._node.parameters)
         if moment.mode == 'normal':
             self.drift.offer(frame.view)
         info = infos.get(leading) if frame.calibration is not None else None

@@ -20,7 +20,7 @@ from ldfusion_ros.messages.conversions import (
     camera_info_from_intrinsics,
     compressed_from_image,
     fill_image,
-    scaled_camera_info,
+    moved_camera_info,
 )
 from ldfusion_ros.node.diagnostics import Health
 from ldfusion_ros.node.inputs import OVERRIDABLE, type_name
@@ -185,8 +185,9 @@ class Outputs(Part):
 
 def _calibration(output: OutputFrame) -> list[CameraInfo]:
     """The camera_info beside the images: of the lens that made them, or of a pinhole camera where it is undistorted."""
-    if output.info is not None:
-        height, width = output.frame.depth.shape
-        return [scaled_camera_info(output.info, width, height, output.header)]
     camera = output.frame.camera
-    return [] if camera is None else [camera_info_from_intrinsics(camera, output.header)]
+    if camera is None:
+        return []
+    if output.info is not None:
+        return [moved_camera_info(output.info, camera, output.header)]
+    return [camera_info_from_intrinsics(camera, output.header)]

@@ -1,21 +1,23 @@
 """What raw drivers send, through the live node and through the evaluation of a recording."""
 
 import array
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from live import HEIGHT, WIDTH, Array, Robot, scene, stamp_of
+from live import CAMERA, HEIGHT, WIDTH, Array, Robot, header, scene, stamp_of
 from raw_formats import DEEP, STORED
 
 pytest.importorskip('sensor_msgs', reason='needs ROS 2: pip install .[ros]')
 from rcl_interfaces.msg import Log
 from sensor_msgs.msg import Image
 
-from ldfusion_ros.messages.conversions import image_from_message
+from ldfusion_ros.messages.conversions import camera_info_from_intrinsics, image_from_message
 from ldfusion_training.bag_evaluation.run import OUTPUT_BAG
 from ldfusion_training.cli import main
 from ldfusion_training.recordings.bags import IMAGE, TYPES, BagWriter, read_bag
@@ -160,6 +162,25 @@ def test_telemetry_is_named_once_and_cut_by_a_parameter(robot: Robot) -> None:
     with robot.settings(thermal_cut_bottom=2):
         assert np.array_equal(fused_live(robot, visible, sent), expected)
     assert sum(words in text for text in said) == 1
+
+
+def test_camera_info_of_thermal_images_with_rows_cut_is_that_of_the_picture(robot: Robot) -> None:
+    """The thermal camera alone, so that the outputs are in its pixels; three rows of telemetry above the picture."""
+    info = camera_info_from_intrinsics(replace(CAMERA, height=HEIGHT + 3, cy=CAMERA.cy + 3), header(0, ''))
+    robot.send_info(info, 'thermal')
+    sent = message(raw(np.vstack([np.zeros((3, WIDTH), '<u2'), counts()]), '16UC1'))
+    with robot.settings(degraded_after=0.1, thermal_cut_top=3):
+
+        def alone() -> bool:
+            robot.stamp_ns += 50_000_000
+            robot.send('thermal', sent, robot.stamp_ns)
+            time.sleep(0.05)
+            return bool(robot.infos) and robot.infos[-1].header.frame_id == 'thermal_optical'
+
+        robot.wait(alone, 'the thermal camera alone')
+    told = robot.infos[-1]
+    assert (told.height, told.k[5], told.p[6]) == (HEIGHT, CAMERA.cy, CAMERA.cy)
+    robot.wait(lambda: robot.fuse_good_pair() and robot.told()['mode'] == 'normal', 'normal mode')
 
 
 def test_false_colours_are_fused_as_the_grey_they_were_made_from(robot: Robot) -> None:

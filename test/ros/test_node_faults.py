@@ -7,11 +7,14 @@ come back in test_node_modes.py; engines that raise and transitions that break i
 import array
 import os
 import resource
+import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from paths import ROOT
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import Log
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
@@ -178,6 +182,16 @@ def test_camera_info_that_changes_its_size_is_scaled_to_the_images(robot: Robot)
     robot.fuse_good_pair()
 
 
+def test_camera_info_with_width_and_height_swapped_keeps_its_numbers(robot: Robot) -> None:
+    info = camera_info_from_intrinsics(replace(CAMERA, fx=CAMERA.fx + 1), header(0, ''))
+    info.width, info.height = HEIGHT, WIDTH
+    robot.send_info(info)
+    robot.wait(lambda: robot.fuse_to_depth() and robot.infos[-1].k[0] == CAMERA.fx + 1, 'the new camera')
+    told = robot.infos[-1]
+    assert (told.width, told.height, list(told.k)) == (WIDTH, HEIGHT, list(info.k))
+    robot.send_info()
+
+
 @pytest.mark.parametrize('frame', ['', '/leading/slash', 'no such frame', 'x' * 4000])
 def test_wrong_frame_ids_are_handed_on_as_they_are(robot: Robot, frame: str) -> None:
     robot.stamp_ns += 100 * MS
@@ -238,18 +252,34 @@ rclpy.spin(node)
 """
 
 
-def test_a_listener_that_is_killed_holds_nobody_up(robot: Robot) -> None:
-    """A reliable subscriber takes leave of nobody; the others go on to get every frame."""
+@pytest.mark.parametrize('fate', [signal.SIGKILL, signal.SIGSTOP], ids=['killed', 'stalled'])
+def test_a_listener_that_is_killed_or_stalled_holds_nobody_up(robot: Robot, fate: signal.Signals) -> None:
+    """A reliable subscriber takes leave of nobody, or takes nothing any more; the others go on to get every frame."""
     robot.fuse_good_pair()
     with process(robot, '-c', LISTENER) as listener:
-        robot.wait(lambda: robot.other.count_subscribers('/beaten/fused/image') == 2, 'listener')
-        robot.wait(lambda: robot.fuse_good_pair() and robot.other.count_subscribers('/beaten/fused/image'), 'frame')
-        assert listener.stdout is not None
-        assert listener.stdout.readline() == 'received\n'
-        listener.kill()
-        listener.wait()
+        robot.wait(lambda: robot.fuse_good_pair() and select.select([listener.stdout], [], [], 0)[0], 'a frame for it')
+        listener.send_signal(fate)
         for _ in range(10):
             robot.fuse_good_pair()
+
+
+def test_twenty_listeners_come_and_go(robot: Robot) -> None:
+    """All get the frame that is sent while they are there, and none stays in anybody's books."""
+    topic = '/beaten/fused/image'
+    ours = robot.other.count_subscribers(topic)
+    for _ in range(3):
+        received: list[Image] = []
+        with robot.stranger() as stranger:
+            ends = [stranger.create_subscription(Image, topic, received.append, 10) for _ in range(20)]
+            robot.wait(lambda: robot.node.count_subscribers(topic) == ours + 20, 'listeners')
+            robot.wait(lambda ends=ends: all(end.get_publisher_count() for end in ends), 'both ends')
+            robot.fuse_good_pair()
+            executor = SingleThreadedExecutor(context=stranger.context)
+            executor.add_node(stranger)
+            robot.wait(lambda e=executor, r=received: e.spin_once(timeout_sec=0) or len(r) == 20, 'frames of all')
+            executor.shutdown()
+        robot.wait(lambda: robot.node.count_subscribers(topic) == ours, 'leave')
+        robot.fuse_good_pair()
 
 
 def test_cameras_that_are_killed_are_missed_and_welcome_again(robot: Robot) -> None:

@@ -247,6 +247,16 @@ def test_wrong_parameters_are_refused_in_words(name: str) -> None:
         Robot({name: value})
 
 
+@pytest.mark.parametrize('argument', ['__ns:=/1robot', 'visible/image_raw:=/camera/0/image_raw', '__node:=fusion node'])
+def test_names_that_ros_does_not_allow_are_one_line_and_exit_code_2(argument: str) -> None:
+    node = run_node('-r', argument)
+    output, _ = node.communicate(timeout=30)
+    *_, last = output.splitlines()
+    assert (node.returncode, 'Traceback' in output) == (2, False)
+    assert last.startswith("FusionNode: Couldn't parse remap rule: '-r " + argument)
+    assert last.endswith('no part of a name may begin with a digit')
+
+
 def test_a_wrong_parameter_is_one_line_and_exit_code_2() -> None:
     node = run_node('-p', 'sync_tolerence:=0.1')
     output, _ = node.communicate(timeout=30)

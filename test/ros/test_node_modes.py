@@ -15,13 +15,21 @@ from ldfusion_models.files import depth_to_millimetres, read_image
 from ldfusion_models.rig.pipeline import Pipeline
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from builtin_interfaces.msg import Time
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 from std_srvs.srv import Trigger
 
-from ldfusion_ros.messages.conversions import image_from_compressed, image_from_message
+from ldfusion_ros.messages.conversions import (
+    camera_info_from_intrinsics,
+    fill_image,
+    image_from_compressed,
+    image_from_message,
+)
+from ldfusion_ros.parts.cameras import CAMERAS
 
 
 @pytest.fixture(scope='module')
@@ -320,6 +328,42 @@ def test_compressed_images_without_camera_info() -> None:
             robot.wait(lambda: robot.clouds, 'cloud of the fallback camera')
         (x, _, z), focal = fields_of(robot.clouds[-1])[0, -1, :3], WIDTH / 2 / np.tan(np.radians(30))
         assert x / z == pytest.approx((WIDTH - 1) / 2 / focal, rel=1e-4)
+
+
+def test_counts_by_compressed_depth_and_calibrations_that_were_published_before_the_node_came() -> None:
+    """As a driver with latched camera_info and compressed_depth_image_transport sends them."""
+    with Robot({'thermal_transport': 'compressedDepth'}, cameras=False) as robot:
+        kept = [robot.other.create_publisher(CameraInfo, f'{name}/camera_info', robot.latched()) for name in CAMERAS]
+        for publisher in kept:
+            publisher.publish(camera_info_from_intrinsics(CAMERA, header(0, '')))
+        topics = {'visible/image_raw': Image, 'thermal/image_raw/compressedDepth': CompressedImage}
+        visible, thermal = (robot.other.create_publisher(kind, topic, 5) for topic, kind in topics.items())
+        robot.publishers |= {end.topic_name: end for end in (visible, thermal)}
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.wait(lambda: set(robot.node.calibrations.known) == set(CAMERAS), 'calibrations')
+        visible.publish(fill_image(Image(), scene()[0], header(1, 'visible_optical')))
+        message = CompressedImage(header=header(1, 'thermal_optical'), format='16UC1; compressedDepth png')
+        message.data.frombytes(bytes(12) + cv2.imencode('.png', scene()[1].astype(np.uint16) * 100)[1].tobytes())
+        thermal.publish(message)
+        robot.wait(lambda: robot.clouds, 'cloud')
+        assert np.array_equal(fields_of(robot.clouds[-1])[..., 4], scene()[1] * 100.0)
+
+
+def test_simulated_time_may_be_missing_and_jump_back() -> None:
+    """Nothing waits for /clock: frames and diagnostics come without it, and while it runs and jumps."""
+    with Robot({'use_sim_time': True}) as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        robot.send_info()
+        robot.fuse_good_pair()
+        clock = robot.other.create_publisher(Clock, '/clock', 5)
+        robot.wait(clock.get_subscription_count, 'subscription to the clock')
+        for seconds in (1000, 10, 0):
+            clock.publish(Clock(clock=Time(sec=seconds)))
+            robot.wait(lambda s=seconds: robot.node.get_clock().now().nanoseconds == s * 10**9, 'the time')
+            robot.fuse_good_pair()
+            seen = robot.told()['count pairs']
+            robot.fuse_good_pair()
+            robot.wait(lambda seen=seen: robot.told()['count pairs'] > seen, 'diagnostics')
 
 
 def test_reduced_results_come_with_the_calibration_of_their_size() -> None:

@@ -1,21 +1,24 @@
 """replay and record as programs of their own: what is in a recording goes over DDS and into another one unchanged."""
 
 import json
+import resource
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from programs import START_NS, TOPICS, finish, messages_of, start
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.camera.lens import Intrinsics
-from ldfusion_training.recordings.bags import BagWriter, Transform
+from ldfusion_training.recordings.bags import BagWriter, Transform, open_recording
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+from ldfusion_ros.replay import Recording
 
 FRAMES, PERIOD_NS = 8, 100_000_000
 
@@ -35,16 +38,68 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def to_sqlite3(bag: Path, path: Path) -> Path:
+def stored_again(
+    bag: Path, path: Path, mode: CompressionMode | None = None, half: int | None = None, topics: Sequence[str] = ()
+) -> Path:
+    """A copy in sqlite3, compressed if wanted; only its first or second half, or with topics that stay empty."""
     types = get_typestore(Stores.ROS2_HUMBLE)
-    with Reader(bag) as reader, Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+    writer = Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3)
+    if mode:
+        writer.set_compression(mode, CompressionFormat.ZSTD)
+    with Reader(bag) as reader, writer:
         connections = {
             connection.id: writer.add_connection(connection.topic, connection.msgtype, typestore=types)
             for connection in reader.connections
         }
-        for connection, time_ns, data in reader.messages(reader.connections):
+        for topic in topics:
+            writer.add_connection(topic, 'sensor_msgs/msg/Image', typestore=types)
+        messages = list(reader.messages(reader.connections))
+        middle = len(messages) // 2
+        for connection, time_ns, data in messages[middle:] if half else messages[:middle] if half == 0 else messages:
             writer.write(connections[connection.id], time_ns, data)
     return path
+
+
+def split(bag: Path, path: Path) -> Path:
+    """A copy in two files, as ``ros2 bag record --max-bag-duration`` stores it."""
+    halves = [stored_again(bag, path.with_name(f'{path.name}_{half}'), half=half) for half in (0, 1)]
+    described = [yaml.safe_load((half / 'metadata.yaml').read_text())['rosbag2_bagfile_information'] for half in halves]
+    path.mkdir()
+    whole = described[0]
+    for half, told in zip(halves, described, strict=True):
+        (file,) = told['relative_file_paths']
+        (half / file).rename(path / file)
+    whole['relative_file_paths'] += described[1]['relative_file_paths']
+    whole['files'] += described[1]['files']
+    whole['message_count'] += described[1]['message_count']
+    whole['duration']['nanoseconds'] = FRAMES * PERIOD_NS
+    for topic, more in zip(*(told['topics_with_message_count'] for told in described), strict=True):
+        topic['message_count'] += more['message_count']
+    (path / 'metadata.yaml').write_text(yaml.safe_dump({'rosbag2_bagfile_information': whole}))
+    return path
+
+
+STORED: dict[str, Callable[[Path, Path], Path]] = {
+    'zstd by message': lambda bag, path: stored_again(bag, path, CompressionMode.MESSAGE),
+    'zstd by file': lambda bag, path: stored_again(bag, path, CompressionMode.FILE),
+    'split': split,
+    'an empty topic': lambda bag, path: stored_again(bag, path, topics=['/nothing/came']),
+}
+
+
+@pytest.mark.parametrize('kind', STORED)
+def test_recordings_hold_the_same_however_they_are_stored(bag: Path, tmp_path: Path, kind: str) -> None:
+    """For ``replay``, and for what reads recordings offline."""
+    other = STORED[kind](bag, tmp_path / 'other')
+    stored, expected = (Recording(path) for path in (other, bag))
+    messages, original = ([(each.topic, *rest) for each, *rest in one.messages()] for one in (stored, expected))
+    assert sorted(messages) == sorted(original)
+    assert [time_ns for _, time_ns, _ in messages] == sorted(time_ns for _, time_ns, _ in original)
+    with open_recording(other) as recording:
+        assert recording.problems == []
+        assert len(list(recording.read(list(recording.topics)))) == len(original)
+    for one in (stored, expected):
+        one.close()
 
 
 def replay_into_recorder(bag: Path, output: Path, *arguments: object) -> tuple[str, str]:
@@ -61,7 +116,7 @@ def replay_into_recorder(bag: Path, output: Path, *arguments: object) -> tuple[s
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_a_recording_goes_through_dds_unchanged_and_in_time(bag: Path, tmp_path: Path, storage: str) -> None:
-    source = bag if storage == 'mcap' else to_sqlite3(bag, tmp_path / 'sqlite3')
+    source = bag if storage == 'mcap' else stored_again(bag, tmp_path / 'sqlite3')
     log = tmp_path / 'log.jsonl'
     replay_into_recorder(source, tmp_path / 'copy', '--publish-log', log)
     original, copy = messages_of(bag), messages_of(tmp_path / 'copy')
@@ -148,6 +203,18 @@ def test_record_does_not_overwrite(bag: Path) -> None:
     code, _, errors = finish(start('record', bag))
     assert code == 2
     assert errors == f'record: {bag}: exists already; remove it or choose another name\n'
+
+
+def test_a_recorder_on_a_full_disk_says_so_and_leaves_nothing_behind_its_name(bag: Path, tmp_path: Path) -> None:
+    recorder = start('record', tmp_path / 'copy', *TOPICS)
+    assert recorder.stdout is not None
+    recorder.stdout.readline()
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    player = start('replay', bag, '--wait-for-subscribers', '--loop', '--rate', 10)
+    code, _, errors = finish(recorder)
+    finish(player, signal.SIGINT)
+    assert (code, errors) == (2, f'record: {tmp_path / "copy"}: cannot write there (File too large)\n')
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recorder_that_is_killed_leaves_nothing_behind_its_name(tmp_path: Path) -> None:

@@ -70,6 +70,17 @@ class Calibration:
             self, camera=self.camera.scaled(width, height), lens=self.lens and self.lens.scaled(width, height)
         )
 
+    def rows(self, width: int, height: int, top: int, left: int) -> 'Calibration':
+        """The same camera seen in the ``left`` rows from ``top`` on that are left of images of ``width`` x ``height``.
+
+        One whose shape is nearer to that of what is left was made for it, and stays.
+        """
+        own = self.camera.height * width / self.camera.width
+        if abs(own - left) <= abs(own - height):
+            return self
+        whole = self.scaled(width, height)
+        return replace(whole, camera=whole.camera.rows(top, left), lens=whole.lens and whole.lens.rows(top, left))
+
 
 def intrinsics_from_message(info: CameraInfo) -> Intrinsics:
     """The pinhole camera of the image that a calibration came with, its region of interest and binning applied.

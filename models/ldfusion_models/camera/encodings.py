@@ -60,6 +60,8 @@ LAYOUTS = {
 }
 # Two bytes for each pixel, whatever a driver calls them: counts of a camera that says it sends colours.
 COUNTS = '16UC1'
+# compressed_depth_image_transport writes its settings before the PNG.
+DEPTH_HEADER, PNG = 12, b'\x89PNG'
 
 
 def decode_raw(
@@ -109,13 +111,21 @@ def _converted(pixels: npt.NDArray[Any], encoding: str, conversion: int, width: 
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), conversion))
 
 
-def decode_compressed(data: Any) -> npt.NDArray[Any]:
+def decode_compressed(data: Any, said: str = '') -> npt.NDArray[Any]:
     """Decode JPEG, PNG or TIFF bytes to (H, W, 3) RGB uint8, or (H, W) uint8 or uint16.
 
+    Args:
+        data: the bytes, also with the header that ``compressedDepth`` puts before them.
+        said: the message's ``format``, which is believed only where the bytes can't tell.
+
     Raises:
-        InputError: not an image, or larger than OpenCV allows.
+        InputError: not an image, larger than OpenCV allows, or temperatures that were kept as depth.
     """
     stored = np.frombuffer(data, np.uint8)
+    if stored[DEPTH_HEADER : DEPTH_HEADER + len(PNG)].tobytes() == PNG:
+        if said.startswith('32FC1'):
+            raise InputError('compressedDepth keeps floats as depth, to 10 m; send temperatures raw, or counts')
+        stored = stored[DEPTH_HEADER:]
     try:
         image = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
     except cv2.error:  # a header that promises more pixels than allowed, or none

@@ -1,7 +1,7 @@
 """The pinhole camera: intrinsics, their scaling, depth to points; and the lens in front of it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -48,8 +48,13 @@ class Intrinsics:
         return cls(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def scaled(self, width: int, height: int) -> 'Intrinsics':
-        """The same camera seen at another image size, each axis scaled by itself."""
+        """The same camera seen at another image size, each axis scaled by itself.
+
+        Its own size with width and height swapped is a slip of whoever wrote it down: the numbers stay.
+        """
         sx, sy = width / self.width, height / self.height
+        if (width, height) == (self.height, self.width):
+            sx = sy = 1.0
         return Intrinsics(
             width,
             height,
@@ -58,6 +63,10 @@ class Intrinsics:
             (self.cx + 0.5) * sx - 0.5,
             (self.cy + 0.5) * sy - 0.5,
         )
+
+    def rows(self, top: int, height: int) -> 'Intrinsics':
+        """The same camera seen in ``height`` rows of its image, from row ``top`` on."""
+        return replace(self, height=height, cy=self.cy - top)
 
 
 def rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
@@ -123,7 +132,12 @@ class Lens:
     def scaled(self, width: int, height: int) -> 'Lens':
         """The same camera and lens seen at another image size."""
         rectified = self.rectified and self.rectified.scaled(width, height)
-        return Lens(self.camera.scaled(width, height), self.model, self.coefficients, rectified)
+        return replace(self, camera=self.camera.scaled(width, height), rectified=rectified)
+
+    def rows(self, top: int, height: int) -> 'Lens':
+        """As :meth:`Intrinsics.rows`."""
+        rectified = self.rectified and self.rectified.rows(top, height)
+        return replace(self, camera=self.camera.rows(top, height), rectified=rectified)
 
     def rays(self) -> npt.NDArray[np.float32]:
         """Directions (H, W, 3) with z = 1 of the pixels of its distorted images; NaN where none leads there."""

@@ -16,7 +16,7 @@ from ldfusion_models.camera.lens import Intrinsics, rays
 from ldfusion_models.camera.registration import Matrix, Registrar, Registration, continue_thermal
 from ldfusion_models.camera.registration_file import read_registration
 from ldfusion_models.camera.thermal import GainControl
-from ldfusion_models.camera.thermal_reader import CELSIUS_ZERO, ThermalReader
+from ldfusion_models.camera.thermal_reader import CELSIUS_ZERO, ThermalForm, ThermalReader
 from ldfusion_models.engines import Engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.ground import ground_references
@@ -52,6 +52,22 @@ class Shot:
         if leading is None:
             raise InputError('neither camera has an image')
         return leading.shape[1], leading.shape[0]
+
+    def read(self, reader: ThermalReader, form: ThermalForm) -> 'Shot':
+        """With the thermal image as one of heat, and the calibration of its camera for the rows that are left of it.
+
+        Raises:
+            InputError: as the reader.
+        """
+        if self.thermal is None:
+            return self
+        height, width = self.thermal.shape[:2]
+        thermal = reader(self.thermal, form)
+        calibrations = self.calibrations
+        if thermal.shape[0] != height and (known := calibrations.get('thermal')):
+            left = known.rows(width, height, form.cut_top, thermal.shape[0])
+            calibrations = {**calibrations, 'thermal': left}
+        return replace(self, thermal=thermal, calibrations=calibrations)
 
 
 @dataclass(frozen=True)
@@ -226,8 +242,7 @@ class Rig:
             InputError: images that the networks can't take.
         """
         start = time.perf_counter()
-        if shot.thermal is not None:
-            shot = replace(shot, thermal=self._read_thermal(shot.thermal, self.settings.thermal_form()))
+        shot = shot.read(self._read_thermal, self.settings.thermal_form())
         registrar = self._registrar_for(shot)
         if shot.visible is not None and shot.thermal is not None:
             view = self._pair(shot, shot.visible, as_grey(shot.thermal), registrar)

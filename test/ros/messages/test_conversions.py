@@ -29,7 +29,7 @@ from ldfusion_ros.messages.conversions import (
     fill_image,
     image_from_compressed,
     image_from_message,
-    scaled_camera_info,
+    moved_camera_info,
 )
 
 CHANNELS = {'rgb8': 'rgb', 'bgr8': 'bgr', 'rgba8': 'rgba', 'bgra8': 'bgra', '8UC3': 'bgr'}
@@ -133,11 +133,26 @@ def test_compressed_images_come_out_in_rgb(ending: str) -> None:
     assert np.abs(image.astype(int) - colour)[:, [0, 10, 30, 39]].max() <= 6
 
 
-def test_compressed_counts_keep_16_bits() -> None:
+@pytest.mark.parametrize(
+    'said', ['', 'jpeg', 'png', 'bgr8; jpeg compressed bgr8', 'bayer_rggb8; png compressed ', 'h264']
+)
+@pytest.mark.parametrize('ending', ['.png', '.jpg'])
+def test_the_bytes_decide_what_an_image_is_whatever_its_format_says(ending: str, said: str) -> None:
+    data = array.array('B', cv2.imencode(ending, np.full((8, 10, 3), (200, 100, 50), np.uint8))[1].tobytes())
+    image = image_from_compressed(CompressedImage(format=said, data=data))
+    assert np.abs(image.astype(int) - (50, 100, 200)).max() <= 3
+
+
+@pytest.mark.parametrize('header', [b'', struct.pack('<iff', 0, 0.0, 0.0)], ids=['png', 'compressedDepth'])
+def test_compressed_counts_keep_16_bits(header: bytes) -> None:
     counts = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40) * 50
-    _, data = cv2.imencode('.png', counts)
-    image = image_from_compressed(CompressedImage(data=array.array('B', data.tobytes())))
-    assert np.array_equal(image, counts)
+    message = CompressedImage(format='16UC1; compressedDepth png')
+    message.data = array.array('B', header + cv2.imencode('.png', counts)[1].tobytes())
+    assert np.array_equal(image_from_compressed(message), counts)
+    if header:
+        message.format = '32FC1; compressedDepth png'
+        with pytest.raises(InputError, match='send temperatures raw'):
+            image_from_compressed(message)
 
 
 @pytest.mark.parametrize('data', [b'', b'not an image', b'\xff\xd8\xff\xe0'])
@@ -227,7 +242,7 @@ def test_intrinsics_round_trip() -> None:
 def test_scaled_calibration_sees_the_same_points_in_the_scaled_image() -> None:
     """A point at pixel u of the full image lies at (u + 0.5) * scale - 0.5 of the resized one."""
     info = full_info()
-    scaled = scaled_camera_info(info, 320, 160, HEADER)
+    scaled = moved_camera_info(info, intrinsics_from_message(info).scaled(320, 160), HEADER)
     assert (scaled.width, scaled.height) == (320, 160)
     for point in ([0.3, -0.2, 2.0], [-1.0, 0.7, 5.0]):
         for name in ('k', 'p'):
@@ -243,7 +258,7 @@ def test_region_of_interest_and_binning_are_worked_in() -> None:
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 100, 40, 400, 300
     info.binning_x = info.binning_y = 2
     camera = intrinsics_from_message(info)
-    scaled = scaled_camera_info(info, 200, 150, HEADER)
+    scaled = moved_camera_info(info, camera, HEADER)
     assert (camera.width, camera.height) == (scaled.width, scaled.height) == (200, 150)
     assert (scaled.roi.width, scaled.binning_x) == (0, 0)
     for point in ([0.3, -0.2, 2.0], [0.1, 0.2, 5.0]):
@@ -254,6 +269,41 @@ def test_region_of_interest_and_binning_are_worked_in() -> None:
     assert project(scaled.k, np.array([0.3, -0.2, 2.0])) == pytest.approx(
         [camera.fx * 0.15 + camera.cx, camera.fy * -0.1 + camera.cy]
     )
+
+
+@pytest.mark.parametrize('sent', ['whole', 'doubled', 'picture', 'binned', 'distorted', 'unknown lens'])
+def test_rows_that_are_cut_from_images_are_cut_from_their_calibration(sent: str) -> None:
+    """Of 640x488 pixels five rows at the top and three at the bottom are telemetry; K, P and lens are cut alike."""
+    info = camera_info_from_intrinsics(Intrinsics(640, 488, 500.0, 510.0, 310.0, 250.0), HEADER)
+    info.p[0], info.p[5], info.p[3] = 480.0, 490.0, -48.0
+    factor, above = 1, 5
+    if sent == 'doubled':
+        factor, info.width, info.height = 2, 1280, 976
+    elif sent == 'picture':
+        above, info.height = 0, 480
+    elif sent == 'binned':
+        factor, info.width, info.height, info.binning_x, info.binning_y = 2, 1280, 976, 2, 2
+    elif sent == 'distorted':
+        info.d = [-0.2, 0.05, 0.001, 0.0, 0.0]
+    elif sent == 'unknown lens':
+        info.distortion_model, info.d = 'omnidirectional', [1.0]
+    cut = Calibration.from_message(info).rows(640, 488, 5, 480).scaled(640, 480)
+    moved = moved_camera_info(info, cut.camera, HEADER)
+    assert (moved.width, moved.height, moved.roi.height, moved.binning_x) == (640, 480, 0, 0)
+    for name in ('k', 'p'):
+        for point in ([0.3, -0.2, 2.0], [-1.0, 0.7, 5.0]):
+            u, v = project(getattr(info, name), np.array(point))
+            expected = [(u + 0.5) / factor - 0.5, (v + 0.5) / factor - 0.5 - above]
+            assert project(getattr(moved, name), np.array(point)) == pytest.approx(expected)
+    if sent == 'unknown lens':
+        assert cut.lens is None
+        return
+    points = np.array([[0.3, -0.2, 2.0]], np.float32)
+    whole = Calibration.from_message(info).scaled(640, 488 if above else 480).lens
+    assert whole is not None
+    assert cut.lens is not None
+    assert cut.lens.project(points) == pytest.approx(whole.project(points) - [0, above], abs=1e-3)
+    assert cut.lens.pinhole.cy == pytest.approx(whole.pinhole.cy - above)
 
 
 @pytest.mark.parametrize(('index', 'value'), [(0, 0.0), (0, float('nan')), (2, float('inf')), (4, -3.0)])

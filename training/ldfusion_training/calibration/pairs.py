@@ -13,9 +13,11 @@ from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8
 from ldfusion_models.camera.lens import Lens
 from ldfusion_models.camera.registration import Matrix
 from ldfusion_models.camera.thermal import GainConfig, GainControl
+from ldfusion_models.camera.thermal_reader import ThermalReader
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image
-from ldfusion_training.bag_evaluation.pairs import PairReader, RecordedShot
+from ldfusion_models.rig.rig import Shot
+from ldfusion_training.bag_evaluation.pairs import PairReader
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import choose_topics
 from ldfusion_training.recordings.bags import open_recording
@@ -59,22 +61,22 @@ def pairs_of_recording(bag: Path, settings: BagSettings, count: int) -> RigPairs
         InputError: the recording can't be read, lacks topics, or holds no pairs.
     """
     pairs: list[tuple[Grey, Grey]] = []
-    last: RecordedShot | None = None
+    last: Shot | None = None
     with open_recording(bag) as recording:
         topics, _ = choose_topics(settings.topics, recording.topics, bag)
         reader = PairReader(recording, topics, settings)
         expected = min(recording.counts[topics.visible], recording.counts[topics.thermal])
         chosen = set(_spread(range(expected), count))
-        for number, pair in enumerate(pair for pair in reader if pair.is_pair):
-            last = pair
-            visible, thermal = pair.shot.visible, pair.shot.thermal
-            if number in chosen and visible is not None and thermal is not None:
-                with naming(bag):
-                    pairs.append(_grey_pair(visible, thermal))
+        read_thermal = ThermalReader()
+        for number, shot in enumerate(pair.shot for pair in reader if pair.is_pair):
+            with naming(bag):
+                last = shot.read(read_thermal, settings.node.thermal_form())
+                if number in chosen and last.visible is not None and last.thermal is not None:
+                    pairs.append(_grey_pair(last.visible, last.thermal))
     if last is None:
         raise InputError(f'{bag}: {reader.unpaired_explanation()}')
-    lenses = {name: known.lens for name, known in last.shot.calibrations.items() if known.lens}
-    return RigPairs(pairs, lenses, last.shot.thermal_T_visible)
+    lenses = {name: known.lens for name, known in last.calibrations.items() if known.lens}
+    return RigPairs(pairs, lenses, last.thermal_T_visible)
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:

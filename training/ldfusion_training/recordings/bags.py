@@ -186,7 +186,7 @@ class Record:
             encoding = encoding or raw.encoding
             return decode_raw(encoding, raw.height, raw.width, raw.step, raw.data, bool(raw.is_bigendian))
         if self.type == COMPRESSED_IMAGE:
-            return decode_compressed(self.message.data)
+            return decode_compressed(self.message.data, self.message.format)
         raise InputError(f'{self.topic}: {self.type} holds no image')
 
     def depth(self) -> npt.NDArray[np.float32]:
