@@ -60,5 +60,7 @@ STORED: dict[str, tuple[int, Callable[[Any], bytes]]] = {
 DEEP: dict[str, tuple[int, Callable[[Any], bytes]]] = {
     'rgb16': (6, lambda rgb: rgb.tobytes()),
     'bgr16': (6, lambda rgb: rgb[..., ::-1].tobytes()),
+    'rgba16': (8, lambda rgb: np.dstack([rgb, rgb[..., :1]]).tobytes()),
+    'bgra16': (8, lambda rgb: np.dstack([rgb[..., ::-1], rgb[..., :1]]).tobytes()),
     **{f'bayer_{order}16': (2, lambda rgb, o=order: as_bayer(rgb, o)) for order in ('rggb', 'bggr', 'gbrg', 'grbg')},
 }

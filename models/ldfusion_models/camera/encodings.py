@@ -38,6 +38,8 @@ LAYOUTS = {
     '8UC4': Layout(np.uint8, 4, cv2.COLOR_BGRA2RGB),
     'rgb16': Layout(np.uint16, 3),
     'bgr16': Layout(np.uint16, 3, cv2.COLOR_BGR2RGB),
+    'rgba16': Layout(np.uint16, 4, cv2.COLOR_RGBA2RGB),
+    'bgra16': Layout(np.uint16, 4, cv2.COLOR_BGRA2RGB),
     'mono16': Layout(np.uint16, 1),
     '16UC1': Layout(np.uint16, 1),
     '16SC1': Layout(np.int16, 1),

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldfusion_models.camera.camera_info import Calibration
+from ldfusion_models.camera.encodings import LAYOUTS
 from ldfusion_models.camera.lens import Intrinsics, Lens, without_flying_points
+from ldfusion_models.camera.ranges import points_of_cloud, structured_points
 from ldfusion_models.errors import InputError
 
 pytest.importorskip('sensor_msgs', reason='needs the ROS messages: pip install .[ros]')
@@ -401,25 +403,43 @@ def test_flying_points_are_removed_at_edges_and_slopes_stay() -> None:
     assert np.isfinite(filtered[12:]).all()
 
 
-def test_same_result_as_cv_bridge() -> None:
+# What cv_bridge calls no colour, or does not know.
+OURS_ALONE = ('8UC1', '8UC3', '8UC4', 'uyvy', 'yuyv', 'nv12', 'nv21')
+
+
+@pytest.mark.parametrize('encoding', [name for name in LAYOUTS if name not in OURS_ALONE])
+def test_same_result_as_cv_bridge(encoding: str) -> None:
     bridge = pytest.importorskip('cv_bridge', reason='cv_bridge comes with a ROS distribution').CvBridge()
-    for encoding in ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16'):
-        message = make_message(encoding, 7, 5)
-        wanted = encoding if encoding.startswith('mono') else 'rgb8'
-        assert np.array_equal(image_from_message(message), bridge.imgmsg_to_cv2(message, wanted))
+    layout = LAYOUTS[encoding]
+    step = 8 * layout.channels * np.dtype(layout.dtype).itemsize
+    message = Image(height=6, width=8, encoding=encoding, step=step)
+    message.data = array.array('B', np.random.default_rng(0).integers(0, 100, 6 * step, np.uint8).tobytes())
+    is_colour = layout.channels > 1 or encoding.startswith('bayer')
+    wanted = ('rgb16' if '16' in encoding else 'rgb8') if is_colour else 'passthrough'
+    assert np.array_equal(image_from_message(message), bridge.imgmsg_to_cv2(message, wanted))
+
+
+def test_images_are_made_as_cv_bridge_makes_them() -> None:
+    bridge = pytest.importorskip('cv_bridge', reason='cv_bridge comes with a ROS distribution').CvBridge()
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    theirs = bridge.cv2_to_imgmsg(image, 'rgb8')
-    assert fill_image(Image(), image, theirs.header) == theirs
+    for made, encoding in ((image, 'rgb8'), (image[..., 0], 'mono8'), (image[..., 0] / np.float32(9), '32FC1')):
+        assert fill_image(Image(), made, HEADER) == bridge.cv2_to_imgmsg(made, encoding, HEADER)
 
 
-def test_same_result_as_sensor_msgs_py() -> None:
-    reader = pytest.importorskip('sensor_msgs_py.point_cloud2', reason='sensor_msgs_py comes with a ROS distribution')
+def test_same_clouds_as_sensor_msgs_py() -> None:
+    """Each reads the other's, and what it makes of ours is ours, but for the order of rows."""
+    theirs = pytest.importorskip('sensor_msgs_py.point_cloud2', reason='sensor_msgs_py comes with a ROS distribution')
     depth = np.random.default_rng(0).uniform(1, 9, (5, 7)).astype(np.float32)
-    camera = Intrinsics.from_field_of_view(7, 5, 60)
-    cloud = CloudBuilder().fill(frame_of(depth, np.zeros((5, 7, 3), np.uint8), depth * 2, camera), HEADER)
-    points = reader.read_points(cloud)
-    assert np.array_equal(points['z'].reshape(5, 7), depth)
-    assert np.array_equal(points['thermal'].reshape(5, 7), depth * 2)
+    colour = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+    cloud = CloudBuilder().fill(frame_of(depth, colour, depth * 2, Intrinsics.from_field_of_view(7, 5, 60)), HEADER)
+    points = theirs.read_points(cloud)
+    assert points.dtype == structured_points(cloud).dtype
+    assert points.tobytes() == structured_points(cloud).tobytes()
+    flat = theirs.create_cloud(cloud.header, cloud.fields, points)
+    assert (flat.data, flat.fields, flat.point_step) == (cloud.data, cloud.fields, cloud.point_step)
+    assert np.array_equal(points_of_cloud(flat), theirs.read_points_numpy(cloud, ['x', 'y', 'z']))
+    sparse = np.random.default_rng(2).uniform(-9, 9, (11, 3)).astype(np.float32)
+    assert np.array_equal(points_of_cloud(theirs.create_cloud_xyz32(HEADER, sparse)), sparse)
 
 
 @pytest.mark.parametrize(
