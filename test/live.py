@@ -160,8 +160,13 @@ class Robot:
         topics = {publisher.topic_name for publisher in self.publishers.values()}
         inputs = [subscription for subscription in self.node.subscriptions if subscription.topic_name in topics]
         ends = [publisher.get_subscription_count() for publisher in self.publishers.values()]
-        ends += [subscription.get_publisher_count() for subscription in (*inputs, *self._listening)]
-        return all(ends)
+        return all(ends) and all(self.hears(subscription) for subscription in (*inputs, *self._listening))
+
+    def hears(self, subscription: Any) -> bool:
+        """Whether a subscription has found a publisher; Humble's can't tell, so there the graph has to."""
+        if hasattr(subscription, 'get_publisher_count'):
+            return bool(subscription.get_publisher_count())
+        return bool(self.other.count_publishers(subscription.topic_name))
 
     @contextmanager
     def settings(self, **values: Any) -> Iterator[None]:

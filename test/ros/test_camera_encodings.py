@@ -154,7 +154,7 @@ def test_telemetry_is_named_once_and_cut_by_a_parameter(robot: Robot) -> None:
     sent = raw(np.vstack([counts(), rows]), '16UC1')
     said: list[str] = []
     listener = robot.other.create_subscription(Log, '/rosout', lambda log: said.append(log.msg), 50)
-    robot.wait(listener.get_publisher_count, 'log')
+    robot.wait(lambda: robot.hears(listener), 'log')
     for _ in range(3):
         fused_live(robot, visible, sent)
     words = 'set thermal_cut_bottom to 2'
@@ -197,7 +197,7 @@ def test_a_cloud_of_a_large_image_arrives_thinned_and_this_is_said() -> None:
         robot.wait(robot.is_ready, 'node ready', 120)
         said: list[str] = []
         listener = robot.other.create_subscription(Log, '/rosout', lambda log: said.append(log.msg), 50)
-        robot.wait(listener.get_publisher_count, 'log')
+        robot.wait(lambda: robot.hears(listener), 'log')
         robot.send_info()
         robot.wait(lambda: 'visible' in robot.node.calibrations.known, 'camera_info')
         robot.send_pair(message(raw(large, 'rgb8')), message(raw(kelvin(60, 80), '32FC1')))

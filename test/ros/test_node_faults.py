@@ -272,7 +272,7 @@ def test_twenty_listeners_come_and_go(robot: Robot) -> None:
         with robot.stranger() as stranger:
             ends = [stranger.create_subscription(Image, topic, received.append, 10) for _ in range(20)]
             robot.wait(lambda: robot.node.count_subscribers(topic) == ours + 20, 'listeners')
-            robot.wait(lambda ends=ends: all(end.get_publisher_count() for end in ends), 'both ends')
+            robot.wait(lambda ends=ends: all(map(robot.hears, ends)), 'both ends')
             robot.fuse_good_pair()
             executor = SingleThreadedExecutor(context=stranger.context)
             executor.add_node(stranger)
