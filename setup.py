@@ -37,5 +37,6 @@ setup(
         (f'share/{PACKAGE}/launch', glob('launch/*.launch.py')),
         (f'share/{PACKAGE}/config', glob('config/*.*')),
         (f'share/{PACKAGE}/config/cameras', glob('config/cameras/*')),
+        (f'share/{PACKAGE}/config/examples', glob('config/examples/*')),
     ],
 )

@@ -122,7 +122,7 @@ def test_share_holds_launch_and_config(installation: Installation, request: pyte
     if '-e' in request.node.name:
         pytest.skip('an editable installation by pip runs from the source tree')
     share = installation.prefix / 'share' / 'ldfusion_ros'
-    for folder in ('launch', 'config', 'config/cameras'):
+    for folder in ('launch', 'config', 'config/cameras', 'config/examples'):
         shipped = sorted(path.name for path in (ROOT / folder).iterdir() if path.is_file())
         assert shipped
         assert sorted(path.name for path in (share / folder).iterdir() if path.is_file()) == shipped
