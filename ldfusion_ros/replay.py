@@ -19,6 +19,7 @@ from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.shown import one_line
 from ldfusion_ros.node.programs import message_class, quality, run
 
 SECOND = 1_000_000_000
@@ -76,7 +77,8 @@ class Player:
         for connection in recording.connections:
             kind = message_class(connection.msgtype)
             if kind is None:
-                print(f'replay: {connection.topic} left out: {connection.msgtype} is not installed', file=sys.stderr)
+                words = f'replay: {connection.topic} left out: {connection.msgtype} is not installed'
+                print(one_line(words), file=sys.stderr)
                 continue
             publisher: Any = node.create_publisher(kind, connection.topic, quality(10, latched=_is_latched(connection)))
             self._publishers[connection.id] = publisher

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from ldfusion_models.shown import one_line
+
 LATENCIES_KEPT = 200
 SECONDS_BETWEEN_WARNINGS = 5.0
 
@@ -149,7 +151,7 @@ class Health:
     def as_status(self, name: str) -> DiagnosticStatus:
         """The message: what is wrong first, then facts, rates, counts, drops and latencies as keys and values."""
         recent = self.recent
-        values = {key: str(value) for key, value in self.facts.items()}
+        values = {key: one_line(value) for key, value in self.facts.items()}
         values |= {f'rate {key} [Hz]': f'{value:.2f}' for key, value in recent.rates.items()}
         values |= {f'count {key}': str(value) for key, value in recent.counts.items()}
         values |= {f'dropped {cause}': str(count) for cause, count in sorted(recent.drops.items())}
@@ -159,6 +161,6 @@ class Health:
             name=name,
             hardware_id='ldfusion',
             level=self.level,
-            message='; '.join(self.problems) or 'running',
+            message=one_line('; '.join(self.problems)) or 'running',
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )

@@ -17,6 +17,7 @@ from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.settings import meanings
+from ldfusion_models.shown import one_line
 from ldfusion_ros.node import parameters
 from ldfusion_ros.node.calibrations import Calibrations
 from ldfusion_ros.node.diagnostics import Announcer, Health, Statistics
@@ -83,7 +84,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **kwargs)
         self.state = State.PRIMARY_STATE_UNCONFIGURED
         self.statistics = Statistics()
-        self.announcer = Announcer(lambda text: self.get_logger().warning(text))
+        self.announcer = Announcer(lambda text: self.get_logger().warning(one_line(text)))
         self.calibrations = Calibrations(self.announcer)
         self.parts: Sequence[Part] = ()
         self._failed_transition = ''
@@ -256,7 +257,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
 
     def _complain(self, name: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {error}'
-        self._failed_transition = f'cannot {name}: {reason}'
+        self._failed_transition = one_line(f'cannot {name}: {reason}')
         self.get_logger().error(self._failed_transition)
 
 

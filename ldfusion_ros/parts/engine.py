@@ -8,6 +8,7 @@ from ldfusion_models.engines.selection import obstacle_to, prepare_engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.pipeline import Pipeline, size_of_inference
 from ldfusion_models.rig.rig import Rig, pipeline_of
+from ldfusion_models.shown import one_line
 from ldfusion_ros.node.diagnostics import Health
 from ldfusion_ros.node.lifecycle import ManagedNode, Part
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
@@ -106,7 +107,7 @@ class EngineSwitch(Part):
             self._node.statistics.forget_times()
             self._node.get_logger().info(f'switched: {self._describe()}')
         elif failure:
-            self._node.get_logger().error(f'engine not switched: {failure}')
+            self._node.get_logger().error(one_line(f'engine not switched: {failure}'))
 
     def _status(self) -> str:
         """What is being loaded, and how far it is; empty if nothing is."""

@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ldfusion_models.shown import one_line
+
 
 class InputError(ValueError):
     """Bad input: the message names the file, parameter or value and says what would be right.
 
-    The command line prints it as one line and exits with code 2; a node counts and reports it.
+    The command line prints it as one line and exits with code 2; a node counts and reports it. What is in it may come
+    from others and is made harmless here.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ldfusion_models import __version__
 from ldfusion_models.errors import InputError, explain_missing
+from ldfusion_models.shown import one_line
 
 MODULES = 'ldfusion_training.commands'
 # Where a command is, and what it does; in the order in which --help lists them.
@@ -136,5 +137,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         text = explain_missing(error) if isinstance(error, ModuleNotFoundError) else str(error)
-        print(f'ldfusion: {" ".join(text.split())}', file=sys.stderr)
+        print(f'ldfusion: {one_line(text)}', file=sys.stderr)
         return BAD_INPUT

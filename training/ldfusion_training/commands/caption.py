@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image
+from ldfusion_models.shown import one_line
 from ldfusion_training.commands.options import Positive
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def run(options: Caption = DEFAULTS) -> int:
             told = {'name': visible_path.stem, 'visible': captions.visible, 'thermal': captions.thermal}
             print(json.dumps({**told, 'text': captions.text}, ensure_ascii=False))
         else:
-            print(f'{visible_path.stem}: {captions.text}' if len(pairs) > 1 else captions.text)
+            print(one_line(f'{visible_path.stem}: {captions.text}' if len(pairs) > 1 else captions.text))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ldfusion_models.errors import InputError, naming
+from ldfusion_models.shown import in_markdown
 from ldfusion_training.data.depth import FLOAT_ENDINGS, Depth, read_camera, read_depth
 from ldfusion_training.data.pairs import Image8, images_by_name
 from ldfusion_training.evaluation.depth_metrics import (
@@ -149,7 +150,7 @@ def report(scores: Sequence[DepthScore], per_image: bool = False) -> str:
     if per_image:
         for score in scores:
             rows = [_row(name, metrics) for name, metrics in score.images.items()]
-            tables.append(f'### {score.name}\n\n{markdown_table(["image", *TITLES.values()], rows)}')
+            tables.append(f'### {in_markdown(score.name)}\n\n{markdown_table(["image", *TITLES.values()], rows)}')
     return '\n\n'.join(tables)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
+from ldfusion_models.shown import in_markdown
 from ldfusion_training.data.pairs import Image8, Pair, PairSource, images_by_name
 from ldfusion_training.evaluation.baselines import BASELINES, SOURCES
 from ldfusion_training.metrics import TITLES, chroma_error, evaluate_fusion, to_grey
@@ -104,7 +105,7 @@ def report(scores: Sequence[MethodScore], per_image: bool = False) -> str:
     if per_image:
         for name in scores[0].images:
             rows: list[list[str | float]] = [[score.name, *score.images[name].values()] for score in scores]
-            tables.append(f'### {name}\n\n{markdown_table(header, rows)}')
+            tables.append(f'### {in_markdown(name)}\n\n{markdown_table(header, rows)}')
     return '\n\n'.join(tables)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
+from ldfusion_models.shown import in_markdown
 
 UNDEFINED = '-'
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
     """A Markdown table; numbers with three decimals, NaN as a dash."""
-    lines = [header, ['---'] + ['---:'] * (len(header) - 1)]
+    lines = [[in_markdown(name) for name in header], ['---'] + ['---:'] * (len(header) - 1)]
     lines += [[_cell(value) for value in row] for row in rows]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
@@ -39,7 +40,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
-        return value
+        return in_markdown(value)
     return f'{value:.3f}' if math.isfinite(value) else UNDEFINED
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.shown import one_line
 from ldfusion_training.commands.options import EngineName, Positive
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ def _say(report: dict[str, Any], output: Path) -> int:
     incomplete += report['failed'].items()
     for recording in report['recordings']:
         for words in recording['notes']:
-            print(f'ldfusion: {recording["name"]}: {words}', file=sys.stderr)
+            print(one_line(f'ldfusion: {recording["name"]}: {words}'), file=sys.stderr)
     for name, words in incomplete:
-        print(f'ldfusion: {name}: {words}', file=sys.stderr)
+        print(one_line(f'ldfusion: {name}: {words}'), file=sys.stderr)
     print(f'{report["frames"]} frames of {len(rows)} recordings in {output}')
     return INCOMPLETE if incomplete else 0
 
