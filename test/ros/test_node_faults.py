@@ -203,38 +203,6 @@ def test_wrong_frame_ids_are_handed_on_as_they_are(robot: Robot, frame: str) -> 
     robot.fuse_good_pair()
 
 
-def test_hostile_names_reach_log_and_diagnostics_as_plain_words(robot: Robot) -> None:
-    """Encodings, distortion models and labels with orders to a terminal, and lines that pretend to be the node's."""
-    hostile = 'evil\x1b]0;owned\x07\x1b[2J\n[INFO] [beaten]: all is well\u202e'
-    lines: list[str] = []
-    subscription = robot.other.create_subscription(Log, '/rosout', lambda line: lines.append(line.msg), 100)
-    robot.wait(lambda: robot.hears(subscription), 'log')
-    text = Float32MultiArray(layout=MultiArrayLayout(dim=[MultiArrayDimension(label=hostile)]))
-    robot.publishers.setdefault(
-        'text', robot.other.create_publisher(Float32MultiArray, '/beaten/text_embedding', robot.latched())
-    )
-    info = camera_info_from_intrinsics(CAMERA, header(0, hostile))
-    info.distortion_model, info.d = hostile, [1.0]
-    heard: list[str] = []
-
-    def all_are_said() -> bool:
-        robot.publishers['text'].publish(text)
-        robot.send_info(info, 'thermal')
-        image = fill_image(Image(), scene()[0], header(0, ''))
-        image.encoding = hostile
-        robot.send_pair(visible=image)
-        time.sleep(0.2)
-        heard.append(robot.told()['message'])
-        return all(any(words in line for line in lines) for words in ('text embedding', 'encoding', 'camera_info:'))
-
-    robot.wait(all_are_said, 'words about all three')
-    assert all(line.isprintable() for line in (*lines, *heard))
-    assert any('evil' in line for line in lines)
-    robot.do(partial(robot.other.destroy_subscription, subscription))
-    robot.send_info(camera='thermal')
-    robot.fuse_good_pair()
-
-
 def test_stamps_from_the_future_come_and_go(robot: Robot) -> None:
     """Both cameras, then one of them, an hour ahead and back; what can't be paired is said."""
     robot.fuse_good_pair()

@@ -46,3 +46,13 @@ def test_drops_have_two_thresholds_and_are_named(dropped: int, level: bytes) -> 
 def test_without_images_a_drop_is_a_warning() -> None:
     assert health_of(replace(QUIET, new_counts={}, new_drops={'text_embedding': 1})).level == WARN
     assert health_of(replace(QUIET, new_counts={'thermal in': 100}, new_drops={'overload': 5})).level == OK
+
+
+def test_words_of_others_are_plain_in_diagnostics() -> None:
+    """Types and names of publishers, and captions, come from whoever is in the graph."""
+    health = Health(NOTHING_YET, is_active=True)
+    health.warn('/visible: publisher \x1b[2Jevil\n[INFO] all is well')
+    health.facts['text'] = 'a street\x1b]0;owned\x07'
+    status = health.as_status('node')
+    assert status.message == '/visible: publisher \\x1b[2Jevil [INFO] all is well'
+    assert status.values[0].value == 'a street\\x1b]0;owned\\x07'
