@@ -2,6 +2,7 @@
 
 ros2 launch ldfusion_ros ldfusion.launch.py visible_topic:=/camera/color/image_raw thermal_topic:=/flir/image_raw
 ros2 launch ldfusion_ros ldfusion.launch.py camera:=lepton,realsense
+ros2 launch ldfusion_ros ldfusion.launch.py rig:=front.yaml,rear.yaml
 ros2 launch ldfusion_ros ldfusion.launch.py bag:=recording rviz:=true
 """
 
@@ -14,6 +15,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from ldfusion_ros.camera_profiles import CameraProfile, read_profiles, with_topics
+from ldfusion_ros.rig_files import read_rigs, threads_of
 
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
 
@@ -41,7 +43,12 @@ ARGUMENTS = {
     'depth': ('', 'Published depth network, prepared by ldfusion models prepare; empty takes what params_file says.'),
     'captioner': ('', 'Captioner of guidance_node: OWNER/NAME or folder; empty takes what params_file says.'),
     'text_encoder': ('', 'Text encoder of guidance_node; empty takes what params_file says.'),
+    'threads': ('', 'CPU threads of fusion_node; empty: what params_file says, of several pairs an equal share.'),
     'namespace': ('', 'Namespace of the nodes.'),
+    'rig': (
+        '',
+        'Several pairs of cameras: files of these arguments, with commas between, such as front.yaml,rear.yaml.',
+    ),
     'guidance': ('false', 'Start guidance_node too: captions and prompts that modulate the fusion.'),
     'prompt': ('', 'What matters, for guidance_node; empty: captions of what the cameras see.'),
     'autostart': ('true', 'Configure and activate by itself; false leaves it to a lifecycle manager.'),
@@ -66,11 +73,14 @@ def generate_launch_description() -> LaunchDescription:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Nodes for the values that the arguments have."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    profiles = read_profiles(values['camera'], CONFIG / 'cameras')
-    values = with_topics(values, profiles)
-    nodes = [fusion_node(values, profiles)]
-    if is_true(values['guidance']):
-        nodes.append(guidance_node(values, profiles))
+    rigs = read_rigs(values)
+    nodes = []
+    for rig in rigs:
+        profiles = read_profiles(rig['camera'], CONFIG / 'cameras')
+        rig = with_topics(rig, profiles)
+        nodes.append(fusion_node(rig, profiles, threads_of(rig, len(rigs))))
+        if is_true(rig['guidance']):
+            nodes.append(guidance_node(rig, profiles))
     if is_true(values['rviz']):
         nodes.append(rviz(values))
     if values['bag']:
@@ -80,9 +90,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return nodes
 
 
-def fusion_node(values: dict[str, str], profiles: list[CameraProfile]) -> Node:
+def fusion_node(values: dict[str, str], profiles: list[CameraProfile], threads: dict[str, int]) -> Node:
     """The node that fuses; a managed node that starts by itself, so that every distribution's launch can run it."""
     overrides: dict[str, Any] = {name: value for profile in profiles for name, value in profile.parameters.items()}
+    overrides |= threads
     overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
     overrides |= given(values, 'engine', 'depth', 'visible_transport', 'thermal_transport')
     return Node(

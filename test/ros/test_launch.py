@@ -20,7 +20,7 @@ from ldfusion_ros.parameter_file import TABLES, parameter_file
 
 LAUNCH_FILE = ROOT / 'launch' / 'ldfusion.launch.py'
 REPLAY_FILE = ROOT / 'launch' / 'replay.launch.py'
-ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'depth', 'captioner', 'text_encoder',
+ARGUMENTS = {'visible_topic', 'thermal_topic', 'params_file', 'engine', 'depth', 'captioner', 'text_encoder', 'rig',
              'namespace', 'rviz', 'bag', 'view'}  # fmt: skip
 
 
