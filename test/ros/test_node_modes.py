@@ -361,9 +361,9 @@ def test_simulated_time_may_be_missing_and_jump_back() -> None:
             clock.publish(Clock(clock=Time(sec=seconds)))
             robot.wait(lambda s=seconds: robot.node.get_clock().now().nanoseconds == s * 10**9, 'the time')
             robot.fuse_good_pair()
-            seen = robot.told()['count pairs']
+            seen = int(robot.told().get('count pairs', 0))
             robot.fuse_good_pair()
-            robot.wait(lambda seen=seen: robot.told()['count pairs'] > seen, 'diagnostics')
+            robot.wait(lambda seen=seen: int(robot.told().get('count pairs', 0)) > seen, 'diagnostics')
 
 
 def test_reduced_results_come_with_the_calibration_of_their_size() -> None:
