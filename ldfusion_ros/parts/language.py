@@ -43,7 +43,7 @@ def load_language(settings: GuidanceParameters) -> Language:
     weights = Path(settings.weights) if settings.weights else None
     encoder = load_text_encoder(settings.text_encoder, weights)
     try:
-        return Language(encoder, PairCaptioner.load(settings.captioner, weights))
+        return Language(encoder, PairCaptioner.load(settings.captioner, weights, settings.threads))
     except InputError as error:
         return Language(encoder, None, str(error))
 

@@ -1,6 +1,7 @@
 """The frame graph in ONNX Runtime: the default on machines without a GPU; needs no PyTorch."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,9 @@ class OnnxRuntimeEngine:
         """
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        # Left to itself ONNX Runtime pins each thread to a processor, where it waits for whatever else runs there.
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = 3
         self.library = f'ONNX Runtime {onnxruntime.__version__}'
         self.precision = chosen_precision(precision, self.name, ('fp32',))
-        self._session, self.info = open_session(weights, options)
+        self._session, self.info = open_session(weights, session_options(threads))
 
     def run(
         self, visible: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], text: npt.NDArray[np.float32]
@@ -50,20 +47,39 @@ def open_session(weights: Path | None, options: Any) -> tuple[Any, GraphInfo]:
     Raises:
         InputError: a file is missing, damaged, or not of this version.
     """
-    import onnxruntime
-
     if weights is not None and weights.suffix == '.onnx':
         content = _read(weights)
         session = _open(content, weights, options)
         return session, info_of_export(content, session.get_modelmeta().custom_metadata_map, weights)
     manifest = read_manifest(weights)
+    return _open_filled(manifest.verified_graph(), read_initializers(manifest), options), graph_info(manifest)
+
+
+def open_branch(branch: str, weights: Path | None, threads: int) -> Any:
+    """A session of ONNX Runtime on the CPU with one of ``DEPTH_PARTS`` of a folder of weights; errors as above."""
+    manifest = read_manifest(weights)
+    values = {name.removeprefix(f'{branch}.'): a for name, a in read_initializers(manifest, [branch]).items()}
+    return _open_filled(manifest.verified_graph(branch), values, session_options(threads))
+
+
+def session_options(threads: int) -> Any:
+    """Options of a session with so many threads, 0 for one a processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Left to itself ONNX Runtime pins each thread to a processor, where it waits for whatever else runs there.
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.log_severity_level = 3
+    return options
+
+
+def _open_filled(path: Path, arrays: Mapping[str, npt.NDArray[Any]], options: Any) -> Any:
+    import onnxruntime
+
     # The session reads these arrays while it is made, so they must live until then.
-    values = {
-        name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in read_initializers(manifest).items()
-    }
+    values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
     options.add_external_initializers(list(values), list(values.values()))
-    path = manifest.verified_graph()
-    return _open(_read(path), path, options), graph_info(manifest)
+    return _open(_read(path), path, options)
 
 
 def _read(path: Path) -> bytes:

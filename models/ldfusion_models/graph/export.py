@@ -8,7 +8,7 @@ new weights need no new graph.
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,14 @@ from ldfusion_models import __version__
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
 from ldfusion_models.graph.info import GraphInfo
-from ldfusion_models.graph.manifest import PARTS, graph_info, is_used_per_frame, read_initializers, read_manifest
+from ldfusion_models.graph.manifest import graph_info, is_used_per_frame, read_initializers, read_manifest
 from ldfusion_models.graph.static_graph import static_graph
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from ldfusion_models.graph.frame_graph import FrameConfig
+    from ldfusion_models.networks.depth import DepthConfig
 
 OPSET = 17
 METADATA_KEY = 'ldfusion'
@@ -36,29 +39,69 @@ def trace_graph(config: 'FrameConfig', output: Path) -> None:
     Raises:
         InputError: the file can't be written.
     """
-    import onnx
     import torch
 
     from ldfusion_models.graph.frame_graph import FrameGraph
 
-    graph = FrameGraph(config).eval()
-    for tensor in graph.state_dict().values():
+    visible = torch.zeros((1, 96, 128, 3), dtype=torch.uint8)
+    inputs = {
+        'visible': visible,
+        'thermal': visible[..., :1].contiguous(),
+        'text': torch.zeros((1, config.fusion.text_dim)),
+    }
+    size = {1: 'height', 2: 'width'}
+    outputs = ('fused', 'depth', 'uncertainty')
+    axes = dict.fromkeys(('visible', 'thermal', *outputs), size)
+    _trace(FrameGraph(config), inputs, outputs, axes, {}, output)
+
+
+def trace_branch(config: 'DepthConfig', output: Path) -> None:
+    """Write a depth branch alone, without weights: image (1, C, H, W) in [0, 1] to log_depth and variance (1, 1, H, W).
+
+    The metadata say ``stride`` and ``canonical_focal``. Raises InputError as ``trace_graph``.
+    """
+    import torch
+
+    from ldfusion_models.networks.depth import DepthNetwork
+
+    class Branch(DepthNetwork):
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+            found = super().forward(image)
+            return found.log_depth, found.variance
+
+    network = Branch(config)
+    inputs = {'image': torch.zeros(1, config.image_channels, 2 * network.stride, 3 * network.stride)}
+    outputs = ('log_depth', 'variance')
+    axes = {name: {2: 'height', 3: 'width'} for name in ('image', *outputs)}
+    facts = {'stride': str(network.stride), 'canonical_focal': str(config.canonical_focal)}
+    _trace(network, inputs, outputs, axes, facts, output)
+
+
+def _trace(
+    network: 'nn.Module',
+    inputs: Mapping[str, 'Tensor'],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+    facts: dict[str, str],
+    output: Path,
+) -> None:
+    import onnx
+    import torch
+
+    for tensor in network.state_dict().values():
         # All different, for the tracer makes one initializer of tensors that are equal.
         if tensor.is_floating_point():
             torch.nn.init.uniform_(tensor, 0.5, 1.0)
-    visible = torch.zeros((1, 96, 128, 3), dtype=torch.uint8)
-    text = torch.zeros((1, config.fusion.text_dim))
-    size = {1: 'height', 2: 'width'}
     with written_whole(output) as temporary, warnings.catch_warnings():
         # The tracer warns of every shape it reads; a test holds the result to PyTorch instead.
         warnings.simplefilter('ignore')
         torch.onnx.export(
-            graph,
-            (visible, visible[..., :1].contiguous(), text),
+            network.eval(),
+            tuple(inputs.values()),
             str(temporary),
-            input_names=['visible', 'thermal', 'text'],
-            output_names=['fused', 'depth', 'uncertainty'],
-            dynamic_axes={'visible': size, 'thermal': size, 'fused': size, 'depth': size, 'uncertainty': size},
+            input_names=[*inputs],
+            output_names=[*outputs],
+            dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
             # Parameters stay as they are and keep their names; every engine folds them by itself.
@@ -68,9 +111,10 @@ def trace_graph(config: 'FrameConfig', output: Path) -> None:
         model = onnx.load(str(temporary))
         for initializer in model.graph.initializer:
             _detach(initializer)
-        wanted = {name for name in graph.state_dict() if name.startswith(PARTS) and is_used_per_frame(name)}
+        wanted = {name for name in network.state_dict() if is_used_per_frame(name)}
         found = {initializer.name for initializer in model.graph.initializer}
         assert found == wanted, f'initializers and weights differ: {sorted(found ^ wanted)}'
+        onnx.helper.set_model_props(model, facts)
         temporary.write_bytes(model.SerializeToString())
 
 

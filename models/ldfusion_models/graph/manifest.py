@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # In the order of the file.
 ENTRIES = ('config', 'text_encoder', 'graph', 'reference', 'parts')
 SHIPPED = data_folder(ldfusion_models.__file__, 'weights')
-PARTS = ('denoiser', 'fusion', 'visible_depth', 'thermal_depth')
+DEPTH_PARTS = ('visible_depth', 'thermal_depth')
+PARTS = ('denoiser', 'fusion', *DEPTH_PARTS)
 # Beside the frame graph, and not needed for it.
 LANGUAGE_PARTS = ('captioner', 'text')
 Config = TypeVar('Config')
@@ -38,7 +39,8 @@ class Manifest:
         text_encoder: name of the text encoder that the modulation was trained on, empty if none.
         graph: file and sha256 of the frame graph without weights (ONNX).
         reference: file and sha256 of the pair on which engines prove themselves (``engines/proof.py``).
-        parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph.
+        parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph; graph
+            of the depth branches, for each alone.
     """
 
     folder: Path
@@ -70,9 +72,12 @@ class Manifest:
             raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
         return self._verify(self.parts[part])
 
-    def verified_graph(self) -> Path:
-        """The file of the frame graph without weights; raises InputError as ``verify``."""
-        return self._verify(self.graph)
+    def verified_graph(self, branch: str | None = None) -> Path:
+        """The file of the frame graph without weights, or of a depth branch alone; raises InputError as ``verify``."""
+        entry = self.parts[branch].get('graph') if branch else self.graph
+        if not entry:
+            raise InputError(f'{self.folder / "manifest.yaml"}: lists no graph of {branch}; release the weights again')
+        return self._verify(entry)
 
     def verified_reference(self) -> Path:
         """The file of the reference pair; raises InputError as ``verify``."""
@@ -126,21 +131,21 @@ def graph_info(manifest: Manifest) -> GraphInfo:
     )
 
 
-def read_initializers(manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
-    """All weights by their names in the frame graph, float32; needs no PyTorch.
+def read_initializers(manifest: Manifest, parts: Iterable[str] = PARTS) -> dict[str, npt.NDArray[Any]]:
+    """The weights of ``parts`` by their names in the frame graph, float32; needs no PyTorch.
 
     Raises:
         InputError: weights missing or damaged.
     """
     from safetensors.numpy import load_file
 
-    arrays = {f'{part}.{name}': a for part in PARTS for name, a in load_file(manifest.verify(part)).items()}
+    arrays = {f'{part}.{name}': a for part in parts for name, a in load_file(manifest.verify(part)).items()}
     return {name: array.astype(np.float32) for name, array in arrays.items() if is_used_per_frame(name)}
 
 
 def is_used_per_frame(name: str) -> bool:
-    """Whether a weight takes part in the frame graph: the denoiser's output and counters of training don't."""
-    return not (name.startswith('denoiser.head.') or name.endswith('.num_batches_tracked'))
+    """Whether a weight takes part in a graph, by this name: the denoiser's output and counters of training don't."""
+    return not (name.startswith(('denoiser.head.', 'extractor.')) or name.endswith('.num_batches_tracked'))
 
 
 def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]':

@@ -55,12 +55,13 @@ class PairCaptioner:
         self._gain = GainControl(GainConfig(smoothing=0.0))
 
     @classmethod
-    def load(cls, captioner: str = 'embedded', weights: Path | None = None) -> 'PairCaptioner':
+    def load(cls, captioner: str = 'embedded', weights: Path | None = None, threads: int = 0) -> 'PairCaptioner':
         """Load captioners and both depth branches.
 
         Args:
             captioner: as ``ldfusion_models.language.captioner.load_captioners`` takes it.
             weights: folder of weights; None for those that came with the package.
+            threads: of the depth branches; 0: one a processor.
 
         Raises:
             InputError: weights are missing or damaged, or PyTorch is not installed.
@@ -69,7 +70,7 @@ class PairCaptioner:
         from ldfusion_models.networks.caption_words import MODALITIES
 
         describers = load_captioners(captioner, weights)
-        branches = [DepthEstimator.load(modality, weights) for modality in MODALITIES]
+        branches = [DepthEstimator.load(modality, weights, threads) for modality in MODALITIES]
         return cls(*(Branch(*pair) for pair in zip(branches, describers, strict=True)))
 
     def __call__(

@@ -1,7 +1,7 @@
 """Metric depth of single images, without a second camera."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,39 +9,33 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, check_size
 from ldfusion_models.camera.thermal import GainConfig, GainControl
+from ldfusion_models.engines.onnxruntime_engine import open_branch
 from ldfusion_models.errors import InputError
-
-if TYPE_CHECKING:
-    from ldfusion_models.networks.depth import DepthNetwork
 
 # In pixels. Images of longer lenses are reduced to it: depth is best where things are as large as in training.
 FOCAL = 600.0
 
 
 class DepthEstimator:
-    """Metric depth of single images by one branch; in PyTorch, for offline work."""
+    """Metric depth of single images by one branch, in ONNX Runtime; needs no PyTorch."""
 
-    def __init__(self, network: 'DepthNetwork') -> None:
-        self._network = network
+    def __init__(self, session: Any) -> None:
+        """Take over a session with what ``ldfusion_models.graph.export.trace_branch`` wrote."""
+        self._session = session
+        facts = session.get_modelmeta().custom_metadata_map
+        self._stride, self._canonical = int(facts['stride']), float(facts['canonical_focal'])
         self._gain = GainControl(GainConfig(smoothing=0.0))
 
     @classmethod
-    def load(cls, branch: str, weights: Path | None = None) -> 'DepthEstimator':
-        """Load the ``visible`` or the ``thermal`` branch.
+    def load(cls, branch: str, weights: Path | None = None, threads: int = 0) -> 'DepthEstimator':
+        """Load the ``visible`` or the ``thermal`` branch, to run with so many threads (0: one a processor).
 
         Raises:
-            InputError: no such branch, PyTorch is not installed, or weights are missing or damaged.
+            InputError: no such branch, or weights are missing or damaged.
         """
-        from ldfusion_models.graph.manifest import load_part, read_manifest
-        from ldfusion_models.networks.depth import DepthNetwork
-
         if branch not in ('visible', 'thermal'):
             raise InputError(f'branch {branch!r} is unknown; choose visible or thermal')
-        manifest = read_manifest(weights)
-        part = f'{branch}_depth'
-        network = DepthNetwork(getattr(manifest.frame_config(), part))
-        load_part(network, manifest, part)
-        return cls(network.eval())
+        return cls(open_branch(f'{branch}_depth', weights, threads))
 
     def __call__(self, image: AnyImage, focal: float | None = None) -> npt.NDArray[np.float32]:
         """Depth (H, W) in metres along the optical axis.
@@ -59,11 +53,11 @@ class DepthEstimator:
         self, image: AnyImage, focal: float | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Depth as for a call, and the standard deviation of its logarithm, (H, W) each."""
-        import torch
-
         check_size(image)
-        config, stride = self._network.config, self._network.stride
-        pixels = as_rgb8(image) if config.image_channels == 3 else as_grey8(image, self._gain)[..., None]
+        stride = self._stride
+        pixels = (
+            as_rgb8(image) if self._session.get_inputs()[0].shape[1] == 3 else as_grey8(image, self._gain)[..., None]
+        )
         size = (pixels.shape[1], pixels.shape[0])
         scale = min(FOCAL / focal, 1.0) if focal else 1.0
         # Whole strides: a border that is repeated would be taken for a part of the scene.
@@ -71,14 +65,13 @@ class DepthEstimator:
         height = max(1, round(size[1] * width / size[0] / stride)) * stride
         method = cv2.INTER_AREA if width < size[0] else cv2.INTER_LINEAR
         resized = cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
-        planes = torch.from_numpy(resized).permute(2, 0, 1)[None].float() / 255.0
-        with torch.inference_mode():
-            # The mirrored image as well: what both say errs less.
-            output, mirrored = self._network(planes), self._network(planes.flip(3))
+        planes = resized.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)
+        # The mirrored image as well: what both say errs less.
+        both = (self._session.run(None, {'image': each}) for each in (planes, np.ascontiguousarray(planes[..., ::-1])))
         log_depth, variance = (
-            np.asarray(cv2.resize((first + second.flip(3))[0, 0].numpy() / 2, size), np.float32)
-            for first, second in ((output.log_depth, mirrored.log_depth), (output.variance, mirrored.variance))
+            np.asarray(cv2.resize((first + second[..., ::-1])[0, 0] / 2, size), np.float32)
+            for first, second in zip(*both, strict=True)
         )
         # The resized image has another focal length.
-        log_depth += np.float32(np.log((focal or config.canonical_focal) * width / size[0] / config.canonical_focal))
+        log_depth += np.float32(np.log((focal or self._canonical) * width / size[0] / self._canonical))
         return np.exp(log_depth), np.sqrt(variance)

@@ -16,8 +16,9 @@ onnx = pytest.importorskip('onnx')
 
 from ldfusion_models.engines import create_engine  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
+from ldfusion_models.files import read_image, write_image  # noqa: E402
 from ldfusion_models.graph.export import export_onnx  # noqa: E402
-from ldfusion_models.graph.manifest import SHIPPED, from_mapping, read_manifest  # noqa: E402
+from ldfusion_models.graph.manifest import SHIPPED, from_mapping, load_frame_graph, read_manifest  # noqa: E402
 from ldfusion_models.rig.depth_estimator import DepthEstimator  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
 
@@ -151,6 +152,31 @@ def test_each_branch_estimates_depth_alone(branch: str, pair: tuple[Image, Image
         DepthEstimator.load('sonar')
 
 
+@pytest.mark.parametrize('branch', ['visible', 'thermal'])
+def test_a_branch_alone_gives_what_pytorch_gives(branch: str, pair: tuple[Image, Image]) -> None:
+    import torch
+
+    image = cv2.resize(pair[branch == 'thermal'], (192, 128))
+    network = getattr(load_frame_graph()[0], f'{branch}_depth')
+    planes = torch.from_numpy(image.reshape(1, 128, 192, -1).transpose(0, 3, 1, 2) / np.float32(255.0))
+    with torch.inference_mode():
+        seen, mirrored = network(planes), network(planes.flip(3))
+    log_depth = (seen.log_depth + mirrored.log_depth.flip(3))[0, 0].numpy() / 2
+    deviation = ((seen.variance + mirrored.variance.flip(3))[0, 0].numpy() / 2) ** 0.5
+    found = DepthEstimator.load(branch).with_deviation(image)
+    np.testing.assert_allclose(found[0], np.exp(log_depth), rtol=1e-4)
+    np.testing.assert_allclose(found[1], deviation, rtol=1e-3)
+
+
+def test_weights_without_the_graph_of_a_branch_are_named(tmp_path: Path) -> None:
+    manifest = yaml.safe_load((SHIPPED / 'manifest.yaml').read_text())
+    del manifest['parts']['visible_depth']['graph']
+    path = copy_of_shipped(tmp_path) / 'manifest.yaml'
+    path.write_text(yaml.safe_dump(manifest))
+    with pytest.raises(InputError, match=r'manifest.yaml: lists no graph of visible_depth'):
+        DepthEstimator.load('visible', tmp_path)
+
+
 @pytest.mark.parametrize('is_exported', [True, False], ids=['exported file', 'folder of weights'])
 def test_no_pytorch_is_needed(is_exported: bool, exported: Path) -> None:
     program = """
@@ -166,6 +192,25 @@ print(result.fused.shape, result.depth.shape)
     command = [sys.executable, '-c', program, *([str(exported)] if is_exported else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == '(48, 64, 3) (48, 64)', done.stderr
+
+
+@pytest.mark.parametrize('branch', ['visible', 'infrared'])
+def test_the_depth_command_needs_no_pytorch(branch: str, pair: tuple[Image, Image], tmp_path: Path) -> None:
+    image = tmp_path / 'street.png'
+    write_image(image, pair[branch == 'infrared'])
+    program = """
+import sys
+sys.modules['torch'] = sys.modules['onnx'] = None
+from ldfusion_training.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    options = ['depth', '--image', str(image), '--branch', branch, '--fx', '600', '--depth-format', 'tiff']
+    command = [sys.executable, '-c', program, *options, '--output', str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    depth = cv2.imread(str(tmp_path / 'depth' / 'street.tiff'), cv2.IMREAD_UNCHANGED)
+    expected = DepthEstimator.load('thermal' if branch == 'infrared' else branch)(read_image(image), 600.0)
+    np.testing.assert_allclose(depth, expected, rtol=1e-5)
 
 
 def test_the_export_command_writes_what_export_onnx_writes(exported: Path, tmp_path: Path) -> None:

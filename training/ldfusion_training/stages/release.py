@@ -13,9 +13,17 @@ from ldfusion_models.engines import proof
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
-from ldfusion_models.graph.export import trace_graph
+from ldfusion_models.graph.export import trace_branch, trace_graph
 from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
-from ldfusion_models.graph.manifest import LANGUAGE_PARTS, PARTS, Manifest, plain, read_manifest, write_manifest
+from ldfusion_models.graph.manifest import (
+    DEPTH_PARTS,
+    LANGUAGE_PARTS,
+    PARTS,
+    Manifest,
+    plain,
+    read_manifest,
+    write_manifest,
+)
 from ldfusion_models.language import captioner, text
 from ldfusion_training.report.tables import write_json
 from ldfusion_training.runs.trainer import named_below, read_checkpoint
@@ -50,8 +58,7 @@ def release(checkpoints: Sequence[Path], part: str, folder: Path, facts: dict[st
     if part == 'fusion':
         manifest = _adopt_text_encoder(manifest, content.get('settings', {}))
     # Traced anew each time: the graph is that of the code which releases the weights.
-    graph = _trace(manifest.frame_config(), folder)
-    write_manifest(dataclasses.replace(manifest, graph=graph, parts={**manifest.parts, part: entry}))
+    write_manifest(_trace(dataclasses.replace(manifest, parts={**manifest.parts, part: entry})))
     record_reference(folder)
 
 
@@ -135,7 +142,12 @@ def _write_untrained(folder: Path) -> Manifest:
     return Manifest(folder, plain(dataclasses.asdict(config)), '', {}, {}, parts)
 
 
-def _trace(config: FrameConfig, folder: Path) -> dict[str, Any]:
-    path = folder / 'frame_graph.onnx'
+def _trace(manifest: Manifest) -> Manifest:
+    config, folder = manifest.frame_config(), manifest.folder
+    path, parts = folder / 'frame_graph.onnx', dict(manifest.parts)
     trace_graph(config, path)
-    return {'file': path.name, 'sha256': sha256_of(path)}
+    for branch in DEPTH_PARTS:
+        file = folder / f'{branch}.onnx'
+        trace_branch(getattr(config, branch), file)
+        parts[branch] = {**parts[branch], 'graph': {'file': file.name, 'sha256': sha256_of(file)}}
+    return dataclasses.replace(manifest, graph={'file': path.name, 'sha256': sha256_of(path)}, parts=parts)
