@@ -55,8 +55,9 @@ def record(path: Path, lens_is_known: bool) -> None:
                 bag.write_camera_info('/thermal/camera_info', stamp_ns - 1, 'thermal', Calibration.of_lens(THERMAL))
             bag.write_image(TOPICS['thermal'], stamp_ns, 'thermal', counts(number), encoding='16UC1')
             if number not in LOST:
-                # Of the same stamp, so that the pair is certain at once.
-                bag.write_image(TOPICS['visible'], stamp_ns, 'visible', scene(number)[0], log_ns=stamp_ns + 1_000_000)
+                # Of the same stamp, so that the pair is certain at once; so much later that a busy machine receives it
+                # later, too: which of the two comes first decides whether the first thermal image goes alone.
+                bag.write_image(TOPICS['visible'], stamp_ns, 'visible', scene(number)[0], log_ns=stamp_ns + 60_000_000)
 
 
 def info_of(message: Any) -> CameraInfo:
