@@ -16,7 +16,7 @@ from typing import Any
 from ldfusion_training.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ('docs/parameters.md', 'docs/commands.md', 'docs/node.md')
+FILES = ('docs/parameters.md', 'docs/commands.md', 'docs/node.md', 'docs/training.md')
 MARKED = re.compile(r'(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
 # Of every node; not worth a line each.
 STANDARD_TYPES = ('rcl_interfaces/', 'lifecycle_msgs/', 'type_description_interfaces/')
@@ -52,6 +52,19 @@ def commands() -> str:
     """The commands of ``ldfusion``, with those below them."""
     rows = [f'| `ldfusion {name}` | {text} |' for name, (_, text) in COMMANDS.items()]
     return '\n'.join(['| command | does |', '|---|---|', *rows])
+
+
+def chain() -> str:
+    """From nothing to every shipped file: commands, steps and hours."""
+    from ldfusion_training.commands.train import RECIPES, read_recipe
+    from ldfusion_training.runs.chain import CHAIN
+
+    lines = ['| | `ldfusion` | steps | hours |', '|---:|---|---:|---:|']
+    for number, step in enumerate(CHAIN, start=1):
+        steps = read_recipe(RECIPES / f'{step.recipe}.yaml')['trainer']['steps'] if step.recipe else ''
+        words = f'{step.words} {step.whole}'.partition(' --fact')[0].rstrip()
+        lines.append(f'| {number} | `{words}` | {steps} | {step.hours or ""} |')
+    return '\n'.join([*lines, f'| | in all | | {sum(step.hours for step in CHAIN):.0f} |'])
 
 
 def parameters() -> str:
@@ -148,7 +161,12 @@ def running_nodes() -> Iterator[list[Any]]:
         rclpy.shutdown(context=context)
 
 
-GENERATED: Mapping[str, Callable[[], str]] = {'commands': commands, 'parameters': parameters, 'topics': topics}
+GENERATED: Mapping[str, Callable[[], str]] = {
+    'commands': commands,
+    'chain': chain,
+    'parameters': parameters,
+    'topics': topics,
+}
 
 
 def updated(text: str) -> str:

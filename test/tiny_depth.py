@@ -65,6 +65,37 @@ def write_glpn(folder: Path, max_depth: int = 10) -> Path:
     return write_model(folder, transformers.GLPNForDepthEstimation(config), transformers.GLPNImageProcessor())
 
 
+def write_vision_encoder(path: Path) -> torch.nn.Module:
+    """DINOv2 of two blocks, ``path`` its ONNX file with names as in the package that the teacher starts from."""
+    onnx = pytest.importorskip('onnx')
+    torch.manual_seed(3)
+    settings = transformers.Dinov2Config(
+        num_hidden_layers=2, hidden_size=384, num_attention_heads=6, image_size=518, patch_size=14
+    )
+    holder = torch.nn.Module()
+    holder.backbone = transformers.Dinov2Model(settings).eval()
+    for parameter in holder.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    holder.forward = lambda image: holder.backbone(image).last_hidden_state
+    torch.onnx.export(holder, torch.zeros(1, 3, 224, 224), str(path), dynamo=False)
+    # Parameters of attention as the published file calls them, exported by an earlier transformers.
+    names = {
+        'q_proj': 'attention.query',
+        'k_proj': 'attention.key',
+        'v_proj': 'attention.value',
+        'o_proj': 'output.dense',
+    }
+    model = onnx.load(str(path))
+    for now, before in names.items():
+        for parameter in model.graph.initializer:
+            parameter.name = parameter.name.replace(f'.{now}.', f'.{before}.')
+        for node in model.graph.node:
+            node.input[:] = [name.replace(f'.{now}.', f'.{before}.') for name in node.input]
+    onnx.save(model, str(path))
+    backbone: torch.nn.Module = holder.backbone
+    return backbone
+
+
 def write_model(folder: Path, network: torch.nn.Module, processor: object) -> Path:
     # The initial weights are so small that depth would be the same everywhere.
     torch.manual_seed(0)

@@ -36,6 +36,7 @@ NOT_RUN_HERE = {
     'test_evaluate_bag.py',
     'ldfusion reproduce': 'needs data sets: test_reproduce.py',
     'ldfusion train': 'takes hours: test_training.py trains each stage for some steps; the recipes are read here',
+    'ldfusion weights': 'takes days: test_weights_chain.py makes two steps of everything',
     'ldfusion release': 'needs a training run: test_release.py',
     'ldfusion models': 'needs a network: test_fetch.py',
     'ldfusion benchmark': 'test_benchmark.py',

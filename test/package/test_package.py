@@ -108,3 +108,10 @@ def test_the_version_is_one() -> None:
     from ldfusion_models import __version__
 
     assert package_xml().findtext('version') == __version__
+
+
+def test_every_folder_of_modules_is_installed() -> None:
+    """``find_packages`` takes only folders with ``__init__.py``; from the checkout the others work as well."""
+    modules = (path for folder in FLOORS.values() for path in (ROOT / folder).rglob('*.py'))
+    missing = {path.parent for path in modules} - {path.parent for path in ROOT.rglob('__init__.py')}
+    assert not missing

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'calibrate': ('calibrate:run', 'estimate how thermal is mapped into visible'),
     'train': ('train:run', 'train one stage of the networks'),
     'teach-depth': ('depth:run_teach', 'depth that teachers see in images, as a data set to train on'),
+    'weights': ('release:run_weights', 'train every part of the weights from data sets alone'),
     'release': ('release:run', 'put trained weights where nodes and commands load them'),
     'export': ('export:run', 'write the frame graph as one ONNX file, or build it with TensorRT'),
     'benchmark': ('benchmark:run', 'time an engine on this machine'),

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 torch = pytest.importorskip('torch')
-onnx = pytest.importorskip('onnx')
-transformers = pytest.importorskip('transformers')
+pytest.importorskip('onnx')
 pytest.importorskip('accelerate')
+
+from tiny_depth import write_vision_encoder  # noqa: E402
 
 from ldfusion_models.camera.lens import Intrinsics  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
@@ -32,36 +33,8 @@ CAMERA = {'width': 128, 'height': 96, 'fx': 250.0, 'fy': 250.0, 'cx': 60.0, 'cy'
 @pytest.fixture(scope='module')
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """Transformers' DINOv2 of two blocks with random weights, and its ONNX file."""
-    torch.manual_seed(3)
-    settings = transformers.Dinov2Config(
-        num_hidden_layers=2, hidden_size=384, num_attention_heads=6, image_size=518, patch_size=14
-    )
-    holder = torch.nn.Module()
-    holder.backbone = transformers.Dinov2Model(settings).eval()
-    for parameter in holder.parameters():
-        parameter.data += 0.02 * torch.randn_like(parameter)
-    holder.forward = lambda image: holder.backbone(image).last_hidden_state
     path = tmp_path_factory.mktemp('encoder') / 'vit.onnx'
-    torch.onnx.export(holder, torch.zeros(1, 3, 224, 224), str(path), dynamo=False)
-    names = {
-        'q_proj': 'attention.query',
-        'k_proj': 'attention.key',
-        'v_proj': 'attention.value',
-        'o_proj': 'output.dense',
-    }
-    _rename(path, names)
-    return path, holder.backbone
-
-
-def _rename(path: Path, names: dict[str, str]) -> None:
-    """Parameters of attention as the published file calls them, exported by an earlier transformers."""
-    model = onnx.load(str(path))
-    for now, before in names.items():
-        for parameter in model.graph.initializer:
-            parameter.name = parameter.name.replace(f'.{now}.', f'.{before}.')
-        for node in model.graph.node:
-            node.input[:] = [name.replace(f'.{now}.', f'.{before}.') for name in node.input]
-    onnx.save(model, str(path))
+    return path, write_vision_encoder(path)
 
 
 @pytest.fixture

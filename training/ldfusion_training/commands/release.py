@@ -1,15 +1,25 @@
-"""``ldfusion release``: a checkpoint's averaged weights into a folder of weights that nodes and commands load."""
+"""``ldfusion release`` and ``weights``: folders of weights for nodes and commands, from checkpoints or from data."""
 
+import re
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import yaml
 from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import written_whole
 from ldfusion_models.graph.manifest import SHIPPED
+from ldfusion_training.commands.train import RECIPES, read_recipe
+from ldfusion_training.runs.chain import CHAIN
 
 FACTS = ('data', 'recipe', 'metrics', 'licence')
+DONE = 'done.txt'
+# What stands for the folders in recipes and in the chain.
+_FOLDERS = re.compile(r'\.\./shared/data\b|\bruns(?=/)')
 
 
 @Parameter(name='*')
@@ -40,3 +50,71 @@ def run(options: Release) -> int:
     release(options.checkpoint, options.part, options.output, facts)
     print(f'{options.output}: {options.part} released')
     return 0
+
+
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Train every part of the weights from data sets and nothing else, in the order of docs/training.md.
+
+    Writes RUNS/weights, a folder of weights as nodes and commands load it. Takes days on two processors; run the same
+    command again after an interruption, and it goes on where it was.
+    """
+
+    data: Path = Path('../shared/data')
+    """folder with kitti, sites, indoor, roadscene, llvip, msrs, idd_lite and camvid, as docs/training.md says"""
+    runs: Path = Path('runs')
+    """folder for all runs, simulated scenes and the weights"""
+    trial: bool = False
+    """two steps and a scene of everything, within the hour: shows whether all that is needed is here"""
+    dry_run: bool = False
+    """print the commands and stop"""
+
+
+DEFAULTS = Weights()
+
+
+def run_weights(options: Weights = DEFAULTS) -> int:
+    """Run what has not been run."""
+    from ldfusion_training.cli import main
+
+    if not options.data.is_dir():
+        raise InputError(f'{options.data}: no such folder; name the data sets with --data')
+
+    def named(text: str) -> str:
+        return _FOLDERS.sub(lambda found: str(options.data if found[0].startswith('.') else options.runs), text)
+
+    said = [f'{step.words} {step.trial if options.trial else step.whole}' for step in CHAIN]
+    lines = [shlex.join(named(word) for word in shlex.split(words)) for words in said]
+    if options.dry_run:
+        print('\n'.join(f'ldfusion {line}' for line in lines))
+        return 0
+    _write_recipes(options.runs / 'recipes', named)
+    record = options.runs / DONE
+    done = record.read_text().splitlines() if record.is_file() else []
+    if any(('trainer.steps' in line) != options.trial for line in done if line.startswith('train ')):
+        raise InputError(
+            f'{options.runs}: holds {"a trial" if not options.trial else "a whole run"}; name other --runs'
+        )
+    for number, line in enumerate(lines, start=1):
+        if line in done:
+            continue
+        print(f'[{number}/{len(lines)}] ldfusion {line}', flush=True)
+        code = main(shlex.split(line))
+        if code:
+            return code
+        done.append(line)
+        with written_whole(record) as temporary:
+            temporary.write_text('\n'.join(done) + '\n')
+    print(f'{options.runs / "weights"}: every part is there')
+    return 0
+
+
+def _write_recipes(folder: Path, named: Callable[[str], str]) -> None:
+    """The recipes of the chain, each without a base, for these folders."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for step in CHAIN:
+        if step.recipe:
+            text = yaml.safe_dump(read_recipe(RECIPES / f'{step.recipe}.yaml'), sort_keys=False)
+            with written_whole(folder / f'{step.recipe}.yaml') as temporary:
+                temporary.write_text(named(text))

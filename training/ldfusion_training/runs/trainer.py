@@ -149,16 +149,15 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
     share, rest = divmod(config.batch_size, accelerator.num_processes)
     if rest or not share:
         raise InputError(
-            f'trainer.batch_size {config.batch_size}: {accelerator.num_processes} processes need a multiple of their number'
+            f'trainer.batch_size {config.batch_size}: {accelerator.num_processes} processes need a multiple of their '
+            'number'
         )
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_groups(stage), config.learning_rate, weight_decay=config.weight_decay)
     average = {name: tensor.detach().clone() for name, tensor in stage.state_of_parts().items()}
     start = _start(stage, optimizer, average, output / CHECKPOINT, config, resume)
     samples = IndexedSamples(stage, config.seed, start * config.batch_size, config.steps * config.batch_size)
-    loader: Any = torch.utils.data.DataLoader(
-        samples, batch_size=share, num_workers=config.workers, drop_last=True
-    )
+    loader: Any = torch.utils.data.DataLoader(samples, batch_size=share, num_workers=config.workers, drop_last=True)
     model, prepared, loader = accelerator.prepare(stage, optimizer, loader)
     average = {name: tensor.to(accelerator.device) for name, tensor in average.items()}
     model.train()

@@ -183,7 +183,8 @@ class ModulationStage(Stage):
 def create(config: ModulationStageConfig) -> Stage:
     """The stage with fresh modulation."""
     torch.manual_seed(config.trainer.seed)
-    return ModulationStage(config, load_text_encoder(config.text_encoder))
+    weights = Path(config.weights) if config.weights else None
+    return ModulationStage(config, load_text_encoder(config.text_encoder, weights))
 
 
 def with_fresh_modulation(graph: FrameGraph, text_dim: int, context: int) -> FusionNetwork:

@@ -1,0 +1,83 @@
+"""The way from public data to every shipped file: one table of commands, in the order in which they are run.
+
+``runs`` and ``../shared/data`` in commands and recipes stand for the folders that ``ldfusion weights`` is given.
+"""
+
+from dataclasses import dataclass
+
+PAIRS = ('roadscene', 'msrs', 'llvip')
+STREETS = ('kitti', 'idd_lite', 'camvid')
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of ``ldfusion``.
+
+    Attributes:
+        words: that are always said.
+        whole: that are said as well when the weights are made.
+        trial: that are said instead when it is only tried whether the chain works.
+        hours: of a training, estimated, on two processors.
+        recipe: in ``configs``, of a training.
+    """
+
+    words: str
+    whole: str = ''
+    trial: str = ''
+    hours: float = 0.0
+    recipe: str = ''
+
+
+def _simulate(name: str, scenes: int, frames: int, words: str) -> Step:
+    whole = f'--scenes {scenes} --frames {frames}'
+    return Step(f'simulate --output runs/simulated/{name} {words}', whole, '--scenes 1 --frames 1')
+
+
+def _train(recipe: str, hours: float, whole: str = '', trial: str = '') -> Step:
+    stage = 'depth_teacher' if recipe == 'depth_teacher' else recipe.partition('_')[0]
+    few = '--set trainer.steps=2 --set trainer.batch_size=2 --set trainer.warmup=1'
+    words = f'train {stage} --config runs/recipes/{recipe}.yaml --output runs/{recipe} --resume'
+    # Worker processes are for GPUs that wait for samples.
+    return Step(f'{words} --set trainer.workers=0 {whole}'.rstrip(), '', f'{few} {trial}'.rstrip(), hours, recipe)
+
+
+def _release(part: str, *recipes: str) -> Step:
+    checkpoints = ' '.join(f'runs/{recipe}/checkpoint.pt' for recipe in recipes)
+    made = f'made by ldfusion weights: {", ".join(recipes)}'
+    return Step(f'release --part {part} --output runs/weights --checkpoint {checkpoints} --fact "recipe={made}"')
+
+
+_SMALL = '--set data.crop=[64,64]'
+CHAIN = (
+    _train('diffusion', 12.3),
+    _train('fusion', 1.3),
+    _train('fusion_contrast', 0.1),
+    _train('fusion_scale', 0.2),
+    _release('denoiser', 'diffusion'),
+    _release('fusion', 'fusion_scale'),
+    _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
+    _simulate('more', 60, 2, '--size 320x240 --seed 777'),
+    _train('depth_visible_start', 2.1, trial=_SMALL),
+    _train('depth_visible', 0.9, trial=_SMALL),
+    _train('depth_teacher', 223.0, trial='--set data.crop=[112,84] --set teacher.blocks=2'),
+    *(
+        Step(
+            f'teach-depth --data ../shared/data/{name}/train --teacher runs/depth_teacher/checkpoint.pt '
+            f'--output runs/taught/{name}'
+        )
+        for name in (*STREETS, *PAIRS)
+    ),
+    _train('depth_taught', 9.0, trial=_SMALL),
+    _release('visible_depth', 'depth_visible', 'depth_taught'),
+    _train('depth_thermal', 1.7, trial=_SMALL),
+    _release('thermal_depth', 'depth_thermal'),
+    _simulate('train', 260, 4, '--rate 1 --size 480x360 --seed 1000'),
+    _simulate('captions', 600, 1, '--rate 1 --size 320x240 --seed 5000'),
+    _train('clip', 0.2),
+    _release('text', 'clip'),
+    _train('captioner', 0.9, '--set data.weights=runs/weights'),
+    _release('captioner', 'captioner'),
+    Step('caption --dataset runs/simulated/train --labels'),
+    _train('modulation', 0.3, '--set weights=runs/weights', '--set data.crops=4 --set data.real_crops=2'),
+    _release('fusion', 'modulation'),
+)
