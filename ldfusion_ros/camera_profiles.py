@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_yaml
 from ldfusion_models.rig.settings import meanings
 from ldfusion_ros.node.parameters import refusal
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
@@ -78,10 +77,7 @@ def _read(name: str, folder: Path) -> CameraProfile:
     path = Path(name).expanduser() if name.endswith('.yaml') else folder / f'{name}.yaml'
     if not path.is_file():
         raise InputError(f'camera {name!r} is unknown; known are {", ".join(known_profiles(folder))}, or name a file')
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: cannot be read as YAML ({type(error).__name__})') from error
+    content = read_yaml(path)
     wanted = {field.name for field in fields(CameraProfile)}
     if not isinstance(content, dict) or set(content) != wanted:
         raise InputError(f'{path}: no profile of a camera; it needs {", ".join(sorted(wanted))}')

@@ -4,9 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_yaml
 
 # What belongs to all pairs of a launch, and not to one.
 SHARED = ('rig', 'rviz', 'rviz_frame', 'bag', 'rate', 'loop', 'view')
@@ -47,10 +46,7 @@ def threads_of(rig: Mapping[str, str], pairs: int) -> dict[str, int]:
 
 
 def _read(path: Path, values: Mapping[str, str]) -> dict[str, str]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f'rig {path}: cannot be read as YAML ({type(error).__name__})') from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f'rig {path}: arguments of ldfusion.launch.py with their values are needed')
     if wrong := [str(name) for name in content if name not in values or name in SHARED]:

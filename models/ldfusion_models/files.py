@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from ldfusion_models.errors import InputError
 
@@ -164,3 +165,16 @@ def depth_to_millimetres(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.uint1
     """Depth (H, W) in metres to 16-bit millimetres (REP 118); unknown, or beyond 65.535 m, becomes 0."""
     millimetres = np.round(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0)
     return np.where((millimetres > 0) & (millimetres <= 65535), millimetres, 0).astype(np.uint16)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says.
+
+    Raises:
+        InputError: it can't be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
+        raise InputError(f'{path}: cannot be read as YAML ({reason})') from error

@@ -11,7 +11,7 @@ import yaml
 from ldfusion_models.camera.lens import Intrinsics, Lens
 from ldfusion_models.camera.registration import Matrix, Registration
 from ldfusion_models.errors import InputError, naming
-from ldfusion_models.files import written_whole
+from ldfusion_models.files import read_yaml, written_whole
 
 FORMAT = 'ldfusion-registration'
 VERSION = 1
@@ -23,12 +23,7 @@ def read_registration(path: Path) -> Registration:
     Raises:
         InputError: it can't be read, or says something that can't be.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: cannot be read ({getattr(error, "strerror", "no text")})') from error
-    except yaml.YAMLError as error:
-        raise InputError(f'{path}: no YAML ({" ".join(str(error).split())})') from error
+    values = read_yaml(path)
     with naming(path):
         return registration_from(values)
 

@@ -277,7 +277,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(pairs: Pa
     ('words', 'message'),
     [
         (['train', 'nonsense'], 'unknown'),
-        (['train', 'diffusion', '--config', 'absent.yaml'], 'no such recipe'),
+        (['train', 'diffusion', '--config', 'absent.yaml'], 'absent.yaml: cannot be read as YAML (No such file'),
         (['train', 'diffusion', '--set', 'trainer.stepz=3'], 'stepz'),
         (['train', 'diffusion', '--set', 'trainer.steps=many'], 'many'),
         (['train', 'diffusion', '--set', 'data.folders=[absent]'], 'absent'),

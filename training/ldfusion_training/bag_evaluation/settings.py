@@ -4,9 +4,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_yaml
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
@@ -63,10 +62,7 @@ def node_settings(path: Path) -> NodeSettings:
     Raises:
         InputError: no such file, no YAML, or no parameters of ``fusion_node``.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: cannot be read as YAML ({type(error).__name__})') from error
+    content = read_yaml(path)
     sections = content if isinstance(content, dict) else {}
     found = [section for name, section in sections.items() if name.strip('/').rpartition('/')[2] in (NODE, '**', '*')]
     if not found or not all(isinstance(section.get('ros__parameters'), dict) for section in found):

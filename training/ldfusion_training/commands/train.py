@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 import ldfusion_training
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import data_folder
+from ldfusion_models.files import data_folder, read_yaml
 
 RECIPES = data_folder(ldfusion_training.__file__, 'configs')
 
@@ -103,12 +103,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         InputError: missing, or not names and values.
     """
-    if not path.is_file():
-        raise InputError(f'{path}: no such recipe')
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise InputError(f'{path}: not YAML ({error})') from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f'{path}: a recipe holds names and values')
     base = content.pop('base', None)

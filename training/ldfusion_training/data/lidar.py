@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_yaml
 from ldfusion_training.data.depth import Depth, camera_from
 
 SCAN_SUFFIXES = ('.bin', '.npy')
@@ -34,10 +34,8 @@ def read_mounting(path: Path, camera: str) -> Mounting:
         InputError: unreadable, no such section, values missing, or no rigid transform.
     """
     try:
-        section = yaml.safe_load(path.read_text())[camera]
+        section = read_yaml(path)[camera]
         transform = np.array(section['camera_T_scanner'], np.float64).reshape(4, 4)
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f'{path}: cannot be read as YAML ({type(error).__name__})') from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'{path}: needs the section {camera} with camera_T_scanner, four rows of four') from error
     rotation = transform[:3, :3]
