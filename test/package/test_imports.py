@@ -25,7 +25,7 @@ FORBIDDEN = {
     'ldfusion_training': ROS | {'ldfusion_ros'},
     'ldfusion_ros': {'ldfusion_training'},
 }
-HEAVY = ('torch', 'transformers', 'open_clip', 'tensorrt', 'trimesh', 'scipy', 'matplotlib')
+HEAVY = ('torch', 'transformers', 'open_clip', 'tensorrt', 'openvino', 'trimesh', 'scipy', 'matplotlib')
 
 
 def imported_modules(source: Path) -> Iterator[str]:

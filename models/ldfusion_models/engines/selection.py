@@ -15,6 +15,7 @@ from ldfusion_models.engines.tensorrt_library import MISSING, MODULES, loading
 from ldfusion_models.errors import InputError, how_to_install
 
 if TYPE_CHECKING:
+    from ldfusion_models.engines.openvino_engine import OpenVinoEngine
     from ldfusion_models.engines.torch_engine import TorchEngine
 
 # The size of a session that only shows whether there is a GPU.
@@ -159,6 +160,14 @@ def _torch(weights: Path | None, threads: int, precision: str) -> Engine:
     return _prove(TorchEngine(weights, threads, precision), weights)
 
 
+def _openvino(weights: Path | None, threads: int, precision: str) -> Engine:
+    with loading():
+        from ldfusion_models.engines.openvino_engine import OpenVinoEngine
+
+        engine = OpenVinoEngine(weights, threads, precision)
+    return _prove(engine, weights)
+
+
 def _onnxruntime_cuda(weights: Path | None, threads: int, precision: str) -> Engine:
     from ldfusion_models.engines.onnxruntime_cuda import Sessions
 
@@ -178,7 +187,7 @@ def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
     return BuiltEngine(plans, stand_in, lambda size: Reference.compute(_onnxruntime(weights, threads, 'auto'), size))
 
 
-def _prove(engine: 'OnnxRuntimeEngine | TorchEngine', weights: Path | None) -> Engine:
+def _prove(engine: 'OnnxRuntimeEngine | OpenVinoEngine | TorchEngine', weights: Path | None) -> Engine:
     """The engine, unless the pair beside the weights shows that it is wrong (EngineFailedError)."""
     if not _is_export(weights):
         engine.proof = Reference.read(weights).prove(engine, engine.library)
@@ -219,6 +228,11 @@ def _no_cuda_in_torch() -> str:
     return '' if torch.cuda.is_available() else 'PyTorch finds no CUDA device'
 
 
+def _no_openvino(_: Path | None) -> str:
+    remedy = how_to_install('openvino')
+    return _missing('openvino', remedy) or _missing('onnx', remedy)
+
+
 def _no_onnxruntime(_: Path | None) -> str:
     return _missing('onnxruntime', 'pip install onnxruntime')
 
@@ -242,5 +256,6 @@ CANDIDATES = {
     'torch': Candidate(_torch, _no_torch, _no_cuda_in_torch, can_fail=True),
     'onnxruntime-cuda': Candidate(_onnxruntime_cuda, _no_onnxruntime_cuda, can_fail=True),
     'onnxruntime': Candidate(_onnxruntime, _no_onnxruntime),
+    'openvino': Candidate(_openvino, _no_openvino, can_fail=True),
 }
 ENGINES = tuple(CANDIDATES)
