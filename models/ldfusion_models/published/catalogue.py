@@ -11,8 +11,9 @@ class Known:
         name: OWNER/NAME on the hub.
         task: ``depth``, ``captions`` or ``text``.
         megabytes: of its weights, about, as published.
-        licence: as its page on the hub says; read it before use.
+        licence: as its page on the hub says, or its authors; read it before use.
         remark: what it was made for.
+        read: what of size and licence was read on stored copies of its page (2023 to 2025); all else is from memory.
     """
 
     name: str
@@ -20,20 +21,42 @@ class Known:
     megabytes: int
     licence: str
     remark: str
+    read: str = ''
 
 
 KNOWN = (
-    Known('depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf', 'depth', 100, 'Apache-2.0', 'roads, to 80 m'),
+    Known(
+        'depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf',
+        'depth',
+        99,
+        'Apache-2.0',
+        'roads, to 80 m',
+        'size; no licence on it',
+    ),
     Known('depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf', 'depth', 100, 'Apache-2.0', 'rooms, to 20 m'),
-    Known('depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf', 'depth', 390, 'CC-BY-NC-4.0', 'roads, to 80 m'),
+    Known(
+        'depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf',
+        'depth',
+        390,
+        'CC-BY-NC-4.0',
+        'roads, to 80 m',
+        'size; no licence on it',
+    ),
     Known('depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf', 'depth', 390, 'CC-BY-NC-4.0', 'rooms, to 20 m'),
-    Known('depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf', 'depth', 1340, 'CC-BY-NC-4.0', 'roads, to 80 m'),
+    Known(
+        'depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf',
+        'depth',
+        1340,
+        'CC-BY-NC-4.0',
+        'roads, to 80 m',
+        'size; Apache-2.0 on it',
+    ),
     Known('depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf', 'depth', 1340, 'CC-BY-NC-4.0', 'rooms, to 20 m'),
-    Known('Intel/zoedepth-nyu-kitti', 'depth', 1380, 'MIT', 'rooms and roads'),
-    Known('vinvino02/glpn-kitti', 'depth', 245, 'Apache-2.0', 'roads'),
+    Known('Intel/zoedepth-nyu-kitti', 'depth', 1380, 'MIT', 'rooms and roads', 'size, licence'),
+    Known('vinvino02/glpn-kitti', 'depth', 245, 'Apache-2.0', 'roads', 'size, licence'),
     Known('vinvino02/glpn-nyu', 'depth', 245, 'Apache-2.0', 'rooms'),
-    Known('Salesforce/blip-image-captioning-base', 'captions', 990, 'BSD-3-Clause', 'one sentence'),
-    Known('HuggingFaceTB/SmolVLM-256M-Instruct', 'captions', 513, 'Apache-2.0', 'answers to an instruction'),
+    Known('Salesforce/blip-image-captioning-base', 'captions', 990, 'BSD-3-Clause', 'one sentence', 'licence'),
+    Known('HuggingFaceTB/SmolVLM-256M-Instruct', 'captions', 513, 'Apache-2.0', 'answers to an instruction', 'licence'),
 )
 # What gives metres where the model that was asked for does not.
 METRIC_SIBLINGS = {

@@ -60,7 +60,7 @@ def test_a_model_comes_whole_with_its_revision_and_sums(hub: Hub, capsys: pytest
     assert main(['models', 'fetch', NAME]) == 0, 'what is here is not loaded again'
     capsys.readouterr()
     assert main(['models', 'list']) == 0
-    assert f'| {NAME} |  |  |  |  | {REVISION[:12]} |' in capsys.readouterr().out
+    assert f'| {NAME} |  |  |  |  |  | {REVISION[:12]} |' in capsys.readouterr().out
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(

@@ -44,11 +44,14 @@ def run_list(options: List = DEFAULTS) -> int:
     rows = []
     for known in KNOWN:
         size = f'{known.megabytes} MB'
-        rows.append([known.name, known.task, size, known.licence, known.remark, _state(known.name)])
+        rows.append(
+            [known.name, known.task, size, known.licence, known.read or 'nothing', known.remark, _state(known.name)]
+        )
     others = {path.name.replace('--', '/', 1) for path in store_folder().glob('*--*')} - {known.name for known in KNOWN}
-    rows += [[name, '', '', '', '', _state(name)] for name in sorted(others)]
-    print(markdown_table(['model', 'for', 'size', 'licence', 'made for', 'here'], rows))
-    print('Licences are those that the pages of the models name; read them. ldfusion models fetch NAME brings one.')
+    rows += [[name, '', '', '', '', '', _state(name)] for name in sorted(others)]
+    print(markdown_table(['model', 'for', 'size', 'licence', 'read on its page', 'made for', 'here'], rows))
+    print('Size and licence are from memory but for what was read on its page. Read the licence before use.')
+    print('ldfusion models fetch NAME brings one.')
     return 0
 
 
