@@ -11,6 +11,7 @@ from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.published.store import local_model
 
 LONGEST = 40
+INSTRUCTION = 'Describe the image in one sentence.'
 # Columns of the image: left, ahead and right have these borders, as in the embedded captioner's texts.
 BORDERS = (0.38, 0.62)
 SIDES = ('on the left', 'ahead', 'on the right')
@@ -27,6 +28,8 @@ class PublishedCaptioner:
         """Take over a processor and a network in eval mode."""
         self._processor = processor
         self._network = network
+        # Models that follow instructions (SmolVLM and the like) repeat theirs before the answer.
+        self._converses = bool(getattr(processor, 'chat_template', None))
 
     @classmethod
     def load(cls, setting: str) -> 'PublishedCaptioner':
@@ -70,12 +73,21 @@ class PublishedCaptioner:
         pixels = as_rgb8(image)
         if depth.shape != pixels.shape[:2]:
             raise InputError(f'depth of shape {depth.shape} for an image of {pixels.shape[:2]}; they must be equal')
-        inputs = self._processor(images=pixels, return_tensors='pt')
+        inputs = self._processor(images=pixels, return_tensors='pt', **self._request())
         with torch.inference_mode():
             tokens = self._network.generate(**inputs, max_new_tokens=LONGEST, do_sample=False)
+        if self._converses:
+            tokens = tokens[:, inputs['input_ids'].shape[1] :]
         text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0].strip().rstrip('.')
         sentences = [f'{text[:1].upper()}{text[1:]}.'] if text else []
         return ' '.join([*sentences, *depth_phrase(depth)])
+
+    def _request(self) -> dict[str, str]:
+        if not self._converses:
+            return {}
+        content = [{'type': 'image'}, {'type': 'text', 'text': INSTRUCTION}]
+        message = {'role': 'user', 'content': content}
+        return {'text': self._processor.apply_chat_template([message], add_generation_prompt=True)}
 
 
 def depth_phrase(depth: npt.NDArray[np.float32]) -> list[str]:
