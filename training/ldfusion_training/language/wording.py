@@ -78,6 +78,16 @@ SURFACE_WORDS = {
 }
 # Words of prompts that add no meaning.
 REQUESTS = ('', '', '', 'show ', 'show the ', 'find ', 'highlight ', 'watch for ', 'focus on ', 'look for ', 'the ')
+# Wordings that nothing learns from and no list of words was corrected by, under the prompt that they should act as.
+HELD_OUT = {
+    'people': ('somebody', 'anything alive', 'passers-by', 'children playing', 'a jogger', 'soldiers',
+               'the lady with the umbrella', 'firefighters'),
+    'cars': ('taxis', 'SUV', 'sedans', 'a parked hatchback', 'jeep', 'station wagon', 'minivan', 'convertibles'),
+    'road': ('highway', 'motorway', 'the avenue', 'boulevard', 'freeway', 'carriageway', 'a lane', 'blacktop'),
+    'trees': ('oak', 'pines', 'bushes', 'shrubs', 'forest', 'hedge', 'palm trees', 'the foliage'),
+    'buildings': ('skyscraper', 'shops', 'a church', 'towers', 'apartment block', 'cottages', 'the factory',
+                  'office buildings'),
+}  # fmt: skip
 WARM_WORDS = ('warm', 'hot', 'warm', 'glowing')
 
 
