@@ -5,7 +5,7 @@ other weights in open_clip's own format. Any other model of open_clip is a setti
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.graph.manifest import read_manifest
+from ldfusion_models.language.words import FILE, Reading, read_lexicon, read_words
 
 EMBEDDED = 'embedded'
 PART = 'text'
@@ -30,9 +31,12 @@ class TextEncoder:
         dim: length of an embedding.
     """
 
-    def __init__(self, name: str, model: Any, tokenize: Callable[[list[str]], Any]) -> None:
-        """Take over an open_clip ``model`` in eval mode and its tokenizer."""
+    def __init__(
+        self, name: str, model: Any, tokenize: Any, lexicon: Mapping[str, str]
+    ) -> None:
+        """Take over an open_clip ``model`` in eval mode, its tokenizer, and what words mean that it never learned."""
         self.name = name
+        self._lexicon = lexicon
         self._model = model
         self._tokenize = tokenize
         self._meaning = _tokens_with_meaning(model, tokenize)
@@ -45,12 +49,20 @@ class TextEncoder:
         which the embedded encoder knows no word (another language). Control characters count as spaces. What is
         beyond the encoder's context is not read.
         """
-        cleaned = [clean(text) for text in texts]
+        cleaned = [self.read(text).text for text in texts]
         embeddings = np.zeros((len(cleaned), self.dim), np.float32)
         rows = [row for row, text in enumerate(cleaned) if self._understands(text)]
         if rows:
             embeddings[rows] = self._forward([cleaned[row] for row in rows])
         return embeddings
+
+    def read(self, text: str) -> Reading:
+        """What the encoder is given of a text: words that it never learned are said in words that it knows."""
+        cleaned = clean(text)
+        return read_words(cleaned, self._lexicon, self._is_known) if self._lexicon else Reading(cleaned)
+
+    def _is_known(self, word: str) -> bool:
+        return self._meaning is None or bool(self._meaning[self._tokenize.encode(word)].all())
 
     def _forward(self, texts: list[str]) -> npt.NDArray[np.float32]:
         import torch
@@ -88,7 +100,7 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
         raise InputError(f'text needs the Python package open_clip ({error}): {how_to_install("language")}') from error
     if setting == EMBEDDED:
         file = read_manifest(weights).verify(PART)
-        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}')
+        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(file.parent / FILE))
     if Path(setting).is_dir():
         return _from_folder(Path(setting), _name_of_folder(Path(setting)))
     architecture, slash, pretrained = setting.partition('/')
@@ -102,10 +114,10 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
         raise InputError(
             f'text encoder {setting!r}: its weights cannot be had ({error}); give a local folder'
         ) from error
-    return _encoder(setting, model, open_clip.get_tokenizer(architecture))
+    return _encoder(setting, model, open_clip.get_tokenizer(architecture), {})
 
 
-def _from_folder(folder: Path, name: str) -> TextEncoder:
+def _from_folder(folder: Path, name: str, lexicon: Mapping[str, str] | None = None) -> TextEncoder:
     import open_clip
 
     source = f'local-dir:{folder}'
@@ -114,14 +126,14 @@ def _from_folder(folder: Path, name: str) -> TextEncoder:
         tokenize = open_clip.get_tokenizer(source)
     except Exception as error:  # a damaged folder fails in many places
         raise InputError(f'{folder}: not a text encoder in open_clip format ({error})') from error
-    return _encoder(name, model, tokenize)
+    return _encoder(name, model, tokenize, lexicon or {})
 
 
-def _encoder(name: str, model: Any, tokenize: Any) -> TextEncoder:
+def _encoder(name: str, model: Any, tokenize: Any, lexicon: Mapping[str, str]) -> TextEncoder:
     model.eval()
     # Half of the model or more, and never used here.
     del model.visual
-    return TextEncoder(name, model, tokenize)
+    return TextEncoder(name, model, tokenize, lexicon)
 
 
 def _name_of_folder(folder: Path) -> str:
