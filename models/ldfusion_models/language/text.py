@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
-from ldfusion_models.graph.manifest import read_manifest
+from ldfusion_models.graph.manifest import SHIPPED, read_manifest
 from ldfusion_models.language.words import FILE, Reading, read_lexicon, read_words
 
 EMBEDDED = 'embedded'
@@ -31,9 +31,7 @@ class TextEncoder:
         dim: length of an embedding.
     """
 
-    def __init__(
-        self, name: str, model: Any, tokenize: Any, lexicon: Mapping[str, str]
-    ) -> None:
+    def __init__(self, name: str, model: Any, tokenize: Any, lexicon: Mapping[str, str]) -> None:
         """Take over an open_clip ``model`` in eval mode, its tokenizer, and what words mean that it never learned."""
         self.name = name
         self._lexicon = lexicon
@@ -100,7 +98,7 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
         raise InputError(f'text needs the Python package open_clip ({error}): {how_to_install("language")}') from error
     if setting == EMBEDDED:
         file = read_manifest(weights).verify(PART)
-        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(file.parent / FILE))
+        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(SHIPPED / PART / FILE))
     if Path(setting).is_dir():
         return _from_folder(Path(setting), _name_of_folder(Path(setting)))
     architecture, slash, pretrained = setting.partition('/')

@@ -10,10 +10,87 @@ from ldfusion_models.errors import InputError
 FILE = 'words.txt'
 # Words between things: they name nothing themselves, and end a compound such as "office building".
 LITTLE_WORDS = frozenset(
-    'a about above after all an and any anything are around as at be before behind beside between but by can every '
-    'everything find focus for from front give has have highlight i in into is it its look me more my near next of off '
-    'on one or our out over please see should show some that the their there these thing things this those through to '
-    'under up us watch we what where which with you your'.split()
+    [
+        'a',
+        'about',
+        'above',
+        'after',
+        'all',
+        'an',
+        'and',
+        'any',
+        'anything',
+        'are',
+        'around',
+        'as',
+        'at',
+        'be',
+        'before',
+        'behind',
+        'beside',
+        'between',
+        'but',
+        'by',
+        'can',
+        'every',
+        'everything',
+        'find',
+        'focus',
+        'for',
+        'from',
+        'front',
+        'give',
+        'has',
+        'have',
+        'highlight',
+        'i',
+        'in',
+        'into',
+        'is',
+        'it',
+        'its',
+        'look',
+        'me',
+        'more',
+        'my',
+        'near',
+        'next',
+        'of',
+        'off',
+        'on',
+        'one',
+        'or',
+        'our',
+        'out',
+        'over',
+        'please',
+        'see',
+        'should',
+        'show',
+        'some',
+        'that',
+        'the',
+        'their',
+        'there',
+        'these',
+        'thing',
+        'things',
+        'this',
+        'those',
+        'through',
+        'to',
+        'under',
+        'up',
+        'us',
+        'watch',
+        'we',
+        'what',
+        'where',
+        'which',
+        'with',
+        'you',
+        'your',
+    ]
 )
 NEGATION = re.compile(r"\b(?:no|not|without|except|never|neither|nor|ignore|don't)\b[^,.;:!?]*", re.IGNORECASE)
 # Words, and signs such as emoji; blanks and punctuation part them.
@@ -49,7 +126,7 @@ def read_words(text: str, lexicon: Mapping[str, str], is_known: Callable[[str], 
     meanings = {word: meaning_of(word, lexicon) for word in words}
     unknown = tuple(dict.fromkeys(word for word in words if not (meanings[word] or is_known(word))))
     known = [word for word in words if is_known(word)]
-    if len(known) == len(words):
+    if all(is_known(word) for word in WORD.findall(kept)):
         return Reading(kept.strip(' ,') if words else '', unknown, negated)
     named = [next((meanings[word] for word in reversed(run) if meanings[word]), '') for run in runs]
     said = ' and '.join(dict.fromkeys(name for name in named if name)) or ' '.join(known)
@@ -69,7 +146,7 @@ def read_lexicon(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
     except OSError as error:
-        raise InputError(f'{path}: the text encoder\'s words are missing; install the package again') from error
+        raise InputError(f"{path}: the text encoder's words are missing; install the package again") from error
     parted = [line.partition(':') for line in lines]
     return {word: meaning for meaning, _, words in parted for word in words.split()}
 

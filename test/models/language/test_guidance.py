@@ -78,6 +78,42 @@ def test_words_that_the_embedded_encoder_never_saw_are_refused() -> None:
     assert embedding_for('people', graph).any()
 
 
+@pytest.mark.parametrize(
+    ('text', 'acts_as'),
+    [
+        ('somebody', 'people'),
+        ('warm things', 'people'),
+        ('anything alive', 'people'),
+        ('a van', 'cars'),
+        ('office buildings!', 'buildings'),
+        ('a jogger near the SUV', 'people and cars'),
+        ('cars, no people', 'cars'),
+        ('<b>people</b><script>alert(1)</script>', 'people'),
+        ('\N{FIRE ENGINE} people', 'people'),
+        ('people ' * 1500, 'people'),
+    ],
+)
+def test_words_that_the_encoder_never_learned_act_as_their_class_does(text: str, acts_as: str) -> None:
+    encoder = load_text_encoder()
+    wording, own = encoder.encode([text, acts_as])
+    assert own.any()
+    # A cut text may end within a word, and say the same thing often.
+    assert np.allclose(wording, own) or len(text) > 4000
+
+
+@pytest.mark.parametrize(
+    'text', ['', 'no people', 'the important idea', 'люди', '煙の後ろの人', '?!', '\N{GRINNING FACE}']
+)
+def test_texts_that_name_nothing_have_no_effect(text: str) -> None:
+    assert not load_text_encoder().encode([text]).any()
+
+
+def test_what_has_no_effect_is_named() -> None:
+    reading = load_text_encoder().read('highlight the idea of people, not cars, \N{GRINNING FACE}')
+    assert reading.unknown == ('idea', '\N{GRINNING FACE}')
+    assert reading.negated == ('not cars',)
+
+
 class Recorder(BrightnessCaptioner):
     """Remembers what it was shown."""
 

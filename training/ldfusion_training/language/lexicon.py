@@ -79,7 +79,7 @@ def read_wordnet(folder: Path) -> WordNet:
     try:
         index, data, irregular = ((folder / name).read_text() for name in ('index.noun', 'data.noun', 'noun.exc'))
     except OSError as error:
-        raise InputError(f'{folder}: no WordNet ({error}); install it, such as Debian\'s wordnet-base') from error
+        raise InputError(f"{folder}: no WordNet ({error}); install it, such as Debian's wordnet-base") from error
     meanings = {}
     for lemma, _, count, *rest in (line.split() for line in index.splitlines() if not line.startswith(' ')):
         meanings[lemma] = rest[-int(count) :]
