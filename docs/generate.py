@@ -32,6 +32,7 @@ MEANINGS: Mapping[str, str] = {
     'thermal/camera_info': 'intrinsics, for registration',
     'ranges/points': "measured points that correct depth, such as a lidar's; through TF, or in the frame of the camera",
     'ranges/scan': 'the same from a planar laser',
+    '~/scene': 'what the captions say, as fields (JSON, [schema](node.md#guidance_node)); latched',
     '~/text_embedding': 'what the fusion is to favour, latched; its label names the encoder',
     '~/caption': 'what guidance is based on: both captions, or the prompt; latched',
     '~/prompt': 'what matters, in English, until an empty one comes: then captions again',

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ldfusion_models.graph.manifest import SHIPPED
+from ldfusion_models.language.facts import Description
 
 torch = pytest.importorskip('torch')
 open_clip = pytest.importorskip('open_clip')
@@ -56,9 +57,9 @@ def write_weights(folder: Path, encoder: str) -> Path:
 class BrightnessCaptioner:
     """Says how bright an image is, so that a test knows which image was described; nothing of a black one."""
 
-    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> str:
+    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> Description:
         assert depth.shape == image.shape[:2]
         level = round(float(image.mean()))
         if level == 13:
             raise RuntimeError('an unlucky image')
-        return f'grey of {level}.' if level else ''
+        return Description(f'grey of {level}.' if level else '')

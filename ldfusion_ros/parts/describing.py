@@ -1,5 +1,6 @@
 """The work of the guidance node: receive and send in the executor's thread, describe in a worker that gives way."""
 
+import json
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from std_msgs.msg import Float32MultiArray, String
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.thermal_reader import ThermalReader
 from ldfusion_models.errors import InputError
-from ldfusion_models.language.guidance import checked_prompt, embedding_of, embedding_of_prompt
+from ldfusion_models.language.guidance import Captions, checked_prompt, embedding_of, embedding_of_prompt
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.conversions import message_from_embedding
 from ldfusion_ros.messages.decoding import BadFrameError, decode
@@ -47,6 +48,7 @@ class Answer:
     prompt: str
     text: str
     embedding: Float32MultiArray
+    scene: str = ''
 
 
 class Describing(Part):
@@ -59,6 +61,7 @@ class Describing(Part):
     def __init__(self, node: ManagedNode[GuidanceParameters], language: Language) -> None:
         self._node, self._language = node, language
         self._captions = node.create_publisher(String, '~/caption', latched(), qos_overriding_options=OVERRIDABLE)
+        self._scenes = node.create_publisher(String, '~/scene', latched(), qos_overriding_options=OVERRIDABLE)
         self._embeddings = node.create_publisher(
             Float32MultiArray, '~/text_embedding', latched(), qos_overriding_options=OVERRIDABLE
         )
@@ -104,7 +107,7 @@ class Describing(Part):
     def release(self) -> None:
         """Take the topics back."""
         self._node.destroy_guard_condition(self._answered)
-        for publisher in (self._captions, self._embeddings):
+        for publisher in (self._captions, self._scenes, self._embeddings):
             self._node.destroy_publisher(publisher)
 
     def offer(self, moment: ImagesMoment) -> None:
@@ -162,8 +165,10 @@ class Describing(Part):
         """Find text and numbers for what a task asks, in the worker's thread."""
         give_way(self._node.parameters.niceness)
         try:
-            text = task.prompt if task.moment is None else self.describe(task.moment)
-            self._answers.append(self._answer(task, text))
+            captions = None if task.moment is None else self.describe(task.moment)
+            text = captions.text if captions else task.prompt
+            scene = scene_json(captions, task.moment.stamp_ns) if captions and task.moment else ''
+            self._answers.append(self._answer(task, text, scene))
         except BadFrameError as error:
             self._node.drop(f'{error.camera}_bad', error)
             return
@@ -172,23 +177,23 @@ class Describing(Part):
             return
         self._answered.trigger()
 
-    def describe(self, moment: ImagesMoment) -> str:
-        """What both cameras see; empty if the captioner says nothing."""
+    def describe(self, moment: ImagesMoment) -> Captions | None:
+        """What both cameras see; None without captioner."""
         if self._language.captioner is None:
-            return ''
+            return None
         settings = self._node.parameters
         visible, thermal = decode(moment, settings.thermal_encoding)
         thermal = None if thermal is None else self._read_thermal(thermal, settings.thermal_form())
         with self._node.statistics.timed('caption'):
             focal, thermal_focal = self._focal('visible', visible), self._focal('thermal', thermal)
-            text = self._language.captioner(visible, thermal, focal, thermal_focal).text
-        if text:
+            captions = self._language.captioner(visible, thermal, focal, thermal_focal)
+        if captions.text:
             self._node.statistics.count('captions')
             self._node.announcer.end('no text')
         else:
             self._node.statistics.drop('empty_caption')
             self._node.announcer.once('no text', 'the captioner says nothing; fusion goes on without text')
-        return text
+        return captions
 
     def _focal(self, camera: str, image: AnyImage | None) -> float | None:
         """Focal length of a camera in pixels at the image's size; None if unknown."""
@@ -198,13 +203,13 @@ class Describing(Part):
         intrinsics = self._node.calibrations.intrinsics(camera, width, height, self._node.parameters)
         return intrinsics.fx if intrinsics else None
 
-    def _answer(self, task: Task, text: str) -> Answer:
+    def _answer(self, task: Task, text: str, scene: str = '') -> Answer:
         encoder = self._language.encoder
         with self._node.statistics.timed('embedding'):
             embedding = embedding_of(encoder, text)
         if not np.isfinite(embedding).all():
             raise InputError(f'text encoder {encoder.name} makes numbers of {text!r} that are not finite')
-        return Answer(task.prompt, text, message_from_embedding(embedding, encoder.name))
+        return Answer(task.prompt, text, message_from_embedding(embedding, encoder.name), scene)
 
     def _on_answer(self) -> None:
         """Send what the worker has found, unless something else matters by now."""
@@ -216,9 +221,17 @@ class Describing(Part):
         """Publish a text, if it is not the last one, and its embedding."""
         if answer.text != self._said:
             self._captions.publish(String(data=answer.text))
+        if answer.scene:
+            self._scenes.publish(String(data=answer.scene))
         self._embeddings.publish(answer.embedding)
         self._said, self._said_s = answer.text, time.monotonic()
 
     def _on_failure(self, error: Exception) -> None:
         self._node.statistics.drop('failure')
         self._node.announcer.now_and_then('failure', f'caption failed: {type(error).__name__}: {error}')
+
+
+def scene_json(captions: Captions, stamp_ns: int) -> str:
+    """What goes out on ``~/scene``; docs/node.md describes it."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return json.dumps({'stamp': {'sec': seconds, 'nanosec': nanoseconds}, **captions.as_json()})

@@ -1,5 +1,6 @@
 """guidance_node over real DDS beside a real fusion_node: what is said, what is applied, and what goes wrong."""
 
+import json
 import os
 import signal
 import subprocess
@@ -60,9 +61,13 @@ class Guided:
         self.robot = Robot({'weights': str(fusion_weights), 'engine': 'onnxruntime', 'text_timeout': 1.5})
         self.status = DiagnosticStatus()
         self.captions: list[str] = []
+        self.scenes: list[dict[str, Any]] = []
         self.embeddings: list[Float32MultiArray] = []
         other = self.robot.other
         other.create_subscription(String, '/guidance/caption', lambda m: self.captions.append(m.data), Robot.latched())
+        other.create_subscription(
+            String, '/guidance/scene', lambda m: self.scenes.append(json.loads(m.data)), Robot.latched()
+        )
         other.create_subscription(Float32MultiArray, '/fusion/text_embedding', self.embeddings.append, Robot.latched())
         other.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self.prompts = other.create_publisher(String, '/guidance/prompt', 1)
@@ -77,6 +82,23 @@ class Guided:
             parameter_overrides=[Parameter(key, value=value) for key, value in settings.items()],
         )
         self.robot.executor.add_node(self.node)
+
+    @property
+    def caption(self) -> str:
+        """The last one; empty before the first."""
+        return self.captions[-1] if self.captions else ''
+
+    def is_ready(self) -> bool:
+        """Whether both nodes are active and all that the tests send and receive has found its other end."""
+        robot = self.robot
+        images = [each for name, each in robot.publishers.items() if name.endswith('/image_raw')]
+        return bool(
+            robot.is_ready()
+            and self.told().get('state') == 'active'
+            and self.prompts.get_subscription_count()
+            and all(publisher.get_subscription_count() > 1 for publisher in images)
+            and all(robot.hears(each) for each in self.node.subscriptions if each.topic_name.endswith('/image_raw'))
+        )
 
     def told(self) -> dict[str, str]:
         values = {item.key: item.value for item in self.status.values}
@@ -110,7 +132,7 @@ class Guided:
 @pytest.fixture(scope='module')
 def guided(language: Language, weights: Path) -> Iterator[Guided]:
     guided = Guided(weights, language)
-    guided.wait(lambda: guided.robot.is_ready() and guided.prompts.get_subscription_count(), 'nodes ready')
+    guided.wait(guided.is_ready, 'nodes ready')
     yield guided
     guided.close()
 
@@ -135,15 +157,15 @@ def test_a_pair_is_described_and_the_text_changes_the_fusion(guided: Guided, lan
 
 def test_a_prompt_replaces_the_caption_until_an_empty_one_comes(guided: Guided, language: Language) -> None:
     guided.prompt('  people\n on the left ')
-    guided.wait(lambda: guided.captions[-1] == 'people on the left', 'prompt as text')
+    guided.wait(lambda: guided.caption == 'people on the left', 'prompt as text')
     said = len(guided.embeddings)
     guided.robot.send_pair(*flat(90))
     guided.wait(lambda: len(guided.embeddings) > said + 3, 'the prompt again and again')
-    assert guided.captions[-1] == 'people on the left'
+    assert guided.caption == 'people on the left'
     assert np.array_equal(values_of(guided.embeddings[-1]), language.encoder.encode(['people on the left'])[0])
     guided.prompt('')
     guided.robot.send_pair(*flat(91))
-    guided.wait(lambda: guided.captions[-1] == 'grey of 91. grey of 92.', 'caption after the prompt')
+    guided.wait(lambda: guided.caption == 'grey of 91. grey of 92.', 'caption after the prompt')
 
 
 def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,12 +195,12 @@ def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.
 @pytest.mark.parametrize('words', ['\x1b[2Jpeople', 'people ' * 100, 'люди за дымом', '煙の後ろの人', '?!', '12'])
 def test_a_prompt_that_can_not_be_is_refused_and_the_last_one_stays(guided: Guided, words: str) -> None:
     guided.prompt('cars')
-    guided.wait(lambda: guided.captions[-1] == 'cars', 'good prompt')
+    guided.wait(lambda: guided.caption == 'cars', 'good prompt')
     before = int(guided.told().get('dropped prompt', 0))
     guided.prompt(words)
     guided.wait(lambda: int(guided.told().get('dropped prompt', 0)) == before + 1, 'refusal in diagnostics')
     assert guided.told()['mode'] == 'prompt'
-    assert guided.captions[-1] == 'cars'
+    assert guided.caption == 'cars'
     guided.prompt('')
     guided.wait(lambda: guided.told()['mode'] == 'caption', 'captions again')
 
@@ -194,7 +216,7 @@ def test_a_captioner_that_fails_stops_nothing(guided: Guided) -> None:
     guided.robot.send_pair(*flat(13))
     guided.wait(lambda: int(guided.told().get('dropped failure', 0)) > 0, 'failure in diagnostics')
     guided.robot.send_pair(*flat(40))
-    guided.wait(lambda: guided.captions[-1] == 'grey of 40. grey of 41.', 'next caption')
+    guided.wait(lambda: guided.caption == 'grey of 40. grey of 41.', 'next caption')
 
 
 def test_only_the_latest_pair_is_described(guided: Guided) -> None:
@@ -204,7 +226,7 @@ def test_only_the_latest_pair_is_described(guided: Guided) -> None:
     def last_is_described() -> bool:
         guided.robot.send_pair(*flat(160))
         time.sleep(0.2)
-        return guided.captions[-1:] == ['grey of 160. grey of 161.']
+        return guided.caption == ('grey of 160. grey of 161.')
 
     guided.wait(last_is_described, 'caption of the last pair')
     described = [text for text in guided.captions if any(f'grey of {level}.' in text for level in range(100, 160))]
@@ -225,7 +247,7 @@ def test_one_camera_alone_is_described(guided: Guided) -> None:
         robot.stamp_ns += 100_000_000
         robot.send('visible', flat(200)[0], robot.stamp_ns)
         time.sleep(0.1)
-        return guided.captions[-1:] == ['grey of 200.']
+        return guided.caption == ('grey of 200.')
 
     with_pause = Parameter('degraded_after', value=0.5)
     assert guided.node.set_parameters([with_pause])[0].successful
@@ -239,7 +261,7 @@ def test_a_deactivated_node_takes_its_text_back_and_says_it_again(guided: Guided
     guided.wait(lambda: guided.robot.told()['text'] == 'none', 'text taken back')
     guided.change_state(Transition.TRANSITION_ACTIVATE)
     guided.robot.send_pair(*flat(60))
-    guided.wait(lambda: guided.captions[-1] == 'grey of 60. grey of 61.', 'captions again')
+    guided.wait(lambda: guided.caption == 'grey of 60. grey of 61.', 'captions again')
 
 
 def test_without_captioner_prompts_work(weights: Path, encoder_folder: Path, tmp_path: Path) -> None:

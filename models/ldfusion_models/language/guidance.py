@@ -3,7 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,10 +13,11 @@ from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_r
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.language.captioner import MODALITIES, Describer, load_captioners
+from ldfusion_models.language.facts import Description
 from ldfusion_models.rig.depth_estimator import DepthEstimator
 
 if TYPE_CHECKING:
-    from ldfusion_models.language.captioner import Describer
     from ldfusion_models.language.text import TextEncoder
 
 # What a text encoder of 77 tokens can read; what comes after would be cut off without a word.
@@ -27,15 +28,20 @@ LONGEST_SIDE = 640
 
 @dataclass(frozen=True)
 class Captions:
-    """One text for each camera; empty for a camera without image, or if the captioner said nothing."""
+    """What is said of each camera; empty for a camera without image, or if the captioner said nothing."""
 
-    visible: str
-    thermal: str
+    visible: Description
+    thermal: Description
 
     @property
     def text(self) -> str:
-        """Both, one after the other, as the paper gives them to the text encoder."""
-        return ' '.join(text for text in (self.visible, self.thermal) if text)
+        """Both texts, one after the other, as the paper gives them to the text encoder."""
+        return ' '.join(each.text for each in (self.visible, self.thermal) if each.text)
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts of each camera as ``docs/node.md`` describes them; null where a captioner gives none."""
+        cameras = {'visible': self.visible, 'thermal': self.thermal}
+        return {'version': 1} | {name: each.facts.as_json() if each.facts else None for name, each in cameras.items()}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Branch:
     """One camera's way from image to words."""
 
     depth: DepthEstimator
-    captioner: 'Describer'
+    captioner: Describer
 
 
 class PairCaptioner:
@@ -66,9 +72,6 @@ class PairCaptioner:
         Raises:
             InputError: weights are missing or damaged, or PyTorch is not installed.
         """
-        from ldfusion_models.language.captioner import load_captioners
-        from ldfusion_models.networks.caption_words import MODALITIES
-
         describers = load_captioners(captioner, weights)
         branches = [DepthEstimator.load(modality, weights, threads) for modality in MODALITIES]
         return cls(*(Branch(*pair) for pair in zip(branches, describers, strict=True)))
@@ -96,19 +99,19 @@ class PairCaptioner:
         if thermal is not None and min(thermal.shape[:2]) < MINIMUM_SIZE:
             thermal = None  # A few pixels can be fused, but not described.
         return Captions(
-            '' if visible is None else describe(as_rgb8(visible), self._visible, focal),
-            '' if thermal is None else describe(as_grey8(thermal, self._gain), self._thermal, thermal_focal),
+            Description() if visible is None else describe(as_rgb8(visible), self._visible, focal),
+            Description() if thermal is None else describe(as_grey8(thermal, self._gain), self._thermal, thermal_focal),
         )
 
 
-def describe(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) -> str:
+def describe(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) -> Description:
     """A caption of ``image`` (H, W, 3) or (H, W) with ``focal`` in pixels at this size."""
     height, width = image.shape[:2]
     if (scale := LONGEST_SIDE / max(width, height)) < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         focal = None if focal is None else focal * size[0] / width
         image = as_uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    return branch.captioner.describe(image, branch.depth(image, focal)).strip()
+    return branch.captioner.describe(image, branch.depth(image, focal))
 
 
 def embedding_of(encoder: 'TextEncoder', text: str) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError, how_to_install
+from ldfusion_models.language.facts import Description
 from ldfusion_models.published.store import local_model
 
 LONGEST = 40
@@ -58,7 +59,7 @@ class PublishedCaptioner:
             raise InputError(f'captioner {setting!r} cannot be loaded ({reason}); give a name or a folder') from error
         return cls(processor, network.eval())
 
-    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> str:
+    def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> Description:
         """A caption; empty if the network writes none and no depth is known.
 
         Args:
@@ -80,7 +81,7 @@ class PublishedCaptioner:
             tokens = tokens[:, inputs['input_ids'].shape[1] :]
         text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0].strip().rstrip('.')
         sentences = [f'{text[:1].upper()}{text[1:]}.'] if text else []
-        return ' '.join([*sentences, *depth_phrase(depth)])
+        return Description(' '.join([*sentences, *depth_phrase(depth)]))
 
     def _request(self) -> dict[str, str]:
         if not self._converses:

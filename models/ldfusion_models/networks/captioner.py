@@ -1,192 +1,201 @@
-"""The captioner's network: image encoder and depth encoder, fused on one grid, and a transformer decoder."""
+"""The captioner's network: which things are where in an image, and what place, light and weather it shows.
 
-import math
+YOLOX-Nano (Ge et al. 2021, https://github.com/Megvii-BaseDetection/YOLOX, Apache-2.0) with its normalisation folded
+into the convolutions, and one linear layer on its coarsest features for the scene. One network serves both cameras.
+"""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ldfusion_models.networks.caption_words import END, MODALITIES, PADDING, START, CaptionerConfig
-from ldfusion_models.networks.depth import Encoder
+STRIDES = (8, 16, 32)
+# Channels at these strides, and of the head.
+WIDTHS = (64, 128, 256)
+HEAD = 64
 
-# Channels of the image encoder at 1/8 and 1/16, and its blocks up to there.
-FINE, COARSE = 40, 112
-BLOCKS = 11
+
+@dataclass(frozen=True)
+class CaptionerConfig:
+    """What the captioner tells apart.
+
+    Attributes:
+        classes: of things, one output each.
+        places, lights, weathers: of scenes, one output each.
+        size: longest side in pixels of the image that the network sees.
+    """
+
+    classes: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    lights: tuple[str, ...] = ()
+    weathers: tuple[str, ...] = ()
+    size: int = 512
+
+
+@dataclass(frozen=True)
+class SceneOutput:
+    """What the network says of images (B, 3, H, W), for N = sum of H W / stride^2 cells, finest stride first.
+
+    Attributes:
+        boxes: (B, N, 4) left, top, right, bottom in pixels.
+        objectness: (B, N) logits.
+        classes: (B, N, classes) logits.
+        scene: (B, places + lights + weathers) logits.
+    """
+
+    boxes: Tensor
+    objectness: Tensor
+    classes: Tensor
+    scene: Tensor
 
 
 class CaptionNetwork(nn.Module):
-    """Writes words from an image, its depth and its modality."""
+    """Finds things and reads the scene. Layers stand in the order in which YOLOX's ONNX file has them."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
         self.config = config
-        wide = config.channels
-        # EfficientNet-Lite0 up to 1/16: what lies deeper is too coarse for people far away.
-        self.image_encoder = Encoder(BLOCKS)
-        self.depth_encoder = DepthEncoder(config)
-        self.fine = nn.Conv2d(FINE, wide, 1)
-        self.coarse = nn.Conv2d(COARSE, wide, 1)
-        self.place = nn.Parameter(torch.randn(1, wide, config.height // 8, config.width // 8) * 0.1)
-        self.modality = nn.Embedding(len(MODALITIES), wide)
-        self.mixers = nn.ModuleList(Mixer(wide) for _ in range(config.mixers))
-        self.norm = nn.LayerNorm(wide)
-        self.decoder = Decoder(config)
+        self.backbone = Backbone()
+        self.neck = Neck()
+        self.heads = nn.ModuleList(Head(channels, len(config.classes)) for channels in WIDTHS)
+        self.scene = nn.Linear(2 * WIDTHS[-1], len(config.places) + len(config.lights) + len(config.weathers))
 
-    def image_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at 1/8 and 1/16 of ``image`` (B, 3, height, width) in [0, 1]."""
-        features = self.image_encoder(image * 2.0 - 1.0)
-        fine: Tensor = features[2]
-        coarse: Tensor = features[3]
-        return fine, coarse
-
-    def scene(self, features: tuple[Tensor, Tensor], depth: Tensor, modality: Tensor) -> Tensor:
-        """Fused features (B, channels, h, w) on the grid of 1/8.
-
-        Args:
-            features: of ``image_features``.
-            depth: (B, 1, height, width) metres, NaN where unknown.
-            modality: (B,) places in ``MODALITIES``.
-        """
-        fine, coarse = features
-        x = self.fine(fine) + F.interpolate(self.coarse(coarse), scale_factor=2.0, mode='bilinear')
-        x = x + self.depth_encoder(depth) + self.place + self.modality(modality)[:, :, None, None]
-        for mixer in self.mixers:
-            x = mixer(x)
-        mixed: Tensor = x
-        return mixed
-
-    def memory(self, scene: Tensor) -> Tensor:
-        """What the decoder looks at, (B, 1 + h * w, channels): the mean of the scene, then its cells."""
-        cells = scene.flatten(2).transpose(1, 2)
-        normed: Tensor = self.norm(torch.cat([cells.mean(dim=1, keepdim=True), cells], dim=1))
-        return normed
-
-    @torch.no_grad()
-    def write(self, image: Tensor, depth: Tensor, modality: Tensor) -> list[int]:
-        """The likeliest words, one after the other, of one image (1, 3, height, width) with its depth."""
-        return self.write_features(self.image_features(image), depth, modality)
-
-    @torch.no_grad()
-    def write_features(self, features: tuple[Tensor, Tensor], depth: Tensor, modality: Tensor) -> list[int]:
-        """As ``write``, from the features of the image."""
-        memory = self.memory(self.scene(features, depth, modality))
-        scene = self.decoder.scene_keys_and_values(memory)
-        words = [START]
-        while len(words) <= self.config.longest and (len(words) == 1 or words[-1] != END):
-            logits = self.decoder(torch.tensor([words]), scene)[0, -1]
-            logits[[PADDING, START]] = -math.inf
-            words.append(int(logits.argmax()))
-        return [word for word in words[1:] if word != END]
+    def forward(self, image: Tensor) -> SceneOutput:
+        """Of ``image`` (B, 3, H, W) RGB in [0, 1]; H and W are multiples of 32."""
+        features = self.backbone(image)
+        coarsest = features[-1]
+        outputs = []
+        for head, level, stride in zip(self.heads, self.neck(features), STRIDES, strict=True):
+            box, objectness, classes = head(level)
+            rows, columns = (torch.arange(length, device=image.device) for length in level.shape[2:])
+            grid = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))])
+            centre, half = (box[:, :2] + grid) * stride, box[:, 2:].clamp(max=8.0).exp() * (stride / 2)
+            outputs.append([torch.cat([centre - half, centre + half], 1), objectness, classes])
+        flat = [torch.cat([each.flatten(2) for each in kind], 2).transpose(1, 2) for kind in zip(*outputs, strict=True)]
+        pooled = torch.cat([coarsest.mean((2, 3)), coarsest.amax((2, 3))], 1)
+        return SceneOutput(flat[0], flat[1][..., 0], flat[2], self.scene(pooled))
 
 
-class DepthEncoder(nn.Module):
-    """Depth on the grid of 1/8: which distances each cell holds, and the shape of the depth map."""
+class Convolution(nn.Module):
+    """Convolution and SiLU."""
 
-    def __init__(self, config: CaptionerConfig) -> None:
+    def __init__(self, channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
-        self.nearest, self.farthest = math.log(config.nearest), math.log(config.farthest)
-        self.bins = config.depth_bins
-        self.histogram = nn.Conv2d(self.bins, config.channels, 1)
-        self.shape = nn.Sequential(
-            nn.Conv2d(1, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(),
-            nn.Conv2d(32, config.channels, 3, 1, 1),
-        )  # fmt: skip
+        self.conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups)
 
-    def forward(self, depth: Tensor) -> Tensor:
-        """(B, 1, H, W) metres to (B, channels, H / 8, W / 8)."""
-        known = torch.where(torch.isfinite(depth), depth, math.exp(self.farthest)).clamp(min=1e-3)
-        level = ((known.log() - self.nearest) / (self.farthest - self.nearest)).clamp(0.0, 1.0)
-        halved = level[:, :, ::2, ::2]
-        # Each pixel counts for the two bins about it, by how near it is to each.
-        centres = torch.arange(self.bins, device=depth.device).view(1, -1, 1, 1)
-        shares = (1.0 - (halved * (self.bins - 1) - centres).abs()).clamp(min=0.0)
-        encoded: Tensor = self.histogram(F.avg_pool2d(shares, 4)) + self.shape(halved)
-        return encoded
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(self.conv(x))
 
 
-class Mixer(nn.Module):
-    """Residual depthwise block (as in ConvNeXt): a cell learns of its neighbours."""
+def separable(channels: int, out: int, stride: int = 1) -> nn.Sequential:
+    """3x3 for each channel, then 1x1."""
+    return nn.Sequential(Convolution(channels, channels, 3, stride, channels), Convolution(channels, out))
+
+
+class Bottleneck(nn.Module):
+    """1x1 and a separable 3x3, perhaps beside a shortcut."""
+
+    def __init__(self, channels: int, shortcut: bool) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(Convolution(channels, channels), separable(channels, channels))
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.layers(x)
+        return x + mixed if self.shortcut else mixed
+
+
+class CrossStage(nn.Module):
+    """Half of the channels through bottlenecks, half past them (CSPNet)."""
+
+    def __init__(self, channels: int, out: int, repeats: int = 1, shortcut: bool = False) -> None:
+        super().__init__()
+        half = out // 2
+        self.through, self.past = Convolution(channels, half), Convolution(channels, half)
+        self.bottlenecks = nn.Sequential(*(Bottleneck(half, shortcut) for _ in range(repeats)))
+        self.join = Convolution(out, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        through, past = self.through(x), self.past(x)
+        joined: Tensor = self.join(torch.cat([self.bottlenecks(through), past], 1))
+        return joined
+
+
+class PyramidPooling(nn.Module):
+    """Maxima over windows of several sizes, side by side."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.spread = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.norm = nn.GroupNorm(8, channels)
-        self.widen = nn.Conv2d(channels, 2 * channels, 1)
-        self.join = nn.Conv2d(2 * channels, channels, 1)
+        half = channels // 2
+        self.enter, self.join = Convolution(channels, half), Convolution(4 * half, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = x + self.join(F.gelu(self.widen(self.norm(self.spread(x)))))
-        return mixed
+        x = self.enter(x)
+        pools = [F.max_pool2d(x, size, 1, size // 2) for size in (5, 9, 13)]
+        joined: Tensor = self.join(torch.cat([x, *pools], 1))
+        return joined
 
 
-class Decoder(nn.Module):
-    """Transformer decoder (pre-norm) over words that looks at a memory."""
+class Backbone(nn.Module):
+    """CSPDarknet: features at 1/8, 1/16 and 1/32."""
 
-    def __init__(self, config: CaptionerConfig) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        wide, count = config.channels, len(config.vocabulary)
-        self.words = nn.Embedding(count, wide, padding_idx=PADDING)
-        self.order = nn.Parameter(torch.randn(1, config.longest + 1, wide) * 0.02)
-        self.layers = nn.ModuleList(DecoderLayer(wide, config.heads) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(wide)
-        self.head = nn.Linear(wide, count)
+        self.stem = Convolution(12, 16, 3)
+        self.quarter = nn.Sequential(separable(16, 32, 2), CrossStage(32, 32, 1, shortcut=True))
+        self.eighth = nn.Sequential(separable(32, 64, 2), CrossStage(64, 64, 3, shortcut=True))
+        self.sixteenth = nn.Sequential(separable(64, 128, 2), CrossStage(128, 128, 3, shortcut=True))
+        self.thirtysecond = nn.Sequential(separable(128, 256, 2), PyramidPooling(256), CrossStage(256, 256))
 
-    def scene_keys_and_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Keys and values of ``memory`` (B, M, channels) for each layer."""
-        return [layer.keys_and_values(memory) for layer in self.layers if isinstance(layer, DecoderLayer)]
-
-    def forward(self, words: Tensor, scene: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Logits (B, L, words) of the words that follow each of ``words`` (B, L)."""
-        x = self.words(words) + self.order[:, : words.shape[1]]
-        for layer, memory in zip(self.layers, scene, strict=True):
-            x = layer(x, memory)
-        logits: Tensor = self.head(self.norm(x))
-        return logits
+    def forward(self, image: Tensor) -> list[Tensor]:
+        corners = [image[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        x = self.quarter(self.stem(torch.cat(corners, 1)))
+        features = []
+        for part in (self.eighth, self.sixteenth, self.thirtysecond):
+            x = part(x)
+            features.append(x)
+        return features
 
 
-class DecoderLayer(nn.Module):
-    """Attention to the words so far, attention to the scene, and a feed-forward network."""
+class Neck(nn.Module):
+    """Features of all strides learn of each other: down the pyramid, then up (PANet)."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
-        self.self_attention = Attention(channels, heads)
-        self.cross_attention = Attention(channels, heads)
-        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+        fine, middle, coarse = WIDTHS
+        self.to_middle, self.down_middle = Convolution(coarse, middle), CrossStage(2 * middle, middle)
+        self.to_fine, self.down_fine = Convolution(middle, fine), CrossStage(2 * fine, fine)
+        self.from_fine, self.up_middle = separable(fine, fine, 2), CrossStage(2 * fine, middle)
+        self.from_middle, self.up_coarse = separable(middle, middle, 2), CrossStage(2 * middle, coarse)
 
-    def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What this layer looks at."""
-        return self.cross_attention.keys_and_values(memory)
-
-    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
-        normed = self.norms[0](x)
-        x = x + self.self_attention(normed, self.self_attention.keys_and_values(normed), causal=True)
-        x = x + self.cross_attention(self.norms[1](x), memory)
-        mixed: Tensor = x + self.mlp(self.norms[2](x))
-        return mixed
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        fine, middle, coarse = features
+        from_coarse = self.to_middle(coarse)
+        between = self.to_fine(self.down_middle(torch.cat([_doubled(from_coarse), middle], 1)))
+        fine = self.down_fine(torch.cat([_doubled(between), fine], 1))
+        middle = self.up_middle(torch.cat([self.from_fine(fine), between], 1))
+        coarse = self.up_coarse(torch.cat([self.from_middle(middle), from_coarse], 1))
+        return [fine, middle, coarse]
 
 
-class Attention(nn.Module):
-    """Multi-head attention whose keys and values may be kept from one word to the next."""
+class Head(nn.Module):
+    """Box, objectness and classes of each cell."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(channels, channels)
-        self.key_value = nn.Linear(channels, 2 * channels)
-        self.output = nn.Linear(channels, channels)
+        self.stem = Convolution(channels, HEAD)
+        self.for_classes = nn.Sequential(separable(HEAD, HEAD), separable(HEAD, HEAD))
+        self.classes = nn.Conv2d(HEAD, classes, 1)
+        self.for_boxes = nn.Sequential(separable(HEAD, HEAD), separable(HEAD, HEAD))
+        self.box, self.objectness = nn.Conv2d(HEAD, 4, 1), nn.Conv2d(HEAD, 1, 1)
 
-    def keys_and_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """Of ``source`` (B, M, channels), each (B, heads, M, channels / heads)."""
-        keys, values = self.key_value(source).chunk(2, dim=-1)
-        return self._split(keys), self._split(values)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.stem(x)
+        classes = self.classes(self.for_classes(x))
+        boxes = self.for_boxes(x)
+        return self.box(boxes), self.objectness(boxes), classes
 
-    def forward(self, x: Tensor, source: tuple[Tensor, Tensor], causal: bool = False) -> Tensor:
-        """Attend from ``x`` (B, L, channels) to the keys and values of ``source``."""
-        attended = F.scaled_dot_product_attention(self._split(self.query(x)), *source, is_causal=causal)
-        out: Tensor = self.output(attended.transpose(1, 2).flatten(2))
-        return out
 
-    def _split(self, x: Tensor) -> Tensor:
-        batch, length, channels = x.shape
-        return x.reshape(batch, length, self.heads, channels // self.heads).transpose(1, 2)
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode='nearest')

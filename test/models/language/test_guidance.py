@@ -13,6 +13,7 @@ from tiny_language import BrightnessCaptioner, write_encoder
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.language.facts import Description
 from ldfusion_models.language.guidance import (
     LONGEST_SIDE,
     Branch,
@@ -120,7 +121,7 @@ class Recorder(BrightnessCaptioner):
     def __init__(self) -> None:
         self.depths: list[np.ndarray] = []
 
-    def describe(self, image: np.ndarray, depth: np.ndarray) -> str:
+    def describe(self, image: np.ndarray, depth: np.ndarray) -> Description:
         self.depths.append(depth)
         return super().describe(image, depth)
 
@@ -130,7 +131,11 @@ def test_both_captions_follow_each_other_and_depth_knows_the_focal_length() -> N
     captioner = PairCaptioner(*(Branch(DepthEstimator.load(name), recorder) for name in ('visible', 'thermal')))
     visible, thermal = np.full((96, 128, 3), 50, np.uint8), np.full((48, 64), 90, np.uint8)
     told = captioner(visible, thermal, focal=250.0)
-    assert (told.visible, told.thermal, told.text) == ('grey of 50.', 'grey of 90.', 'grey of 50. grey of 90.')
+    assert (told.visible.text, told.thermal.text, told.text) == (
+        'grey of 50.',
+        'grey of 90.',
+        'grey of 50. grey of 90.',
+    )
     assert captioner(None, thermal).text == 'grey of 90.'
     assert captioner(None, None).text == ''
     expected = DepthEstimator.load('thermal')(thermal, 125.0)

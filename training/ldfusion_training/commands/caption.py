@@ -62,8 +62,8 @@ def run(options: Caption = DEFAULTS) -> int:
         with naming(visible_path):
             captions = captioner(visible, thermal, options.fx)
         if options.json:
-            told = {'name': visible_path.stem, 'visible': captions.visible, 'thermal': captions.thermal}
-            print(json.dumps({**told, 'text': captions.text}, ensure_ascii=False))
+            told = {'name': visible_path.stem, 'visible': captions.visible.text, 'thermal': captions.thermal.text}
+            print(json.dumps({**told, 'text': captions.text, 'scene': captions.as_json()}, ensure_ascii=False))
         else:
             print(one_line(f'{visible_path.stem}: {captions.text}' if len(pairs) > 1 else captions.text))
     return 0

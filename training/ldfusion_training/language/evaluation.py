@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_training.language.captions import read_caption
-from ldfusion_training.language.facts import CLASSES, SIDES, Facts, Mention, groups_of, most_telling
-from ldfusion_training.language.scenes import LabelledScene, facts_seen, side_of
+from ldfusion_models.language.captions import read_caption
+from ldfusion_models.language.facts import SIDES, Facts, Mention, groups_of, side_of
+from ldfusion_training.language.facts import CLASSES, most_telling
+from ldfusion_training.language.scenes import LabelledScene, facts_seen
 from ldfusion_training.report.tables import markdown_table
 
 # A mention is of an object if its distance is right within this factor, or within a metre and a half.

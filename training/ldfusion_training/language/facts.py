@@ -1,54 +1,18 @@
-"""Facts of a scene, as far as they are told: the place, the light, the weather, and what is where."""
+"""Facts of simulated scenes, and the same facts with one aspect changed."""
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-SIDES = ('left', 'ahead', 'right')
-LIGHTS = ('day', 'dusk', 'night')
-WEATHERS = ('clear', 'overcast', 'fog', 'smoke')
-INDOOR_PLACES = ('warehouse aisle', 'corridor', 'tunnel')
-PLACES = ('street', 'parking lot', 'campus path', *INDOOR_PLACES)
+from ldfusion_models.language.facts import SIDES, Facts, Mention, groups_of
+
 MOVING = ('person', 'car', 'truck', 'bicycle', 'forklift')
 FIXED = ('lamp post', 'sign', 'tree', 'bench', 'door', 'shelf', 'crate', 'guard rail', 'building', 'pipe')
 CLASSES = MOVING + FIXED
 # Near things must be acted on, far ones watched: the classes of distance end here, in metres.
 NEAR, FAR = 7.0, 20.0
-
-
-@dataclass(frozen=True)
-class Mention:
-    """One object: class, side (empty: not told), distance in metres (0: not told), whether it is warm."""
-
-    name: str
-    side: str = ''
-    distance_m: float = 0.0
-    warm: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a text tells; an empty field is not told.
-
-    Attributes:
-        place, light, weather: of ``PLACES``, ``LIGHTS``, ``WEATHERS``.
-        mentions: objects, nearest first.
-        topics: classes and surfaces without any place, as in the prompt "people".
-    """
-
-    place: str = ''
-    light: str = ''
-    weather: str = ''
-    mentions: tuple[Mention, ...] = ()
-    topics: tuple[str, ...] = ()
-
-    @property
-    def indoors(self) -> bool:
-        """Whether the place has a roof."""
-        return self.place in INDOOR_PLACES
 
 
 def place_of(kind: str) -> str:
@@ -72,14 +36,6 @@ def most_telling(mentions: Sequence[Mention], moving: int = 4, fixed: int = 1, f
         if each.name in FIXED and each.name != 'building':
             kinds.setdefault(each.name, each)
     return moving_things + list(kinds.values())[:fixed]
-
-
-def groups_of(mentions: Sequence[Mention]) -> list[list[Mention]]:
-    """Mentions of one class on one side, in the order in which they are first named."""
-    groups: dict[tuple[str, str], list[Mention]] = {}
-    for each in mentions:
-        groups.setdefault((each.name, each.side), []).append(each)
-    return list(groups.values())
 
 
 def distance_class(distance_m: float) -> str:

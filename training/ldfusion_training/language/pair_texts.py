@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.language.captions import caption, read_caption
+from ldfusion_models.language.facts import Facts
 from ldfusion_models.language.guidance import PairCaptioner
 from ldfusion_training.data.simulated import SimulatedFrame
-from ldfusion_training.language.captions import caption, read_caption
-from ldfusion_training.language.facts import CLASSES, MOVING, Facts, mentions_of, most_telling, place_of
+from ldfusion_training.language.facts import CLASSES, MOVING, mentions_of, most_telling, place_of
 from ldfusion_training.language.wording import SURFACES, reword
 from ldfusion_training.report.tables import write_text
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ldfusion_models.language.captioner import Captioner
+from ldfusion_models.language.captions import caption
+from ldfusion_models.language.facts import Facts
 from ldfusion_models.language.text import TextEncoder
 from ldfusion_models.rig.depth_estimator import DepthEstimator
-from ldfusion_training.language.captions import caption
 from ldfusion_training.language.evaluation import (
     CaptionScores,
     RetrievalScores,
@@ -18,7 +19,7 @@ from ldfusion_training.language.evaluation import (
     score_captions,
     truth_of,
 )
-from ldfusion_training.language.facts import Facts, change_aspect, most_telling
+from ldfusion_training.language.facts import change_aspect, most_telling
 from ldfusion_training.language.scenes import LabelledScene, facts_seen
 from ldfusion_training.language.wording import reword
 from ldfusion_training.report.tables import markdown_table
@@ -44,8 +45,8 @@ def measure_captions(
         for scene, record in zip(scenes, written, strict=True):
             image = scene.image(thermal)
             depth = estimator(image[..., 0] if thermal else image, scene.focal)
-            estimated.append(captioner.describe(image, depth))
-            true.append(captioner.describe(image, scene.depth))
+            estimated.append(captioner.describe(image, depth).text)
+            true.append(captioner.describe(image, scene.depth).text)
             record[modality] = estimated[-1]
             if progress:
                 progress()

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.language.facts import Facts, Mention, side_of
 from ldfusion_training.data.depth import Depth
 from ldfusion_training.data.pairs import Image8, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
-from ldfusion_training.language.facts import CLASSES, Facts, Mention, place_of
+from ldfusion_training.language.facts import CLASSES, place_of
 
 # Size at which images are kept: views of the networks' input are cut from it.
 WIDTH, HEIGHT = 320, 240
@@ -117,12 +118,7 @@ def facts_seen(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.ui
     return Facts(scene.place, scene.light, scene.weather, tuple(mentions))
 
 
-def side_of(place: float) -> str:
-    """Left, ahead or right of a place between 0 and 1; borders as in the simulator's descriptions."""
-    return 'left' if place < 0.38 else 'right' if place > 0.62 else 'ahead'
-
-
-def _stands_out(grey: Image8, inside: npt.NDArray[np.bool_], around: npt.NDArray[np.bool_]) -> bool:
+def stands_out(grey: Image8, inside: npt.NDArray[np.bool_], around: npt.NDArray[np.bool_]) -> bool:
     """Whether an object's grey levels or their spread differ from those around it."""
     own, other = grey[inside], grey[around]
     if own.size == 0 or other.size == 0:
@@ -165,6 +161,6 @@ def _object(described: dict[str, Any], instances: npt.NDArray[np.uint16], greys:
     window = (slice(max(0, top - 4), top + height + 4), slice(max(0, left - 4), left + width + 4))
     inside = mask[window].astype(bool)
     around = cv2.dilate(mask[window], np.ones((7, 7), np.uint8)).astype(bool) & ~inside
-    visible, thermal = (_stands_out(grey[window], inside, around) for grey in greys)
+    visible, thermal = (stands_out(grey[window], inside, around) for grey in greys)
     warm = described['thermal'] == 'warm'
     return SceneObject(described['class'], float(described['distance_m']), number, warm, visible, thermal)

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import onnxruntime
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.language.facts import THINGS
 from ldfusion_training.data.pairs import Image8, Pair
 
 # Classes of COCO that we name, by their number.
-NAMES = {0: 'person', 1: 'bicycle', 2: 'car', 3: 'motorcycle', 5: 'bus', 7: 'truck', 16: 'animal'}
+NAMES = {number: name for name, number in THINGS.items()}
 # Classes of the masks that mark things.
 IDD_LITE = {2: 'person', 3: 'car'}
 CAMVID = {8: 'car', 9: 'person', 10: 'bicycle'}
@@ -107,6 +108,15 @@ def label_pair(
     thermal = np.repeat(pair.thermal[..., None], 3, 2)
     average = ((pair.visible.astype(np.uint16) + thermal) // 2).astype(np.uint8)
     images = [pair.visible, thermal, average, *([] if fused is None else [fused])]
+    return _agreed(detector, images, config)
+
+
+def label_image(detector: Detector, image: Image8, config: VoteConfig | None = None) -> list[TaughtBox]:
+    """What the detector's looks at one image (H, W, 3) agree on."""
+    return _agreed(detector, [image], config or VoteConfig())
+
+
+def _agreed(detector: Detector, images: list[Image8], config: VoteConfig) -> list[TaughtBox]:
     looks = [suppress(boxes, config.overlap) for image in images for boxes in _looks(detector, image, config.score)]
     return agree(looks, config)
 

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ldfusion_training.language.captions import NUMBERS, caption, vocabulary
-from ldfusion_training.language.facts import Facts, Mention, distance_class, groups_of
+from ldfusion_models.language.captions import (
+    DISTANCES,
+    NUMBERS,
+    ROOM_LIGHTS,
+    SIDE_PHRASES,
+    WEATHER_PHRASES,
+    caption,
+    plural,
+)
+from ldfusion_models.language.facts import Facts, Mention, groups_of
+from ldfusion_training.language.facts import distance_class
 
 PLACE_WORDS = {
     'street': ('street', 'road', 'road through town', 'street scene', 'urban road'),
@@ -164,6 +173,11 @@ def one(random: np.random.Generator, words: Sequence[str]) -> str:
     return words[int(random.integers(len(words)))]
 
 
+def _caption_words() -> list[str]:
+    phrases = (*WEATHER_PHRASES.values(), *SIDE_PHRASES.values(), *ROOM_LIGHTS.values(), *map(plural, NOUNS), *NOUNS)
+    return [*phrases, *PLACE_WORDS, *map(str, DISTANCES), 'infrared in an at warm nothing near']
+
+
 def every_word() -> str:
     """All words and signs that ``reword`` may use, in one text."""
     tables: tuple[dict[str, tuple[str, ...]], ...] = (
@@ -171,5 +185,5 @@ def every_word() -> str:
     )  # fmt: skip
     words = [word for table in tables for choices in table.values() for word in choices]
     words += [word for choices in NOUNS.values() for number in choices for word in number]
-    words += [*REQUESTS, *WARM_WORDS, *NUMBERS, *vocabulary(), *'0123456789', *'.,;']
+    words += [*REQUESTS, *WARM_WORDS, *NUMBERS, *_caption_words(), *'0123456789', *'.,;']
     return ' '.join([*words, 'a one some about at away and m metres meters'])

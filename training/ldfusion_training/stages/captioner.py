@@ -1,15 +1,16 @@
-"""Stage ``captioner``: images with depth learn to be described, in captions of the fixed form.
+"""Stage ``captioner``: images of both cameras, with boxes and facts, teach what captions are made of.
 
-The image encoder stays as the visible depth branch has it, so its features are taken once of a few views of each
-scene, and a step costs little. Depth is the truth with errors like those of a depth network, or what the branches say.
-Of real pairs without labels only the opening words are learned, as far as they are known.
+The network starts from YOLOX-Nano, which knows COCO's classes in visible images. It learns thermal images, darkness and
+smoke from boxes on which that detector's looks at both images of real pairs agree, from HIT-UAV's boxes and from
+simulated scenes; the scene's place, light and weather from folders of which they are known.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,329 +18,288 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.graph.manifest import load_part, read_manifest
-from ldfusion_models.language.captioner import sentence
-from ldfusion_models.networks.caption_words import END, MODALITIES, PADDING, SPECIAL, START, CaptionerConfig
-from ldfusion_models.networks.captioner import CaptionNetwork
-from ldfusion_models.networks.depth import DepthNetwork
-from ldfusion_models.rig.depth_estimator import DepthEstimator
-from ldfusion_training.data.augment import LightConfig, View, change_light, random_view
-from ldfusion_training.language.captions import DISTANCES, opening_tokens, tokens_of, vocabulary
-from ldfusion_training.language.cells import classes_in_cells
-from ldfusion_training.language.facts import CLASSES, MOVING, Facts, most_telling
-from ldfusion_training.language.real_scenes import KnownPlace, read_kitti_scenes, read_known_places
-from ldfusion_training.language.scenes import HEIGHT, WIDTH, LabelledScene, facts_seen, read_scenes
+from ldfusion_models.language.facts import LIGHTS, PLACES, THINGS, WEATHERS
+from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork
+from ldfusion_training.data.augment import LightConfig, change_light
+from ldfusion_training.data.pairs import Image8
+from ldfusion_training.language.detection_loss import detection_loss
+from ldfusion_training.language.taught_images import (
+    IGNORE,
+    Selection,
+    TaughtImage,
+    read_boxed_thermal,
+    read_simulated,
+    read_taught_images,
+    read_taught_pairs,
+)
+from ldfusion_training.language.teacher_labels import Detector
 from ldfusion_training.runs.starting_weights import load_weights
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
 
+GREY = 114
+# Boxes of a sample, and its ignored regions, at most.
+MOST = 60
+LEAST_SIDE, LEAST_INSIDE = 4.0, 0.4
+
+
+@dataclass(frozen=True)
+class TaughtFolder:
+    """A folder of real images and what is true of all of them.
+
+    Attributes:
+        folder: of pairs, or of visible images.
+        names: patterns of their names, such as ``*N``; empty for all.
+        every: one in so many images is used.
+        place, light, weather: empty if not known.
+    """
+
+    folder: str
+    names: tuple[str, ...] = ()
+    every: int = 1
+    place: str = ''
+    light: str = ''
+    weather: str = ''
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a word that captions don't have."""
+        for name, known in (('place', PLACES), ('light', LIGHTS), ('weather', WEATHERS)):
+            if (value := getattr(self, name)) not in ('', *known):
+                raise InputError(f'{self.folder}: {name} {value!r} is unknown; choose one of {", ".join(known)}')
+
+    @property
+    def selection(self) -> Selection:
+        """As readers take it."""
+        return Selection(Path(self.folder), self.names, self.every, self.place, self.light, self.weather)
+
 
 @dataclass(frozen=True)
 class CaptionDataConfig:
-    """Which scenes, and how they are varied.
+    """Which images, and how they are varied.
 
     Attributes:
-        folders: simulated data sets.
-        every: one in so many frames of each folder is used, empty for all; neighbours in a drive are alike.
-        kitti: folders of visible images with KITTI's object labels (``ldfusion_training.language.real_scenes``).
-        places: folders of real pairs of which only the place is known, and perhaps light and weather.
-        kitti_part, places_part: part of the samples that come from these.
-        views: of each image of each scene; the first is the whole image.
-        zoom: output pixels per source pixel of the other views, smallest and largest.
-        estimated: part of the samples whose depth is a branch's estimate.
-        weights: folder of weights whose depth branches estimate and whose visible branch lends its encoder; empty for
-            those that came with the package.
-        scale_error, cell_error: deviation of the logarithm of depth, of the whole image and of patches, where the
-            truth is used.
+        teacher: YOLOX-Nano as ONNX: its weights are the start, its boxes the labels.
+        labels: folder that keeps the teacher's boxes, made once.
+        pairs, images: folders of pairs and of visible images that the teacher labels.
+        thermal: folders of HIT-UAV.
+        simulated: data sets.
+        parts: share of the samples of each of these four.
+        crop: side of the square samples, a multiple of 32.
+        zoom: side of the whole image as part of the sample's, smallest and largest.
     """
 
-    folders: tuple[str, ...] = ()
-    every: tuple[int, ...] = ()
-    kitti: tuple[str, ...] = ()
-    places: tuple[KnownPlace, ...] = ()
-    kitti_part: float = 0.0
-    places_part: float = 0.0
-    views: int = 2
-    zoom: tuple[float, float] = (0.6, 1.0)
-    estimated: float = 0.6
-    weights: str = ''
-    scale_error: float = 0.08
-    cell_error: float = 0.05
-
-    def __post_init__(self) -> None:
-        """Raises InputError for data that would not be drawn, or parts without data."""
-        for name in ('kitti', 'places'):
-            if bool(getattr(self, name)) != (getattr(self, f'{name}_part') > 0):
-                raise InputError(f'data.{name} and data.{name}_part: give both or neither')
+    teacher: str = ''
+    labels: str = 'runs/labels'
+    pairs: tuple[TaughtFolder, ...] = ()
+    images: tuple[TaughtFolder, ...] = ()
+    thermal: tuple[str, ...] = ()
+    simulated: tuple[str, ...] = ()
+    parts: tuple[float, float, float, float] = (0.45, 0.25, 0.1, 0.2)
+    crop: int = 416
+    zoom: tuple[float, float] = (0.8, 2.0)
 
 
 @dataclass(frozen=True)
 class CaptionLossConfig:
-    """Weights of the terms.
+    """Weights of the terms."""
 
-    Attributes:
-        cells: which classes each cell of the grid holds, as a further task; words alone say little about where.
-        neighbours: deviation, in log distance, of the distances that count as nearly right.
-    """
-
-    cells: float = 0.5
-    neighbours: float = 0.12
+    boxes: float = 5.0
+    scene: float = 1.0
 
 
 @dataclass(frozen=True)
 class CaptionerStageConfig:
-    """Settings of the stage; the network's words are those of the captions.
-
-    Attributes:
-        initial_weights: of the captioner with its image encoder (see ``runs/starting_weights.py``); empty for
-            the visible depth branch's encoder and fresh weights elsewhere.
-    """
+    """Settings of the stage; ``initial_weights``: of the captioner, empty for the teacher's."""
 
     initial_weights: str = ''
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: CaptionDataConfig = field(default_factory=CaptionDataConfig)
     loss: CaptionLossConfig = field(default_factory=CaptionLossConfig)
-    network: CaptionerConfig = field(default_factory=CaptionerConfig)
 
 
 CONFIG = CaptionerStageConfig
 
 
-@dataclass(frozen=True)
-class CaptionItem:
-    """One view: features, both depths, words and cells, for one modality.
-
-    Attributes:
-        fine, coarse: features of the image encoder, float16.
-        truth, estimate: (height, width) metres, NaN unknown, float16.
-        tokens: numbers of the caption's words, with start and end, padded.
-        learned: whether each of them is to be learned.
-        cells: (classes, h, w), whether a cell holds the class.
-        modality: 0 visible, 1 thermal.
-        labelled: (classes, 1, 1), whether it is known where the class is.
-    """
-
-    fine: npt.NDArray[np.float16]
-    coarse: npt.NDArray[np.float16]
-    truth: npt.NDArray[np.float16]
-    estimate: npt.NDArray[np.float16]
-    tokens: npt.NDArray[np.int64]
-    learned: npt.NDArray[np.bool_]
-    cells: npt.NDArray[np.bool_]
-    modality: int
-    labelled: npt.NDArray[np.bool_]
-
-
 class CaptionerStage(Stage):
-    """Cross-entropy of the words, with the cells' classes as a second task."""
+    """YOLOX's losses for the boxes, cross-entropy for what is known of the scene."""
 
     def __init__(self, config: CaptionerStageConfig) -> None:
         super().__init__()
-        config = dataclasses.replace(config, network=dataclasses.replace(config.network, words=vocabulary()))
         self.settings = dataclasses.asdict(config)
         self.config = config
-        self.captioner = CaptionNetwork(config.network)
-        self.cells = nn.Conv2d(config.network.channels, len(CLASSES), 1)
-        self.parts = {'captioner': self.captioner, 'cells': self.cells}
-        self._weights = Path(config.data.weights) if config.data.weights else None
-        _lend_encoder(self.captioner, self._weights)
+        network = CaptionerConfig(tuple(THINGS), PLACES, LIGHTS, WEATHERS)
+        self.settings['network'] = dataclasses.asdict(network)
+        self.captioner = CaptionNetwork(network)
+        self.parts = {'captioner': self.captioner}
         if config.initial_weights:
             load_weights(self.captioner, 'captioner', config.initial_weights)
-        self._numbers = {word: number for number, word in enumerate(config.network.vocabulary)}
-        self.register_buffer('targets', _soft_targets(config), persistent=False)
-        self._items, self._probability = self._all_items()
-
-    def train(self, mode: bool = True) -> 'CaptionerStage':
-        """The lent encoder keeps its statistics."""
-        super().train(mode)
-        self.captioner.image_encoder.eval()
-        return self
+        elif config.data.teacher:
+            take_yolox(self.captioner, Path(config.data.teacher))
+        self._images, self._probability = self._all_images()
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """One view: ``fine``, ``coarse``, ``depth`` (1, height, width), and the other fields of an item as they are."""
-        item = self._items[int(generator.choice(len(self._items), p=self._probability))]
-        estimated = generator.random() < self.config.data.estimated
-        depth = item.estimate.astype(np.float32) if estimated else self._with_errors(generator, item)
-        kept = {name: np.asarray(value) for name, value in vars(item).items() if name not in ('truth', 'estimate')}
-        features = {'fine': item.fine.astype(np.float32), 'coarse': item.coarse.astype(np.float32)}
-        return {**kept, **features, 'depth': depth[None]}
+        """A view.
 
-    def _with_errors(self, generator: np.random.Generator, item: CaptionItem) -> npt.NDArray[np.float32]:
-        data = self.config.data
-        height, width = item.truth.shape
-        patches = generator.normal(0.0, data.cell_error, (height // 16, width // 16)).repeat(16, 0).repeat(16, 1)
-        error = np.exp(generator.normal(0.0, data.scale_error) + patches)
-        return (item.truth * error).astype(np.float32)
+        ``image`` (3, crop, crop), ``boxes`` and ``ignored`` (MOST, 4), ``classes`` (MOST,), ``scene`` (3,), -1 unknown.
+        """
+        taught = self._images[int(generator.choice(len(self._images), p=self._probability))]
+        side = self.config.data.crop
+        image, boxes = _view(generator, taught, side, self.config.data.zoom)
+        named = [
+            (box, list(THINGS).index(name)) for name, box, part in boxes if name in THINGS and part >= LEAST_INSIDE
+        ]
+        ignored = [box for name, box, part in boxes if not (name in THINGS and part >= LEAST_INSIDE)]
+        facts = ((PLACES, taught.place), (LIGHTS, taught.light), (WEATHERS, taught.weather))
+        classes = np.zeros(MOST, np.int64)
+        classes[: len(named)] = [number for _, number in named[:MOST]]
+        return {
+            'image': as_planes(_look(generator, image, taught.is_thermal)),
+            'boxes': _padded([box for box, _ in named]),
+            'classes': classes,
+            'ignored': _padded(ignored),
+            'scene': np.array([known.index(fact) if fact else -1 for known, fact in facts]),
+        }
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``loss`` and its terms: tokens, cells."""
-        scene = self.captioner.scene((batch['fine'], batch['coarse']), batch['depth'], batch['modality'])
-        scene_keys = self.captioner.decoder.scene_keys_and_values(self.captioner.memory(scene))
-        tokens = batch['tokens']
-        longest = int((tokens != PADDING).sum(dim=1).max())
-        logits = self.captioner.decoder(tokens[:, : longest - 1], scene_keys).float()
-        wanted = tokens[:, 1:longest]
-        assert isinstance(self.targets, Tensor)
-        missed = -(self.targets[wanted] * logits.log_softmax(dim=-1)).sum(dim=-1)
-        counted = batch['learned'][:, 1:longest]
-        present = batch['cells'].float()
-        # Rare classes would drown among empty cells.
-        weight = (1.0 + 4.0 * present) * batch['labelled']
-        cells = F.binary_cross_entropy_with_logits(self.cells(scene).float(), present, weight=weight)
-        terms = {'tokens': (missed * counted).sum() / counted.sum(), 'cells': cells * 10.0}
-        return {'loss': terms['tokens'] + self.config.loss.cells * terms['cells'], **terms}
+        """``loss`` and its terms: boxes, objectness, classes, scene."""
+        side = self.config.data.crop
+        output = self.captioner(batch['image'])
+        terms = detection_loss(output, batch['boxes'], batch['classes'], batch['ignored'], (side, side))
+        sizes = [len(PLACES), len(LIGHTS), len(WEATHERS)]
+        scene = output.scene.new_zeros(())
+        for logits, wanted in zip(output.scene.split(sizes, 1), batch['scene'].T, strict=True):
+            if (wanted >= 0).any():
+                scene = scene + F.cross_entropy(logits, wanted, ignore_index=-1)
+        loss = self.config.loss.boxes * terms['boxes'] + terms['objectness'] + terms['classes']
+        return {'loss': loss + self.config.loss.scene * scene, **terms, 'scene': scene}
+
+    def rate_of(self, name: str) -> float:
+        """The new layer learns faster than what the teacher knows already."""
+        return 10.0 if '.scene.' in name else 1.0
 
     @torch.no_grad()
     def picture(self) -> npt.NDArray[np.uint8]:
-        """Eight training views' depth with the caption that is wanted and the one that is written."""
-        import cv2
+        """Eight samples with the boxes that are found (red) and wanted (green)."""
+        tiles = []
+        for number in range(8):
+            sample = self.sample(np.random.default_rng([1, number]))
+            output = self.captioner(torch.from_numpy(sample['image'])[None])
+            scores = (output.objectness.sigmoid()[..., None] * output.classes.sigmoid()).amax(2)[0]
+            tile = np.ascontiguousarray((sample['image'].transpose(1, 2, 0) * 255).astype(np.uint8))
+            for boxes, colour in ((output.boxes[0][scores > 0.4], (255, 0, 0)), (sample['boxes'], (0, 255, 0))):
+                for left, top, right, bottom in np.asarray(boxes).round().astype(int).tolist():
+                    cv2.rectangle(tile, (left, top), (right, bottom), colour)
+            tiles.append(tile)
+        return np.vstack([np.hstack(tiles[:4]), np.hstack(tiles[4:])])
 
-        rows = []
-        tokens = self.config.network.vocabulary
-        for item in self._items[:: max(1, len(self._items) // 8)][:8]:
-            features = torch.from_numpy(item.fine).float()[None], torch.from_numpy(item.coarse).float()[None]
-            written = self.captioner.write_features(
-                features, torch.from_numpy(item.truth).float()[None, None], torch.tensor([item.modality])
-            )
-            wanted = [int(number) for number in item.tokens if number >= len(SPECIAL)]
-            near = np.nan_to_num(item.truth.astype(np.float32), nan=80.0).clip(1, 80)
-            row = np.full((near.shape[0], 1000, 3), 255, np.uint8)
-            row[:, : near.shape[1]] = (255 * (1 - np.log(near) / np.log(80)))[..., None]
-            for line, numbers in enumerate((wanted, written)):
-                text = sentence([tokens[number] for number in numbers])
-                for part in range(0, len(text), 95):
-                    place = (near.shape[1] + 8, 16 + 68 * line + 15 * (part // 95))
-                    cv2.putText(row, text[part : part + 95], place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0))
-            rows.append(row)
-        return np.vstack(rows)
-
-    def _all_items(self) -> tuple[list[CaptionItem], npt.NDArray[np.float64]]:
-        """Views of all scenes, and how often each is drawn."""
-        data = self.config.data
-        kinds = [
-            (read_scenes(data.folders, data.every), 1.0 - data.kitti_part - data.places_part),
-            (read_kitti_scenes(data.kitti), data.kitti_part),
-            ([scene for known in data.places for scene in read_known_places(known)], data.places_part),
+    def _all_images(self) -> tuple[list[TaughtImage], npt.NDArray[np.float64]]:
+        """All images, and how often each is drawn."""
+        data, labels = self.config.data, Path(self.config.data.labels)
+        detector = Detector(Path(data.teacher)) if data.pairs or data.images else None
+        groups: list[list[TaughtImage]] = [
+            [],
+            [],
+            [],
+            list(read_simulated(data.simulated, THINGS) if data.simulated else ()),
         ]
-        estimators = {name == 'thermal': DepthEstimator.load(name, self._weights) for name in MODALITIES}
-        groups = [(self._items_of(scenes, estimators), part) for scenes, part in kinds if scenes]
-        items = [item for group, _ in groups for item in group]
-        return items, draw_probabilities([len(group) for group, _ in groups], [part for _, part in groups])
-
-    def _items_of(
-        self, scenes: Sequence[LabelledScene], estimators: Mapping[bool, DepthEstimator]
-    ) -> list[CaptionItem]:
-        items = []
-        for number, scene in enumerate(scenes):
-            for thermal, estimator in estimators.items():
-                if thermal and not scene.has_thermal:
-                    continue
-                generator = np.random.default_rng([number, int(thermal)])
-                image = scene.image(thermal)
-                estimate = estimator(image if not thermal else image[..., 0], scene.focal)
-                items += [self._item(generator, scene, thermal, view, estimate) for view in self._views(generator)]
-        return items
-
-    def _views(self, generator: np.random.Generator) -> list[View]:
-        size = (self.config.network.width, self.config.network.height)
-        whole = View(0, 0, WIDTH, HEIGHT, *size, mirrored=bool(generator.random() < 0.5))
-        others = [
-            random_view(generator, (WIDTH, HEIGHT), size, self.config.data.zoom)
-            for _ in range(self.config.data.views - 1)
-        ]
-        return [whole, *others]
-
-    @torch.no_grad()
-    def _item(
-        self,
-        generator: np.random.Generator,
-        scene: LabelledScene,
-        thermal: bool,
-        view: View,
-        estimate: npt.NDArray[np.float32],
-    ) -> CaptionItem:
-        instances = view.of_instances(scene.instances)
-        facts = facts_seen(scene, thermal, instances)
-        facts = dataclasses.replace(facts, mentions=tuple(most_telling(facts.mentions)))
-        tokens, learned = self._encode(*_tokens_to_learn(generator, scene, facts, thermal))
-        # Where the truth is not known, the branch's estimate is all there is.
-        truth = scene.depth if np.isfinite(scene.depth).any() else estimate
-        image = change_light(
-            generator, view.of_image(scene.image(thermal)), LightConfig(saturation=0.0 if thermal else 0.2)
+        if detector:
+            for each in data.pairs:
+                groups[0] += read_taught_pairs(each.selection, detector, labels)
+            for each in data.images:
+                groups[1] += read_taught_images(each.selection, detector, labels)
+        for folder in data.thermal:
+            groups[2] += read_boxed_thermal(Path(folder))
+        kept = [(group, part) for group, part in zip(groups, data.parts, strict=True) if group]
+        if not kept:
+            raise InputError('data: no images; give pairs, images, thermal or simulated')
+        return [image for group, _ in kept for image in group], draw_probabilities(
+            [len(group) for group, _ in kept], [part for _, part in kept]
         )
-        fine, coarse = self.captioner.image_features(torch.from_numpy(as_planes(image))[None])
-        return CaptionItem(
-            fine[0].half().numpy(),
-            coarse[0].half().numpy(),
-            view.of_depth(truth).astype(np.float16),
-            view.of_depth(estimate).astype(np.float16),
-            tokens,
-            learned,
-            _cells(scene, thermal, instances),
-            int(thermal),
-            _labelled_classes(scene),
-        )
-
-    def _encode(
-        self, tokens: Sequence[str], known: Sequence[bool]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Words as numbers with start, end and padding, and which of them are to be learned."""
-        longest = self.config.network.longest
-        numbers = [START, *[self._numbers[word] for word in tokens][:longest], END]
-        padded = np.pad(np.array(numbers, np.int64), (0, longest + 2 - len(numbers)), constant_values=PADDING)
-        learned = np.zeros(padded.shape, bool)
-        learned[1 : len(numbers)] = known[: len(numbers) - 1]
-        return padded, learned
 
 
 def create(config: CaptionerStageConfig) -> Stage:
-    """The stage with the visible depth branch's image encoder and fresh weights elsewhere."""
+    """The stage with the teacher's weights and a fresh layer for the scene."""
     torch.manual_seed(config.trainer.seed)
     return CaptionerStage(config)
 
 
-def _lend_encoder(network: CaptionNetwork, weights: Path | None) -> None:
-    manifest = read_manifest(weights)
-    branch = DepthNetwork(manifest.frame_config().visible_depth)
-    load_part(branch, manifest, 'visible_depth')
-    lent = branch.encoder.state_dict()
-    network.image_encoder.load_state_dict({name: lent[name] for name in network.image_encoder.state_dict()})
-    network.image_encoder.requires_grad_(False)
+def take_yolox(network: CaptionNetwork, file: Path) -> None:
+    """Take the weights of YOLOX-Nano as ONNX, of whose 80 classes only ours stay.
+
+    Its input is BGR from 0 to 255, ours RGB from 0 to 1.
+
+    Raises:
+        InputError: the file can't be read, or is another network.
+    """
+    import onnx
+
+    try:
+        graph = onnx.load(str(file)).graph
+    except Exception as error:  # protobuf's errors have no common base
+        raise InputError(f'{file}: no ONNX model ({error}); give YOLOX-Nano') from error
+    values = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    published = [node for node in graph.node if node.op_type == 'Conv']
+    layers = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
+    if len(published) != len(layers):
+        raise InputError(f'{file}: {len(published)} convolutions, but YOLOX-Nano has {len(layers)}')
+    rows = list(THINGS.values())
+    for node, layer in zip(published, layers, strict=True):
+        weight, bias = (torch.from_numpy(values[name].copy()) for name in node.input[1:])
+        if layer is layers[0]:
+            weight = weight.reshape(-1, 4, 3, *weight.shape[2:]).flip(2).reshape(weight.shape) * 255.0
+        if len(weight) == 80 and weight.shape != layer.weight.shape:
+            weight, bias = weight[rows], bias[rows]
+        if weight.shape != layer.weight.shape:
+            raise InputError(
+                f'{file}: a layer is {tuple(weight.shape)}, not {tuple(layer.weight.shape)}; give YOLOX-Nano'
+            )
+        layer.weight.data, layer.bias.data = weight, bias  # type: ignore[union-attr]
 
 
-def _soft_targets(config: CaptionerStageConfig) -> Tensor:
-    """(words, words): each word counts for itself, distances a little for their neighbours as well."""
-    tokens = config.network.vocabulary
-    targets = torch.eye(len(tokens))
-    places = torch.tensor([tokens.index(str(step)) for step in DISTANCES])
-    logs = torch.log(torch.tensor(DISTANCES, dtype=torch.float32))
-    shares = torch.exp(-((logs[:, None] - logs) ** 2) / (2 * config.loss.neighbours**2))
-    targets[places[:, None], places] = shares / shares.sum(dim=1, keepdim=True)
-    return targets
+def _view(
+    generator: np.random.Generator, taught: TaughtImage, side: int, zoom: tuple[float, float]
+) -> tuple[Image8, list[tuple[str, npt.NDArray[np.float32], float]]]:
+    """A square view with the boxes in it, each with the part that lies inside."""
+    height, width = taught.image.shape[:2]
+    scale = side / max(height, width) * float(np.exp(generator.uniform(*np.log(zoom))))
+    mirrored = generator.random() < 0.5
+    left, top = (generator.uniform(*sorted((0.0, length * scale - side))) for length in (width, height))
+    turn = -scale if mirrored else scale
+    shift = width * scale - left if mirrored else -left
+    matrix = np.array([[turn, 0, shift], [0, scale, -top]])
+    image = cv2.warpAffine(
+        taught.image, matrix, (side, side), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+        borderValue=(GREY,) * 3,
+    )  # fmt: skip
+    boxes = []
+    for each in taught.boxes:
+        x = np.sort(np.array([each.box[0], each.box[2]]) * turn + shift)
+        y = np.array([each.box[1], each.box[3]]) * scale - top
+        whole = np.array([x[0], y[0], x[1], y[1]], np.float32)
+        seen = whole.clip(0, side)
+        size, part = seen[2:] - seen[:2], whole[2:] - whole[:2]
+        if size.min() > 0:
+            share = float(size.prod() / part.prod())
+            boxes.append((each.name if size.min() >= LEAST_SIDE else IGNORE, seen, share))
+    return np.asarray(image, np.uint8), boxes
 
 
-def _tokens_to_learn(
-    generator: np.random.Generator, scene: LabelledScene, facts: Facts, thermal: bool
-) -> tuple[list[str], list[bool]]:
-    """The words of a caption, and for each and for the end whether it is known."""
-    if scene.known == 'place' or (scene.known == 'moving' and not facts.mentions):
-        tokens, known = opening_tokens(generator, facts, thermal)
-        return tokens, [*known, False]
-    tokens = tokens_of(facts, thermal)
-    # What follows the people and vehicles is not known, if only these are.
-    return tokens, [*[True] * len(tokens), scene.known == 'all']
+def _look(generator: np.random.Generator, image: Image8, thermal: bool) -> Image8:
+    """Another exposure; coarse as from a small thermal camera; visible ones now and then grey, or grey and inverted."""
+    light = LightConfig(brightness=0.12, contrast=0.35, gamma=0.6, saturation=0.0 if thermal else 0.4, noise=0.04)
+    if not thermal and generator.random() < 0.2:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+        image = 255 - image if generator.random() < 0.4 else image
+    if generator.random() < (0.35 if thermal else 0.15):
+        side = image.shape[0]
+        small = max(96, round(side / generator.uniform(1.2, 3.5)))
+        coarse = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(coarse, (side, side)), np.uint8)
+    return change_light(generator, image, light)
 
 
-def _labelled_classes(scene: LabelledScene) -> npt.NDArray[np.bool_]:
-    """(classes, 1, 1): whether the scene says where things of the class are."""
-    names = {'all': CLASSES, 'moving': MOVING, 'place': ()}[scene.known]
-    return np.isin(CLASSES, names)[:, None, None]
-
-
-def _cells(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
-    """(classes, h, w): which classes of what can be seen each cell shows."""
-    numbers = np.full(max(int(instances.max()), *(each.instance for each in scene.objects), 0) + 1, len(CLASSES))
-    for each in scene.objects:
-        if each.seen_thermal if thermal else each.seen_visible:
-            numbers[each.instance] = CLASSES.index(each.name)
-    return classes_in_cells(numbers.astype(np.uint8)[instances], len(CLASSES))
+def _padded(boxes: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    padded = np.zeros((MOST, 4), np.float32)
+    if boxes:
+        padded[: len(boxes)] = np.stack(boxes[:MOST])
+    return padded

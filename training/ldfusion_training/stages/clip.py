@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ldfusion_models.language.facts import Facts
 from ldfusion_training.data.augment import LightConfig, change_light
 from ldfusion_training.data.pairs import Image8
-from ldfusion_training.language.facts import Facts, change_aspect, most_telling
+from ldfusion_training.language.facts import change_aspect, most_telling
 from ldfusion_training.language.scenes import LabelledScene, facts_seen, read_scenes
 from ldfusion_training.language.wording import SURFACES, every_word, one, reword
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import Parameter
 
+from ldfusion_models.errors import InputError
 from ldfusion_training.commands.options import Count
 from ldfusion_training.report.tables import write_json, write_text
 
@@ -13,14 +14,20 @@ from ldfusion_training.report.tables import write_json, write_text
 @Parameter(name='*')
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCaptions:
-    """What captions of simulated scenes tell rightly.
+    """What captions of simulated scenes or of real pairs tell rightly.
 
     Writes captions of both cameras and compares them with the truth: objects, sides, distances, light and weather,
-    beside a caption that is always the same. Prints the tables.
+    for simulated scenes beside a caption that is always the same. Prints the tables.
     """
 
-    scenes: Path
+    scenes: Path | None = None
     """data set of ldfusion simulate"""
+    pairs: Path | None = None
+    """folder that holds the sets of the labelled real pairs"""
+    split: Literal['training', 'validation'] = 'validation'
+    """with --pairs: which of them"""
+    sheet: Path | None = None
+    """with --pairs: write a contact sheet (PNG)"""
     every: Count = 1
     """use one in N frames"""
     json: Path | None = None
@@ -54,14 +61,53 @@ class EvaluateText:
     """embedded, ARCH/PRETRAINED of open_clip, or a folder"""
 
 
-def run_captions(options: EvaluateCaptions) -> int:
+NO_CAPTIONS = EvaluateCaptions()
+
+
+def run_captions(options: EvaluateCaptions = NO_CAPTIONS) -> int:
     """Measure the captioner."""
+    if (options.scenes is None) == (options.pairs is None):
+        raise InputError('give --scenes or --pairs, one of them')
+    return _run_scenes(options, options.scenes) if options.scenes else _run_pairs(options)
+
+
+def _run_pairs(options: EvaluateCaptions) -> int:
+    from tqdm import tqdm
+
+    from ldfusion_models.files import write_image
+    from ldfusion_models.language.guidance import PairCaptioner
+    from ldfusion_training.language import real_captions
+    from ldfusion_training.language.real_pairs import read_real_pairs
+    from ldfusion_training.report.caption_sheet import caption_sheet
+
+    assert options.pairs
+    pairs = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]
+    captioner = PairCaptioner.load(weights=options.weights)
+    with tqdm(total=len(pairs), unit='pair', disable=None) as bar:
+        described = real_captions.describe_pairs(pairs, options.pairs, captioner, bar.update)
+    scores = [real_captions.score_pair(pair, captions) for pair, (_, captions) in zip(pairs, described, strict=True)]
+    values = real_captions.summary(scores)
+    _report(options, real_captions.report(values, len(pairs)), dict(values))
+    if options.captions:
+        write_json(
+            options.captions,
+            {
+                pair.name: {'seen': pair.text, 'caption': captions.text}
+                for pair, (_, captions) in zip(pairs, described, strict=True)
+            },
+        )
+    if options.sheet:
+        write_image(options.sheet, caption_sheet(described))
+    return 0
+
+
+def _run_scenes(options: EvaluateCaptions, folder: Path) -> int:
     from tqdm import tqdm
 
     from ldfusion_training.language import evaluation, reports
     from ldfusion_training.language.scenes import read_scenes
 
-    scenes = read_scenes([options.scenes], [options.every])
+    scenes = read_scenes([folder], [options.every])
     with tqdm(total=2 * len(scenes), unit='image') as bar:
         scores, captions = reports.measure_captions(scenes, options.weights, bar.update)
     _report(options, evaluation.caption_report(scores), evaluation.as_json(scores))

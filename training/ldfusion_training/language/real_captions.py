@@ -1,0 +1,152 @@
+"""What captions of real pairs tell rightly, against what somebody saw in them (``real_pairs.json``)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ldfusion_models.camera.images import as_rgb8
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_image
+from ldfusion_models.language.facts import Mention
+from ldfusion_models.language.guidance import Captions, PairCaptioner
+from ldfusion_training.data.pairs import Pair, as_thermal8, images_by_name
+from ldfusion_training.language.real_pairs import IGNORE, SeenPair
+from ldfusion_training.language.teacher_labels import overlap
+from ldfusion_training.report.tables import markdown_table
+
+# Classes that a caption may take for each other.
+VEHICLES = {'car', 'truck', 'bus', 'trailer', 'tricycle'}
+CYCLES = {'bicycle', 'motorcycle'}
+COUNTED = {'person', *VEHICLES, *CYCLES}
+# Boxes that overlap by so much are one thing; a told thing that lies so far in an ignored region does not count.
+ONE_THING, INSIDE = 0.4, 0.5
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """One pair.
+
+    Attributes:
+        wanted, found: by class, objects that are plain to see, and those of them that are told.
+        told, right, sides: things told, those that are there, and those of them on the right side.
+        light_right: whether the light told is right; None if none was told.
+    """
+
+    name: str
+    wanted: Counter[str]
+    found: Counter[str]
+    told: int
+    right: int
+    sides: int
+    light_right: bool | None
+
+
+def describe_pairs(
+    pairs: Sequence[SeenPair], data: Path, captioner: PairCaptioner, progress: Callable[[], object] = lambda: None
+) -> list[tuple[Pair, Captions]]:
+    """The images of labelled pairs and their captions; ``data`` is the folder that holds their sets.
+
+    Raises:
+        InputError: an image is not there, or is unreadable.
+    """
+    described = []
+    for pair in pairs:
+        visible, thermal = (_file(data / pair.set / folder, pair.name) for folder in ('vi', 'ir'))
+        images = Pair(as_rgb8(read_image(visible)), as_thermal8(read_image(thermal)))
+        described.append((images, captioner(images.visible, images.thermal)))
+        progress()
+    return described
+
+
+def score_pair(pair: SeenPair, captions: Captions) -> PairScore:
+    """Compare what both cameras tell with what is there; aligned images, so that one thing told twice counts once."""
+    told = united(captions)
+    boxes = [_pixels(each, pair.size) for each in told]
+    truth = [each for each in pair.objects if kind_of(each.name) and each.name != IGNORE]
+    ignored = [each.box for each in pair.objects if each.name == IGNORE]
+    free = set(range(len(truth)))
+    right = sides = counted = 0
+    found = Counter[str]()
+    for mention, box in sorted(zip(told, boxes, strict=True), key=lambda each: -each[0].score):
+        near = [(overlap(box, truth[i].box), i) for i in free if kind_of(truth[i].name) == kind_of(mention.name)]
+        share, index = max(near, default=(0.0, -1))
+        if share >= ONE_THING:
+            free.remove(index)
+            right += 1
+            sides += mention.side == truth[index].where
+            found[truth[index].name] += not truth[index].difficult
+        elif any(_inside(box, region) > INSIDE for region in ignored):
+            continue
+        counted += 1
+    facts = captions.visible.facts
+    light = facts.light if facts else ''
+    wanted = Counter(each.name for each in truth if not each.difficult)
+    return PairScore(pair.name, wanted, +found, counted, right, sides, light == pair.light if light else None)
+
+
+def united(captions: Captions) -> list[Mention]:
+    """The people and vehicles that either camera tells, surest first."""
+    facts = [each.facts for each in (captions.visible, captions.thermal)]
+    if None in facts:
+        raise InputError('this captioner tells no facts; measure the embedded one')
+    every = [each for one in facts if one for each in one.mentions if kind_of(each.name)]
+    kept: list[Mention] = []
+    for mention in sorted(every, key=lambda each: -each.score):
+        same = (each for each in kept if kind_of(each.name) == kind_of(mention.name))
+        if all(overlap(each.box, mention.box) < ONE_THING for each in same):
+            kept.append(mention)
+    return kept
+
+
+def kind_of(name: str) -> str:
+    """Person, vehicle or cycle; empty for what is not counted."""
+    return 'vehicle' if name in VEHICLES else 'cycle' if name in CYCLES else name if name == 'person' else ''
+
+
+def summary(scores: Sequence[PairScore], draws: int = 2000) -> dict[str, float]:
+    """Recall and precision with 95 % intervals (bootstrap over pairs), recall by class, sides and light."""
+    table = np.array([[s.found.total(), s.wanted.total(), s.right, s.told] for s in scores], float)
+    rows = np.random.default_rng(0).integers(len(scores), size=(draws, len(scores)))
+    drawn = table[rows].sum(1)
+    values = {}
+    for name, top, bottom in (('recall', 0, 1), ('precision', 2, 3)):
+        values[name] = _share(table[:, top].sum(), table[:, bottom].sum())
+        low, high = np.nanpercentile(drawn[:, top] / np.maximum(drawn[:, bottom], 1), [2.5, 97.5])
+        values |= {f'{name} low': float(low), f'{name} high': float(high)}
+    wanted, found = (sum((getattr(s, name) for s in scores), Counter[str]()) for name in ('wanted', 'found'))
+    values |= {f'recall of {name}': _share(found[name], count) for name, count in sorted(wanted.items())}
+    lights = [s.light_right for s in scores if s.light_right is not None]
+    values['side'] = _share(sum(s.sides for s in scores), table[:, 2].sum())
+    return values | {'light': _share(sum(lights), len(lights)), 'light told': len(lights) / len(scores)}
+
+
+def report(values: dict[str, float], count: int) -> str:
+    """Markdown."""
+    rows: list[list[str | float]] = [[name, value] for name, value in values.items()]
+    return markdown_table([f'{count} pairs', 'value'], rows)
+
+
+def _file(folder: Path, name: str) -> Path:
+    found = images_by_name(folder).get(name)
+    if found is None:
+        raise InputError(f'{folder}: no image {name}; give the folder that holds roadscene, tno, msrs and llvip')
+    return found
+
+
+def _pixels(mention: Mention, size: tuple[int, int]) -> tuple[float, ...]:
+    return tuple(value * size[number % 2] for number, value in enumerate(mention.box))
+
+
+def _inside(box: tuple[float, ...], region: Iterable[float]) -> float:
+    """The part of a box that lies in a region."""
+    left, top, right, bottom = region
+    width = max(0.0, min(box[2], right) - max(box[0], left))
+    height = max(0.0, min(box[3], bottom) - max(box[1], top))
+    return width * height / max((box[2] - box[0]) * (box[3] - box[1]), 1e-9)
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float('nan')

@@ -1,0 +1,184 @@
+"""Images with boxes and facts for the captioner: taught by a detector, drawn in data sets, or simulated."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ldfusion_models.camera.images import as_rgb8
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import read_image, written_whole
+from ldfusion_training.data.pairs import Image8, Pair, as_thermal8, images_by_name, open_pairs
+from ldfusion_training.language.real_pairs import read_real_pairs
+from ldfusion_training.language.scenes import read_scenes, stands_out
+from ldfusion_training.language.teacher_labels import (
+    Detector,
+    TaughtBox,
+    VoteConfig,
+    label_image,
+    label_pair,
+    read_hit_uav,
+)
+
+IGNORE = 'ignore'
+# Longest side of an image that is kept.
+LONGEST_SIDE = 640
+# Looks that must agree before a box is believed: of the three at one image, of the nine at a pair.
+BELIEVED_OF_IMAGE, BELIEVED_OF_PAIR = 2, 3
+
+
+@dataclass(frozen=True)
+class TaughtImage:
+    """One image (H, W, 3) of one camera; ``ignore`` boxes may hold anything; an empty fact is not known."""
+
+    image: Image8
+    is_thermal: bool
+    boxes: tuple[TaughtBox, ...]
+    place: str = ''
+    light: str = ''
+    weather: str = ''
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Images of a folder and what is true of all of them; empty if it is not known.
+
+    Attributes:
+        folder: of pairs, or of visible images.
+        names: patterns of names; empty for all.
+        every: one in so many is used.
+        place, light, weather: facts.
+    """
+
+    folder: Path
+    names: tuple[str, ...] = ()
+    every: int = 1
+    place: str = ''
+    light: str = ''
+    weather: str = ''
+
+    def has(self, name: str) -> bool:
+        """Whether the name fits a pattern."""
+        return not self.names or any(fnmatchcase(name, pattern) for pattern in self.names)
+
+
+def read_taught_pairs(chosen: Selection, detector: Detector, labels: Path) -> list[TaughtImage]:
+    """Both images of the pairs of a folder; none that ``real_pairs.json`` knows.
+
+    Boxes of a thing that can't be told from its surroundings in one camera are ignored there.
+    """
+    known = {(pair.set, pair.name) for pair in read_real_pairs()}
+    name = '/'.join(chosen.folder.parts[-2:])
+    found = []
+    for source in open_pairs(chosen.folder, faults='skip').pairs[:: chosen.every]:
+        if (name, source.name) in known or not chosen.has(source.name):
+            continue
+        pair = source.read()
+        boxes = _kept(labels / name / f'{source.name}.json', partial(_believed, detector, pair))
+        for image, thermal in ((pair.visible, False), (np.repeat(pair.thermal[..., None], 3, 2), True)):
+            seen = tuple(box if _is_seen(image, box) else replace(box, name=IGNORE) for box in boxes)
+            found.append(_small(TaughtImage(image, thermal, seen, chosen.place, chosen.light, chosen.weather)))
+    return _some(found, chosen.folder)
+
+
+def read_taught_images(chosen: Selection, detector: Detector, labels: Path) -> list[TaughtImage]:
+    """Visible images of a folder, one in ``every``."""
+    found = []
+    for path in [each for name, each in images_by_name(chosen.folder).items() if chosen.has(name)][:: chosen.every]:
+        image = as_rgb8(read_image(path))
+        file = labels / '/'.join(chosen.folder.parts[-3:]) / f'{path.stem}.json'
+        boxes = _kept(file, partial(_believed_of_image, detector, image))
+        found.append(_small(TaughtImage(image, False, boxes, chosen.place, chosen.light, chosen.weather)))
+    return _some(found, chosen.folder)
+
+
+def read_boxed_thermal(folder: Path) -> list[TaughtImage]:
+    """Thermal images of HIT-UAV with its boxes; raises InputError if there are none, or their boxes are damaged."""
+    found = []
+    for name, path in images_by_name(folder / 'ir').items():
+        boxes = read_hit_uav(folder / 'boxes' / f'{name}.json')
+        grey = as_thermal8(read_image(path))
+        found.append(_small(TaughtImage(np.repeat(grey[..., None], 3, 2), True, tuple(boxes))))
+    return _some(found, folder)
+
+
+def read_simulated(folders: Iterable[str], known: Iterable[str]) -> Iterator[TaughtImage]:
+    """Both images of simulated frames; things of other classes than ``known`` are left out, hidden ones ignored."""
+    names = set(known)
+    for scene in read_scenes(list(folders)):
+        for thermal in (False, True):
+            boxes = []
+            for each in scene.objects:
+                if each.name not in names:
+                    continue
+                left, top, width, height = cv2.boundingRect((scene.instances == each.instance).astype(np.uint8))
+                seen = (each.seen_thermal if thermal else each.seen_visible) and min(width, height) >= 3
+                boxes.append(TaughtBox(each.name if seen else IGNORE, (left, top, left + width, top + height), 1.0))
+            facts = scene.place, '' if thermal else scene.light, '' if thermal else scene.weather
+            yield TaughtImage(scene.image(thermal), thermal, tuple(boxes), *facts)
+
+
+def _some(found: list[TaughtImage], folder: Path) -> list[TaughtImage]:
+    """All of them; raises InputError if there are none."""
+    if not found:
+        raise InputError(f'{folder}: no images here, or none of the names asked for')
+    return found
+
+
+def _believed(detector: Detector, pair: Pair) -> tuple[TaughtBox, ...]:
+    return _sorted_out(label_pair(detector, pair, config=VoteConfig(votes=1)), BELIEVED_OF_PAIR)
+
+
+def _believed_of_image(detector: Detector, image: Image8) -> tuple[TaughtBox, ...]:
+    return _sorted_out(label_image(detector, image, VoteConfig(votes=1)), BELIEVED_OF_IMAGE)
+
+
+def _sorted_out(boxes: Iterable[TaughtBox], votes: int) -> tuple[TaughtBox, ...]:
+    """Boxes with fewer votes become ignored ones."""
+    return tuple(box if box.votes >= votes else replace(box, name=IGNORE) for box in boxes)
+
+
+def _is_seen(image: Image8, box: TaughtBox) -> bool:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    left, top, right, bottom = (round(value) for value in box.box)
+    window = (slice(max(0, top - 4), bottom + 4), slice(max(0, left - 4), right + 4))
+    mask = np.zeros(grey.shape, bool)
+    mask[top:bottom, left:right] = True
+    inside = mask[window]
+    return stands_out(np.asarray(grey[window], np.uint8), inside, ~inside)
+
+
+def _small(taught: TaughtImage) -> TaughtImage:
+    height, width = taught.image.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return taught
+    size = round(width * scale), round(height * scale)
+    image = np.asarray(cv2.resize(taught.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    boxes = tuple(replace(box, box=tuple(value * scale for value in box.box)) for box in taught.boxes)
+    return replace(taught, image=image, boxes=boxes)
+
+
+def _kept(file: Path, teach: Callable[[], tuple[TaughtBox, ...]]) -> tuple[TaughtBox, ...]:
+    """The boxes in ``file``, which is written if it is not there.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not file.exists():
+        boxes = teach()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(file) as temporary:
+            temporary.write_text(json.dumps([[box.name, *box.box, box.score, box.votes] for box in boxes]))
+        return boxes
+    try:
+        return tuple(
+            TaughtBox(name, tuple(box), score, votes) for name, *box, score, votes in json.loads(file.read_text())
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(f'{file}: damaged labels ({error}); remove it, it is made again') from error
