@@ -45,6 +45,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         'evaluate.places:run_places',
         'a depth branch on drives, sites and cameras that its recipe has not seen',
     ),
+    'evaluate detection': (
+        'evaluate.detection:run',
+        "whether a detector finds more in fused images than in either camera's",
+    ),
     'evaluate modalities': (
         'evaluate.images:run_modalities',
         'depth of fused images against that of either camera alone, by light and weather',
