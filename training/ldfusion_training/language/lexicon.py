@@ -6,6 +6,7 @@ WordNet says which classes a word can mean, the sentence encoder whether a rarer
 word without a meaning among the classes is left out, so it has no effect.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,17 +51,36 @@ OTHER_WORDS = {
 SIMILAR = 0.42
 
 
+# Words for people that WordNet itself explains as abuse, or by descent, faith or sex, are left out: they add nothing.
+ABUSE = re.compile(
+    '|'.join(
+        r"""
+        slur offensive disparag derogat obscen vulgar insult abus contempt despis stupid foolish idiot retard
+        mental subnormal promiscu prostitut whore brothel sexual ethnic \brace\b racial offspring.of American.Indian
+        small.person ingratiate subservient negro jew tribe caste descent inhabitant native language slang flatter
+        coward disagreeable unpleasant filthy dirty wandering immoral lewd humiliat spastic uncivilized indulged
+        ugly abnormally white.person black.person dark.skin informal.term average.height unable.to.walk
+        """.split()  # noqa: SIM905
+    ),
+    re.IGNORECASE,
+)
+# A rarer meaning that is marked counts for words with fewer meanings than this in the texts that WordNet counted.
+OFTEN = 1
+
+
 @dataclass(frozen=True)
 class WordNet:
     """WordNet's nouns.
 
     Attributes:
         meanings: of each lemma, most frequent first.
+        abusive: lemmas with a meaning that is explained so.
         above: the more general meanings of each meaning.
         irregular: plurals that no rule makes, with their lemmas.
     """
 
     meanings: dict[str, list[str]]
+    abusive: set[str]
     above: dict[str, list[str]]
     irregular: dict[str, str]
 
@@ -80,16 +100,23 @@ def read_wordnet(folder: Path) -> WordNet:
         index, data, irregular = ((folder / name).read_text() for name in ('index.noun', 'data.noun', 'noun.exc'))
     except OSError as error:
         raise InputError(f"{folder}: no WordNet ({error}); install it, such as Debian's wordnet-base") from error
-    meanings = {}
+    marked = {line.split()[0] for line in data.splitlines() if ABUSE.search(line.partition('|')[2])}
+    meanings, counted = {}, {}
     for lemma, _, count, *rest in (line.split() for line in index.splitlines() if not line.startswith(' ')):
         meanings[lemma] = rest[-int(count) :]
+        counted[lemma] = int(rest[-int(count) - 1])
     above = {}
     for meaning, _, _, words, *rest in (
         line.split('|')[0].split() for line in data.splitlines() if not line.startswith(' ')
     ):
         pointers = rest[2 * int(words, 16) + 1 :]
         above[meaning] = [to for kind, to in zip(pointers[::4], pointers[1::4], strict=False) if kind == '@']
-    return WordNet(meanings, above, dict(line.split()[:2] for line in irregular.splitlines()))
+    abusive = {
+        lemma
+        for lemma, each in meanings.items()
+        if each[0] in marked or (marked.intersection(each) and counted[lemma] < OFTEN)
+    }
+    return WordNet(meanings, abusive, above, dict(line.split()[:2] for line in irregular.splitlines()))
 
 
 class SentenceEncoder:
@@ -126,8 +153,9 @@ def make_lexicon(wordnet: WordNet, similarity: SentenceEncoder) -> dict[str, lis
     for (lemma, named), embedding in zip(candidates.items(), embeddings, strict=True):
         near = {name: float((classes[name] @ embedding).max()) for name in named if name}
         best = max(near, key=lambda name: near[name])
-        if named[0] or near[best] >= SIMILAR:
-            found.setdefault(lemma, named[0] or best)
+        meant = named[0] or best
+        if (named[0] or near[best] >= SIMILAR) and not (meant == 'person' and lemma in wordnet.abusive):
+            found.setdefault(lemma, meant)
     found |= {word: name for name, words in own.items() for word in words if ' ' not in word}
     found |= {plural: found[lemma] for plural, lemma in wordnet.irregular.items() if lemma in found}
     return {name: sorted(word for word, meant in found.items() if meant == name) for name in ROOTS}
