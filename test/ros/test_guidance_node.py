@@ -148,8 +148,10 @@ def test_a_pair_is_described_and_the_text_changes_the_fusion(guided: Guided, lan
     guided.wait(lambda: 'grey of 70. grey of 71.' in guided.captions, 'caption')
     guided.wait(lambda: robot.told().get('text') == 'applied', 'text in the fusion')
     expected = language.encoder.encode(['grey of 70. grey of 71.'])[0]
-    assert guided.embeddings[-1].layout.dim[0].label == language.encoder.name
-    assert np.array_equal(values_of(guided.embeddings[-1]), expected)
+    # Where the machine is slow the text may have become stale by now, and the last embedding is of no text.
+    spoken = [each for each in guided.embeddings if values_of(each).any()]
+    assert {each.layout.dim[0].label for each in spoken} == {language.encoder.name}
+    assert any(np.array_equal(values_of(each), expected) for each in spoken)
     guided.prompt('people')
     guided.wait(lambda: not np.array_equal(image_from_message(robot.fuse_good_pair()), plain), 'an effect of text')
     guided.prompt('')
