@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ldfusion_models.graph.manifest import SHIPPED
-from ldfusion_models.language.facts import Description
+from ldfusion_models.language.facts import Description, Facts, Mention
 
 torch = pytest.importorskip('torch')
 open_clip = pytest.importorskip('open_clip')
@@ -55,11 +55,17 @@ def write_weights(folder: Path, encoder: str) -> Path:
 
 
 class BrightnessCaptioner:
-    """Says how bright an image is, so that a test knows which image was described; nothing of a black one."""
+    """Says how bright an image is, so that a test knows which image was described; nothing of a black one.
+
+    Its facts are of one person, a tenth of the brightness away.
+    """
 
     def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> Description:
         assert depth.shape == image.shape[:2]
         level = round(float(image.mean()))
         if level == 13:
             raise RuntimeError('an unlucky image')
-        return Description(f'grey of {level}.' if level else '')
+        if not level:
+            return Description()
+        person = Mention('person', 'left', level / 10, score=0.9, box=(0.1, 0.2, 0.3, 0.4))
+        return Description(f'grey of {level}.', Facts('street', 'night', mentions=(person,)))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,18 @@ class Guided:
     def wait(self, condition: Any, what: str) -> None:
         self.robot.wait(condition, f'{what} ({self.told()})')
 
+    def show(self, level: int, condition: Callable[[], object], what: str) -> None:
+        """Show a flat pair until something holds: a single one may be lost, or not be the latest in time."""
+
+        def shown() -> object:
+            self.robot.send_pair(*flat(level))
+            end = time.monotonic() + 0.5
+            while not condition() and time.monotonic() < end:
+                time.sleep(0.01)
+            return condition()
+
+        self.wait(shown, what)
+
     def change_state(self, transition: int) -> None:
         """Ask for a transition as a lifecycle manager does."""
         request = ChangeState.Request()
@@ -144,9 +156,8 @@ def values_of(message: Float32MultiArray) -> Array:
 def test_a_pair_is_described_and_the_text_changes_the_fusion(guided: Guided, language: Language) -> None:
     robot = guided.robot
     plain = image_from_message(robot.fuse_good_pair())
-    robot.send_pair(*flat(70))
-    guided.wait(lambda: 'grey of 70. grey of 71.' in guided.captions, 'caption')
-    guided.wait(lambda: robot.told().get('text') == 'applied', 'text in the fusion')
+    guided.show(70, lambda: guided.caption == 'grey of 70. grey of 71.', 'caption')
+    guided.show(70, lambda: robot.told().get('text') == 'applied', 'text in the fusion')
     expected = language.encoder.encode(['grey of 70. grey of 71.'])[0]
     # Where the machine is slow the text may have become stale by now, and the last embedding is of no text.
     spoken = [each for each in guided.embeddings if values_of(each).any()]
@@ -155,6 +166,23 @@ def test_a_pair_is_described_and_the_text_changes_the_fusion(guided: Guided, lan
     guided.prompt('people')
     guided.wait(lambda: not np.array_equal(image_from_message(robot.fuse_good_pair()), plain), 'an effect of text')
     guided.prompt('')
+
+
+def test_the_facts_of_a_pair_go_out_as_fields_under_its_stamp(guided: Guided) -> None:
+    def scenes() -> list[dict[str, Any]]:
+        return [
+            each for each in guided.scenes if each['thermal'] and each['thermal']['objects'][0]['distance_m'] == 8.1
+        ]
+
+    guided.show(80, scenes, 'scene of the pair')
+    scene = scenes()[-1]
+    stamp_ns = scene['stamp']['sec'] * 1_000_000_000 + scene['stamp']['nanosec']
+    assert 0 < stamp_ns <= guided.robot.stamp_ns
+    assert scene['version'] == 1
+    told = scene['visible']
+    assert (told['place'], told['light'], told['weather']) == ('street', 'night', None)
+    person = {'class': 'person', 'side': 'left', 'distance_m': 8.0, 'warm': False, 'score': 0.9}
+    assert told['objects'] == [{**person, 'box': [0.1, 0.2, 0.3, 0.4]}]
 
 
 def test_a_prompt_replaces_the_caption_until_an_empty_one_comes(guided: Guided, language: Language) -> None:
@@ -166,8 +194,7 @@ def test_a_prompt_replaces_the_caption_until_an_empty_one_comes(guided: Guided, 
     assert guided.caption == 'people on the left'
     assert np.array_equal(values_of(guided.embeddings[-1]), language.encoder.encode(['people on the left'])[0])
     guided.prompt('')
-    guided.robot.send_pair(*flat(91))
-    guided.wait(lambda: guided.caption == 'grey of 91. grey of 92.', 'caption after the prompt')
+    guided.show(91, lambda: guided.caption == 'grey of 91. grey of 92.', 'caption after the prompt')
 
 
 def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +216,7 @@ def test_nothing_is_sent_by_the_idle_thread(guided: Guided, monkeypatch: pytest.
     monkeypatch.setattr(embeddings, 'publish', published)
     monkeypatch.setattr(describing, 'describe', described)
     said = len(guided.embeddings)
-    guided.robot.send_pair(*flat(110))
-    guided.wait(lambda: len(guided.embeddings) > said and describers, 'a caption')
+    guided.show(110, lambda: len(guided.embeddings) > said and describers, 'a caption')
     assert senders.isdisjoint(describers)
 
 
@@ -209,36 +235,26 @@ def test_a_prompt_that_can_not_be_is_refused_and_the_last_one_stays(guided: Guid
 
 
 def test_a_captioner_that_says_nothing_leaves_the_fusion_without_text(guided: Guided) -> None:
-    guided.robot.send_pair(*flat(0))
-    guided.wait(lambda: int(guided.told().get('dropped empty_caption', 0)) > 0, 'words in diagnostics')
+    guided.show(0, lambda: int(guided.told().get('dropped empty_caption', 0)) > 0, 'words in diagnostics')
     guided.wait(lambda: guided.robot.told()['text'] == 'none', 'no text in the fusion')
     guided.robot.fuse_good_pair()
 
 
 def test_a_captioner_that_fails_stops_nothing(guided: Guided) -> None:
-    guided.robot.send_pair(*flat(13))
-    guided.wait(lambda: int(guided.told().get('dropped failure', 0)) > 0, 'failure in diagnostics')
-    guided.robot.send_pair(*flat(40))
-    guided.wait(lambda: guided.caption == 'grey of 40. grey of 41.', 'next caption')
+    guided.show(13, lambda: int(guided.told().get('dropped failure', 0)) > 0, 'failure in diagnostics')
+    guided.show(40, lambda: guided.caption == 'grey of 40. grey of 41.', 'next caption')
 
 
 def test_only_the_latest_pair_is_described(guided: Guided) -> None:
     for level in range(100, 160):
         guided.robot.send_pair(*flat(level))
-
-    def last_is_described() -> bool:
-        guided.robot.send_pair(*flat(160))
-        time.sleep(0.2)
-        return guided.caption == ('grey of 160. grey of 161.')
-
-    guided.wait(last_is_described, 'caption of the last pair')
+    guided.show(160, lambda: guided.caption == 'grey of 160. grey of 161.', 'caption of the last pair')
     described = [text for text in guided.captions if any(f'grey of {level}.' in text for level in range(100, 160))]
     assert len(described) < 50, 'pairs that came while one was described are left out'
 
 
 def test_without_images_the_text_is_taken_back(guided: Guided) -> None:
-    guided.robot.send_pair(*flat(50))
-    guided.wait(lambda: guided.robot.told()['text'] == 'applied', 'text applied')
+    guided.show(50, lambda: guided.robot.told()['text'] == 'applied', 'text applied')
     guided.wait(lambda: guided.robot.told()['text'] == 'none', 'text taken back')
     guided.wait(lambda: 'no visible image' in guided.told()['message'], 'words in diagnostics')
 
@@ -250,7 +266,7 @@ def test_one_camera_alone_is_described(guided: Guided) -> None:
         robot.stamp_ns += 100_000_000
         robot.send('visible', flat(200)[0], robot.stamp_ns)
         time.sleep(0.1)
-        return guided.caption == ('grey of 200.')
+        return guided.caption == 'grey of 200.'
 
     with_pause = Parameter('degraded_after', value=0.5)
     assert guided.node.set_parameters([with_pause])[0].successful
@@ -263,8 +279,7 @@ def test_a_deactivated_node_takes_its_text_back_and_says_it_again(guided: Guided
     guided.change_state(Transition.TRANSITION_DEACTIVATE)
     guided.wait(lambda: guided.robot.told()['text'] == 'none', 'text taken back')
     guided.change_state(Transition.TRANSITION_ACTIVATE)
-    guided.robot.send_pair(*flat(60))
-    guided.wait(lambda: guided.caption == 'grey of 60. grey of 61.', 'captions again')
+    guided.show(60, lambda: guided.caption == 'grey of 60. grey of 61.', 'captions again')
 
 
 def test_without_captioner_prompts_work(weights: Path, encoder_folder: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ MODALITIES = ('visible', 'thermal')
 STRIDE, GREY = 32, 114
 # Least score of what is told: of what moves on its own, and of other things, which were learned from visible images.
 LEAST_SCORE, LEAST_SCORE_OF_OTHERS = 0.5, 0.6
-MOVING = ('person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck')
+TRAFFIC = ('person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck')
 # Classes that are taken for each other: one thing gets one box.
 KINDS = (('car', 'bus', 'truck', 'train'), ('bicycle', 'motorcycle'))
 MOST_OVERLAP = 0.5
@@ -111,7 +111,7 @@ class Captioner:
         names = self._network.config.classes
         scores = (output.objectness.sigmoid()[..., None] * output.classes.sigmoid())[0].numpy()
         numbers, best = scores.argmax(1), scores.max(1)
-        least = np.array([LEAST_SCORE if name in MOVING else LEAST_SCORE_OF_OTHERS for name in names])
+        least = np.array([LEAST_SCORE if name in TRAFFIC else LEAST_SCORE_OF_OTHERS for name in names])
         rows = np.flatnonzero(best >= least[numbers])
         if not rows.size:
             return []

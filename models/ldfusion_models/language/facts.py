@@ -17,6 +17,8 @@ SIMULATED_THINGS = (
 )  # fmt: skip
 NAMES = (*THINGS, *SIMULATED_THINGS)
 SIDES = ('left', 'ahead', 'right')
+# Where these end in an image that is 1 wide, as in the simulator's descriptions.
+BORDERS = (0.38, 0.62)
 LIGHTS = ('day', 'dusk', 'night')
 WEATHERS = ('clear', 'overcast', 'fog', 'smoke')
 INDOOR_PLACES = ('warehouse aisle', 'corridor', 'tunnel', 'room')
@@ -99,5 +101,5 @@ def groups_of(mentions: Sequence[Mention]) -> list[list[Mention]]:
 
 
 def side_of(place: float) -> str:
-    """Left, ahead or right of a place between 0 and 1; borders as in the simulator's descriptions."""
-    return 'left' if place < 0.38 else 'right' if place > 0.62 else 'ahead'
+    """Left, ahead or right of a place between 0 and 1."""
+    return 'left' if place < BORDERS[0] else 'right' if place > BORDERS[1] else 'ahead'

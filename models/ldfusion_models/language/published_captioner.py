@@ -8,14 +8,12 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError, how_to_install
-from ldfusion_models.language.facts import Description
+from ldfusion_models.language.captions import SIDE_PHRASES
+from ldfusion_models.language.facts import BORDERS, Description
 from ldfusion_models.published.store import local_model
 
 LONGEST = 40
 INSTRUCTION = 'Describe the image in one sentence.'
-# Columns of the image: left, ahead and right have these borders, as in the embedded captioner's texts.
-BORDERS = (0.38, 0.62)
-SIDES = ('on the left', 'ahead', 'on the right')
 
 
 class PublishedCaptioner:
@@ -99,7 +97,7 @@ def depth_phrase(depth: npt.NDArray[np.float32]) -> list[str]:
     upper = cv2.resize(depth[: max(1, depth.shape[0] * 2 // 3)], (96, 48), interpolation=cv2.INTER_NEAREST_EXACT)
     edges = [0, *(round(border * 96) for border in BORDERS), 96]
     parts = []
-    for side, left, right in zip(SIDES, edges[:-1], edges[1:], strict=True):
+    for side, left, right in zip(SIDE_PHRASES.values(), edges[:-1], edges[1:], strict=True):
         known = upper[:, left:right]
         known = known[np.isfinite(known)]
         if known.size:

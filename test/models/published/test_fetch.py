@@ -29,7 +29,7 @@ def model(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / 'config.json').write_text('{"model_type": "tiny"}')
     (folder / 'model.safetensors').write_bytes(WEIGHTS)
-    (folder / 'pytorch_model.bin').write_bytes(b'a pickle that nobody needs')
+    (folder / 'pytorch_model.bin').write_bytes(b'what nobody needs')
     return folder
 
 

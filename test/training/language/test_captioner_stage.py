@@ -18,7 +18,8 @@ from ldfusion_models.graph.manifest import from_mapping  # noqa: E402
 from ldfusion_models.language.facts import LIGHTS, PLACES, THINGS, WEATHERS  # noqa: E402
 from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork, SceneOutput  # noqa: E402
 from ldfusion_training.language.detection_loss import assign, cell_centres, detection_loss  # noqa: E402
-from ldfusion_training.language.taught_images import IGNORE, TaughtImage, read_boxed_thermal  # noqa: E402
+from ldfusion_training.language.real_pairs import IGNORE  # noqa: E402
+from ldfusion_training.language.taught_images import TaughtFolder, TaughtImage, read_boxed_thermal  # noqa: E402
 from ldfusion_training.language.teacher_labels import TaughtBox  # noqa: E402
 from ldfusion_training.runs.trainer import train  # noqa: E402
 from ldfusion_training.stages import captioner as stage_module  # noqa: E402
@@ -189,4 +190,4 @@ def test_data_that_says_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='no images'):
         stage_module.create(stage_module.CONFIG())
     with pytest.raises(InputError, match='moon'):
-        stage_module.TaughtFolder('somewhere', place='moon')
+        TaughtFolder('somewhere', place='moon')

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from paths import DATA
 
@@ -17,7 +16,6 @@ from ldfusion_training.language.teacher_labels import (
     TaughtBox,
     VoteConfig,
     agree,
-    label_mask,
     label_pair,
     overlap,
     read_hit_uav,
@@ -47,15 +45,6 @@ def test_two_things_of_one_look_are_not_one_thing() -> None:
 def test_overlap_is_intersection_over_union() -> None:
     assert overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
     assert overlap((0, 0, 1, 1), (5, 5, 6, 6)) == 0
-
-
-def test_regions_of_a_mask_become_boxes() -> None:
-    mask = np.zeros((40, 60), np.uint8)
-    mask[5:15, 10:20] = 3
-    mask[20:40, 50:60] = 2
-    mask[0, 0] = 3
-    found = {(box.name, box.box) for box in label_mask(mask, {2: 'person', 3: 'car'})}
-    assert found == {('car', (10, 5, 20, 15)), ('person', (50, 20, 60, 40))}
 
 
 def test_boxes_of_hit_uav(tmp_path: Path) -> None:

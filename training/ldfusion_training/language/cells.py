@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-# Side in pixels of a cell: the grid of the captioner's scene and of the fusion's coarsest features.
+# Side in pixels of a cell: the grid of the fusion's coarsest features.
 CELL = 8
 
 

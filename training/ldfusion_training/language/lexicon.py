@@ -64,8 +64,6 @@ ABUSE = re.compile(
     ),
     re.IGNORECASE,
 )
-# A rarer meaning that is marked counts for words with fewer meanings than this in the texts that WordNet counted.
-OFTEN = 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class WordNet:
 
     Attributes:
         meanings: of each lemma, most frequent first.
-        abusive: lemmas with a meaning that is explained so.
+        abusive: lemmas with a meaning that ``ABUSE`` marks.
         above: the more general meanings of each meaning.
         irregular: plurals that no rule makes, with their lemmas.
     """
@@ -114,7 +112,8 @@ def read_wordnet(folder: Path) -> WordNet:
     abusive = {
         lemma
         for lemma, each in meanings.items()
-        if each[0] in marked or (marked.intersection(each) and counted[lemma] < OFTEN)
+        # A rarer meaning counts where the texts that WordNet counted have none of the word's.
+        if each[0] in marked or (marked.intersection(each) and not counted[lemma])
     }
     return WordNet(meanings, abusive, above, dict(line.split()[:2] for line in irregular.splitlines()))
 

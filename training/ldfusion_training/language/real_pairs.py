@@ -18,12 +18,13 @@ pairs lie in ``train`` folders, 17 of them in folders that the recipes of the fu
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ldfusion_models.errors import InputError, naming
+from ldfusion_training.data.pairs import PairSource, images_by_name
 
 FILE = Path(__file__).with_name('real_pairs.json')
 IGNORE = 'ignore'
@@ -77,6 +78,33 @@ def read_real_pairs(file: Path = FILE) -> list[SeenPair]:
     if repeated:
         raise InputError(f'{file}: {"/".join(repeated[0])} is labelled twice; keep one, in one split')
     return pairs
+
+
+@dataclass(frozen=True)
+class LabelledPair:
+    """What is in a pair, and where its images lie."""
+
+    seen: SeenPair
+    source: PairSource
+
+
+def open_labelled(pairs: Sequence[SeenPair], folder: Path) -> list[LabelledPair]:
+    """The files of labelled pairs, ``SET/vi/NAME.*`` and ``SET/ir/NAME.*`` below ``folder``.
+
+    Raises:
+        InputError: one of them is missing, or none is asked for.
+    """
+    if not pairs:
+        raise InputError('no labelled pair is left; choose another split or other sets')
+    opened = []
+    for seen in pairs:
+        files = [images_by_name(folder / seen.set / kind).get(seen.name) for kind in ('vi', 'ir')]
+        if files[0] is None or files[1] is None:
+            raise InputError(
+                f'{folder / seen.set}: no pair {seen.name} in vi and ir; name the folder of data by --data'
+            )
+        opened.append(LabelledPair(seen, PairSource(seen.name, files[0], files[1])))
+    return opened
 
 
 def validation_names(pairs: list[SeenPair]) -> set[tuple[str, str]]:

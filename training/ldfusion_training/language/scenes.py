@@ -1,9 +1,9 @@
 """Images with depth and the objects in them, small and decoded once: what captions are learned from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,13 +15,13 @@ from ldfusion_training.data.pairs import Image8, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.language.facts import CLASSES, place_of
 
-# Size at which images are kept: views of the networks' input are cut from it.
+# Size at which images are kept.
 WIDTH, HEIGHT = 320, 240
 # Objects with a smaller part of the image can't be told.
 SMALLEST_PART = 0.0006
 # Grey levels by which an object must differ from what is around it, or nobody sees it in this image.
 LEAST_CONTRAST = 5.0
-# Smaller objects are not kept: no view makes them big enough.
+# Smaller objects are not kept.
 FEWEST_PIXELS = 20
 
 
@@ -47,44 +47,33 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """One aligned pair, or a visible image alone, with what is known of it, ``WIDTH`` x ``HEIGHT`` pixels.
+    """One aligned pair with all that is to tell of it, ``WIDTH`` x ``HEIGHT`` pixels.
 
     Attributes:
         name: of the frame.
         visible: (H, W, 3) uint8.
-        thermal: (H, W) uint8; None if there is none.
+        thermal: (H, W) uint8.
         place, light, weather: as in ``Facts``.
-        depth: (H, W) float32 metres, NaN where nothing is or unknown.
+        depth: (H, W) float32 metres, NaN where nothing is.
         instances: (H, W) uint16.
         objects: what the instances are.
-        focal: focal length in pixels at this size; None if unknown.
-        known: ``all`` there is to tell; of the objects only the people and vehicles (``moving``); or no more than the
-            ``place``, and light and weather if they are told.
+        focal: focal length in pixels at this size.
     """
 
     name: str
     visible: Image8
-    thermal: Image8 | None
+    thermal: Image8
     place: str
     light: str
     weather: str
-    depth: Depth = field(default_factory=lambda: np.full((HEIGHT, WIDTH), np.nan, np.float32))
-    instances: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.uint16))
-    objects: tuple[SceneObject, ...] = ()
-    focal: float | None = None
-    known: Literal['all', 'moving', 'place'] = 'all'
-
-    @property
-    def has_thermal(self) -> bool:
-        """Whether it is a pair."""
-        return self.thermal is not None
+    depth: Depth
+    instances: npt.NDArray[np.uint16]
+    objects: tuple[SceneObject, ...]
+    focal: float
 
     def image(self, thermal: bool) -> Image8:
         """The thermal or the visible image as (H, W, 3)."""
-        if not thermal:
-            return self.visible
-        assert self.thermal is not None
-        return np.repeat(self.thermal[..., None], 3, axis=2)
+        return np.repeat(self.thermal[..., None], 3, axis=2) if thermal else self.visible
 
 
 def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> list[LabelledScene]:
@@ -102,9 +91,9 @@ def read_scenes(folders: Sequence[str | Path], every: Sequence[int] = ()) -> lis
     return read_each(frames, _read, 'skip')
 
 
-def facts_seen(scene: LabelledScene, thermal: bool, instances: npt.NDArray[np.uint16] | None = None) -> Facts:
-    """What the thermal or the visible image shows; ``instances`` (h, w) of a view of it, by default of the whole."""
-    numbers = scene.instances if instances is None else instances
+def facts_seen(scene: LabelledScene, thermal: bool) -> Facts:
+    """What the thermal or the visible image shows."""
+    numbers = scene.instances
     standing_out = [each for each in scene.objects if (each.seen_thermal if thermal else each.seen_visible)]
     flat = numbers.reshape(-1)
     counts = np.bincount(flat, minlength=1)

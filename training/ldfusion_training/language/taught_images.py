@@ -13,8 +13,9 @@ import numpy as np
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image, written_whole
+from ldfusion_models.language.facts import LIGHTS, PLACES, WEATHERS
 from ldfusion_training.data.pairs import Image8, Pair, as_thermal8, images_by_name, open_pairs
-from ldfusion_training.language.real_pairs import read_real_pairs
+from ldfusion_training.language.real_pairs import IGNORE, read_real_pairs
 from ldfusion_training.language.scenes import read_scenes, stands_out
 from ldfusion_training.language.teacher_labels import (
     Detector,
@@ -25,7 +26,6 @@ from ldfusion_training.language.teacher_labels import (
     read_hit_uav,
 )
 
-IGNORE = 'ignore'
 # Longest side of an image that is kept.
 LONGEST_SIDE = 640
 # Looks that must agree before a box is believed: of the three at one image, of the nine at a pair.
@@ -45,56 +45,65 @@ class TaughtImage:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Images of a folder and what is true of all of them; empty if it is not known.
+class TaughtFolder:
+    """Real images of a folder, and what is true of all of them.
 
     Attributes:
         folder: of pairs, or of visible images.
-        names: patterns of names; empty for all.
-        every: one in so many is used.
-        place, light, weather: facts.
+        names: patterns of their names, such as ``*N``; empty for all.
+        every: one in so many of these is used.
+        place, light, weather: as in captions; empty if not known.
     """
 
-    folder: Path
+    folder: str
     names: tuple[str, ...] = ()
     every: int = 1
     place: str = ''
     light: str = ''
     weather: str = ''
 
-    def has(self, name: str) -> bool:
-        """Whether the name fits a pattern."""
-        return not self.names or any(fnmatchcase(name, pattern) for pattern in self.names)
+    def __post_init__(self) -> None:
+        """Raises InputError for a word that captions don't have."""
+        for name, known in (('place', PLACES), ('light', LIGHTS), ('weather', WEATHERS)):
+            if (value := getattr(self, name)) not in ('', *known):
+                raise InputError(f'{self.folder}: {name} {value!r} is unknown; choose one of {", ".join(known)}')
+
+    def chosen(self, names: Iterable[str]) -> list[str]:
+        """Those of ``names`` that are used."""
+        fitting = [name for name in names if not self.names or any(fnmatchcase(name, each) for each in self.names)]
+        return fitting[:: self.every]
 
 
-def read_taught_pairs(chosen: Selection, detector: Detector, labels: Path) -> list[TaughtImage]:
+def read_taught_pairs(folder: TaughtFolder, detector: Detector, labels: Path) -> list[TaughtImage]:
     """Both images of the pairs of a folder; none that ``real_pairs.json`` knows.
 
     Boxes of a thing that can't be told from its surroundings in one camera are ignored there.
     """
-    known = {(pair.set, pair.name) for pair in read_real_pairs()}
-    name = '/'.join(chosen.folder.parts[-2:])
+    path = Path(folder.folder)
+    name = '/'.join(path.parts[-2:])
+    known = {pair.name for pair in read_real_pairs() if pair.set == name}
+    sources = {each.name: each for each in open_pairs(path, faults='skip').pairs if each.name not in known}
     found = []
-    for source in open_pairs(chosen.folder, faults='skip').pairs[:: chosen.every]:
-        if (name, source.name) in known or not chosen.has(source.name):
-            continue
-        pair = source.read()
-        boxes = _kept(labels / name / f'{source.name}.json', partial(_believed, detector, pair))
+    for each in folder.chosen(sources):
+        pair = sources[each].read()
+        boxes = _kept(labels / name / f'{each}.json', partial(_believed, detector, pair))
         for image, thermal in ((pair.visible, False), (np.repeat(pair.thermal[..., None], 3, 2), True)):
             seen = tuple(box if _is_seen(image, box) else replace(box, name=IGNORE) for box in boxes)
-            found.append(_small(TaughtImage(image, thermal, seen, chosen.place, chosen.light, chosen.weather)))
-    return _some(found, chosen.folder)
+            found.append(_small(TaughtImage(image, thermal, seen, folder.place, folder.light, folder.weather)))
+    return _some(found, path)
 
 
-def read_taught_images(chosen: Selection, detector: Detector, labels: Path) -> list[TaughtImage]:
-    """Visible images of a folder, one in ``every``."""
+def read_taught_images(folder: TaughtFolder, detector: Detector, labels: Path) -> list[TaughtImage]:
+    """Visible images of a folder."""
+    path = Path(folder.folder)
+    files = images_by_name(path)
     found = []
-    for path in [each for name, each in images_by_name(chosen.folder).items() if chosen.has(name)][:: chosen.every]:
-        image = as_rgb8(read_image(path))
-        file = labels / '/'.join(chosen.folder.parts[-3:]) / f'{path.stem}.json'
+    for each in folder.chosen(files):
+        image = as_rgb8(read_image(files[each]))
+        file = labels / '/'.join(path.parts[-3:]) / f'{each}.json'
         boxes = _kept(file, partial(_believed_of_image, detector, image))
-        found.append(_small(TaughtImage(image, False, boxes, chosen.place, chosen.light, chosen.weather)))
-    return _some(found, chosen.folder)
+        found.append(_small(TaughtImage(image, False, boxes, folder.place, folder.light, folder.weather)))
+    return _some(found, path)
 
 
 def read_boxed_thermal(folder: Path) -> list[TaughtImage]:
@@ -131,7 +140,7 @@ def _some(found: list[TaughtImage], folder: Path) -> list[TaughtImage]:
 
 
 def _believed(detector: Detector, pair: Pair) -> tuple[TaughtBox, ...]:
-    return _sorted_out(label_pair(detector, pair, config=VoteConfig(votes=1)), BELIEVED_OF_PAIR)
+    return _sorted_out(label_pair(detector, pair, VoteConfig(votes=1)), BELIEVED_OF_PAIR)
 
 
 def _believed_of_image(detector: Detector, image: Image8) -> tuple[TaughtBox, ...]:

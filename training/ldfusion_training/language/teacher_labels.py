@@ -1,4 +1,4 @@
-"""Labels by teachers, for images that nobody described: a detector's votes, masks of classes, boxes of HIT-UAV.
+"""Labels by teachers, for images that nobody described: a detector's votes, boxes of HIT-UAV.
 
 The detector is a YOLOX-type ONNX file of the 80 COCO classes: image letterboxed with grey 114, BGR 0..255; output
 (1, N, 85) of centre, size (as offsets to a grid of strides 8, 16 and 32), objectness and classes (YOLOX, Apache-2.0,
@@ -23,9 +23,6 @@ from ldfusion_training.data.pairs import Image8, Pair
 
 # Classes of COCO that we name, by their number.
 NAMES = {number: name for name, number in THINGS.items()}
-# Classes of the masks that mark things.
-IDD_LITE = {2: 'person', 3: 'car'}
-CAMVID = {8: 'car', 9: 'person', 10: 'bicycle'}
 HIT_UAV = {'Person': 'person', 'Car': 'car', 'Bicycle': 'bicycle', 'OtherVehicle': 'truck', 'DontCare': 'ignore'}
 STRIDES = (8, 16, 32)
 GREY = 114
@@ -93,22 +90,11 @@ class Detector:
         ]
 
 
-def label_pair(
-    detector: Detector, pair: Pair, fused: Image8 | None = None, config: VoteConfig | None = None
-) -> list[TaughtBox]:
-    """What the detector's looks at a pair agree on.
-
-    Args:
-        detector: the teacher.
-        pair: visible (H, W, 3) and thermal (H, W) images.
-        fused: (H, W, 3) fused image, looked at too if given.
-        config: how many must agree.
-    """
-    config = config or VoteConfig()
+def label_pair(detector: Detector, pair: Pair, config: VoteConfig | None = None) -> list[TaughtBox]:
+    """What the detector's looks at visible, thermal and average of a pair agree on."""
     thermal = np.repeat(pair.thermal[..., None], 3, 2)
     average = ((pair.visible.astype(np.uint16) + thermal) // 2).astype(np.uint8)
-    images = [pair.visible, thermal, average, *([] if fused is None else [fused])]
-    return _agreed(detector, images, config)
+    return _agreed(detector, [pair.visible, thermal, average], config or VoteConfig())
 
 
 def label_image(detector: Detector, image: Image8, config: VoteConfig | None = None) -> list[TaughtBox]:
@@ -154,17 +140,6 @@ def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     shared = max(0.0, width) * max(0.0, height)
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
     return shared / max(areas - shared, 1e-9)
-
-
-def label_mask(mask: npt.NDArray[np.uint8], classes: dict[int, str], least_area: int = 30) -> list[TaughtBox]:
-    """The box of each connected region of a mask (H, W); things that touch share one box."""
-    found = []
-    for number, name in classes.items():
-        _, _, stats, _ = cv2.connectedComponentsWithStats((mask == number).astype(np.uint8))
-        for left, top, width, height, area in stats[1:].tolist():
-            if area >= least_area:
-                found.append(TaughtBox(name, (left, top, left + width, top + height), 1.0))
-    return found
 
 
 def read_hit_uav(file: Path) -> list[TaughtBox]:

@@ -23,9 +23,9 @@ from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork
 from ldfusion_training.data.augment import LightConfig, change_light
 from ldfusion_training.data.pairs import Image8
 from ldfusion_training.language.detection_loss import detection_loss
+from ldfusion_training.language.real_pairs import IGNORE
 from ldfusion_training.language.taught_images import (
-    IGNORE,
-    Selection,
+    TaughtFolder,
     TaughtImage,
     read_boxed_thermal,
     read_simulated,
@@ -41,36 +41,6 @@ GREY = 114
 # Boxes of a sample, and its ignored regions, at most.
 MOST = 60
 LEAST_SIDE, LEAST_INSIDE = 4.0, 0.4
-
-
-@dataclass(frozen=True)
-class TaughtFolder:
-    """A folder of real images and what is true of all of them.
-
-    Attributes:
-        folder: of pairs, or of visible images.
-        names: patterns of their names, such as ``*N``; empty for all.
-        every: one in so many images is used.
-        place, light, weather: empty if not known.
-    """
-
-    folder: str
-    names: tuple[str, ...] = ()
-    every: int = 1
-    place: str = ''
-    light: str = ''
-    weather: str = ''
-
-    def __post_init__(self) -> None:
-        """Raises InputError for a word that captions don't have."""
-        for name, known in (('place', PLACES), ('light', LIGHTS), ('weather', WEATHERS)):
-            if (value := getattr(self, name)) not in ('', *known):
-                raise InputError(f'{self.folder}: {name} {value!r} is unknown; choose one of {", ".join(known)}')
-
-    @property
-    def selection(self) -> Selection:
-        """As readers take it."""
-        return Selection(Path(self.folder), self.names, self.every, self.place, self.light, self.weather)
 
 
 @dataclass(frozen=True)
@@ -204,9 +174,9 @@ class CaptionerStage(Stage):
         ]
         if detector:
             for each in data.pairs:
-                groups[0] += read_taught_pairs(each.selection, detector, labels)
+                groups[0] += read_taught_pairs(each, detector, labels)
             for each in data.images:
-                groups[1] += read_taught_images(each.selection, detector, labels)
+                groups[1] += read_taught_images(each, detector, labels)
         for folder in data.thermal:
             groups[2] += read_boxed_thermal(Path(folder))
         kept = [(group, part) for group, part in zip(groups, data.parts, strict=True) if group]

@@ -56,7 +56,7 @@ def run(options: EvaluateDetection) -> int:
     """Show every result of every pair to the detector."""
     from ldfusion_training.evaluation.downstream import detection as evaluation
     from ldfusion_training.evaluation.fusion import folder_method
-    from ldfusion_training.language.real_pairs import FILE, read_real_pairs
+    from ldfusion_training.language.real_pairs import FILE, open_labelled, read_real_pairs
     from ldfusion_training.language.teacher_labels import Detector
 
     detector = Detector(options.detector)
@@ -65,7 +65,7 @@ def run(options: EvaluateDetection) -> int:
         for pair in read_real_pairs(options.truth or FILE)
         if options.split in ('all', pair.split) and (not options.sets or pair.set in options.sets)
     ]
-    pairs = evaluation.open_labelled(chosen[:: options.every], options.data)
+    pairs = open_labelled(chosen[:: options.every], options.data)
     sources = [pair.source for pair in pairs]
     methods = [*evaluation.colour_baselines(), *_own_methods(options, sources)]
     methods += [folder_method(folder, sources) for folder in (*options.fused, *folders_in(options.peers))]

@@ -76,26 +76,22 @@ def _run_pairs(options: EvaluateCaptions) -> int:
 
     from ldfusion_models.files import write_image
     from ldfusion_models.language.guidance import PairCaptioner
-    from ldfusion_training.language import real_captions
-    from ldfusion_training.language.real_pairs import read_real_pairs
+    from ldfusion_training.evaluation.downstream import captions as evaluation
+    from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
     from ldfusion_training.report.caption_sheet import caption_sheet
 
     assert options.pairs
-    pairs = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]
+    seen = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]
+    pairs = open_labelled(seen, options.pairs)
     captioner = PairCaptioner.load(weights=options.weights)
     with tqdm(total=len(pairs), unit='pair', disable=None) as bar:
-        described = real_captions.describe_pairs(pairs, options.pairs, captioner, bar.update)
-    scores = [real_captions.score_pair(pair, captions) for pair, (_, captions) in zip(pairs, described, strict=True)]
-    values = real_captions.summary(scores)
-    _report(options, real_captions.report(values, len(pairs)), dict(values))
+        described = evaluation.describe_pairs(pairs, captioner, bar.update)
+    told = [captions for _, captions in described]
+    values = evaluation.summary([evaluation.score_pair(*each) for each in zip(seen, told, strict=True)])
+    _report(options, evaluation.report(values, len(pairs)), dict(values))
     if options.captions:
-        write_json(
-            options.captions,
-            {
-                pair.name: {'seen': pair.text, 'caption': captions.text}
-                for pair, (_, captions) in zip(pairs, described, strict=True)
-            },
-        )
+        texts = {pair.name: {'seen': pair.text, 'caption': each.text} for pair, each in zip(seen, told, strict=True)}
+        write_json(options.captions, texts)
     if options.sheet:
         write_image(options.sheet, caption_sheet(described))
     return 0

@@ -1,1 +1,1 @@
-"""What others make of a fused image: how well a detector finds things in it."""
+"""What is found in labelled pairs: by a detector in what a fusion makes of them, by captions."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,7 +9,7 @@ import numpy as np
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError, naming
-from ldfusion_training.data.pairs import Image8, Pair, PairSource, images_by_name
+from ldfusion_training.data.pairs import Image8, Pair
 from ldfusion_training.evaluation.baselines import BASELINES
 from ldfusion_training.evaluation.downstream.average_precision import (
     ImageMatches,
@@ -21,7 +20,7 @@ from ldfusion_training.evaluation.downstream.average_precision import (
     recall,
 )
 from ldfusion_training.evaluation.fusion import Method
-from ldfusion_training.language.real_pairs import IGNORE, SeenPair
+from ldfusion_training.language.real_pairs import IGNORE, LabelledPair, SeenPair
 from ldfusion_training.language.teacher_labels import Detector, TaughtBox, suppress
 from ldfusion_training.metrics import to_grey
 from ldfusion_training.report.pictures import Row, contact_sheet
@@ -43,33 +42,6 @@ class Found:
 
     boxes: list[TaughtBox]
     white: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class LabelledPair:
-    """What is in a pair, and where its images lie."""
-
-    seen: SeenPair
-    source: PairSource
-
-
-def open_labelled(pairs: Sequence[SeenPair], folder: Path) -> list[LabelledPair]:
-    """The files of labelled pairs, ``SET/vi/NAME.*`` and ``SET/ir/NAME.*`` below ``folder``.
-
-    Raises:
-        InputError: one of them is missing, or none is asked for.
-    """
-    if not pairs:
-        raise InputError('no labelled pair is left; choose other --sets or --split')
-    opened = []
-    for seen in pairs:
-        files = [images_by_name(folder / seen.set / kind).get(seen.name) for kind in ('vi', 'ir')]
-        if files[0] is None or files[1] is None:
-            raise InputError(
-                f'{folder / seen.set}: no pair {seen.name} in vi and ir; name the folder of data by --data'
-            )
-        opened.append(LabelledPair(seen, PairSource(seen.name, files[0], files[1])))
-    return opened
 
 
 def colour_baselines() -> list[Method]:

@@ -12,7 +12,7 @@ pytest.importorskip('torch')
 from ldfusion_models.language.facts import Description, Facts, Mention
 from ldfusion_models.language.guidance import Captions
 from ldfusion_training.cli import main
-from ldfusion_training.language.real_captions import score_pair, summary, united
+from ldfusion_training.evaluation.downstream.captions import score_pair, summary, united
 from ldfusion_training.language.real_pairs import SeenObject, SeenPair
 
 SEEN = SeenPair(

@@ -1,19 +1,18 @@
 """What captions of real pairs tell rightly, against what somebody saw in them (``real_pairs.json``)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import read_image
 from ldfusion_models.language.facts import Mention
 from ldfusion_models.language.guidance import Captions, PairCaptioner
-from ldfusion_training.data.pairs import Pair, as_thermal8, images_by_name
-from ldfusion_training.language.real_pairs import IGNORE, SeenPair
+from ldfusion_training.data.pairs import Pair
+from ldfusion_training.evaluation.downstream.average_precision import Values, bootstrap, overlaps
+from ldfusion_training.language.real_pairs import IGNORE, LabelledPair, SeenPair
 from ldfusion_training.language.teacher_labels import overlap
 from ldfusion_training.report.tables import markdown_table
 
@@ -45,17 +44,12 @@ class PairScore:
 
 
 def describe_pairs(
-    pairs: Sequence[SeenPair], data: Path, captioner: PairCaptioner, progress: Callable[[], object] = lambda: None
+    pairs: Sequence[LabelledPair], captioner: PairCaptioner, progress: Callable[[], object] = lambda: None
 ) -> list[tuple[Pair, Captions]]:
-    """The images of labelled pairs and their captions; ``data`` is the folder that holds their sets.
-
-    Raises:
-        InputError: an image is not there, or is unreadable.
-    """
+    """The images of labelled pairs and their captions; raises InputError for unreadable images."""
     described = []
-    for pair in pairs:
-        visible, thermal = (_file(data / pair.set / folder, pair.name) for folder in ('vi', 'ir'))
-        images = Pair(as_rgb8(read_image(visible)), as_thermal8(read_image(thermal)))
+    for labelled in pairs:
+        images = labelled.source.read()
         described.append((images, captioner(images.visible, images.thermal)))
         progress()
     return described
@@ -66,7 +60,7 @@ def score_pair(pair: SeenPair, captions: Captions) -> PairScore:
     told = united(captions)
     boxes = [_pixels(each, pair.size) for each in told]
     truth = [each for each in pair.objects if kind_of(each.name) and each.name != IGNORE]
-    ignored = [each.box for each in pair.objects if each.name == IGNORE]
+    ignored = np.array([each.box for each in pair.objects if each.name == IGNORE], float).reshape(-1, 4)
     free = set(range(len(truth)))
     right = sides = counted = 0
     found = Counter[str]()
@@ -78,7 +72,7 @@ def score_pair(pair: SeenPair, captions: Captions) -> PairScore:
             right += 1
             sides += mention.side == truth[index].where
             found[truth[index].name] += not truth[index].difficult
-        elif any(_inside(box, region) > INSIDE for region in ignored):
+        elif overlaps(np.array([box]), ignored, of_first=True).max(initial=0.0) > INSIDE:
             continue
         counted += 1
     facts = captions.visible.facts
@@ -106,16 +100,14 @@ def kind_of(name: str) -> str:
     return 'vehicle' if name in VEHICLES else 'cycle' if name in CYCLES else name if name == 'person' else ''
 
 
-def summary(scores: Sequence[PairScore], draws: int = 2000) -> dict[str, float]:
-    """Recall and precision with 95 % intervals (bootstrap over pairs), recall by class, sides and light."""
+def summary(scores: Sequence[PairScore]) -> dict[str, float]:
+    """Recall and precision with 95 % intervals over pairs, recall by class, sides and light."""
     table = np.array([[s.found.total(), s.wanted.total(), s.right, s.told] for s in scores], float)
-    rows = np.random.default_rng(0).integers(len(scores), size=(draws, len(scores)))
-    drawn = table[rows].sum(1)
     values = {}
     for name, top, bottom in (('recall', 0, 1), ('precision', 2, 3)):
         values[name] = _share(table[:, top].sum(), table[:, bottom].sum())
-        low, high = np.nanpercentile(drawn[:, top] / np.maximum(drawn[:, bottom], 1), [2.5, 97.5])
-        values |= {f'{name} low': float(low), f'{name} high': float(high)}
+        low, high = bootstrap(len(scores), partial(_drawn_share, table[:, top], table[:, bottom]))
+        values |= {f'{name} low': low, f'{name} high': high}
     wanted, found = (sum((getattr(s, name) for s in scores), Counter[str]()) for name in ('wanted', 'found'))
     values |= {f'recall of {name}': _share(found[name], count) for name, count in sorted(wanted.items())}
     lights = [s.light_right for s in scores if s.light_right is not None]
@@ -129,23 +121,12 @@ def report(values: dict[str, float], count: int) -> str:
     return markdown_table([f'{count} pairs', 'value'], rows)
 
 
-def _file(folder: Path, name: str) -> Path:
-    found = images_by_name(folder).get(name)
-    if found is None:
-        raise InputError(f'{folder}: no image {name}; give the folder that holds roadscene, tno, msrs and llvip')
-    return found
-
-
 def _pixels(mention: Mention, size: tuple[int, int]) -> tuple[float, ...]:
     return tuple(value * size[number % 2] for number, value in enumerate(mention.box))
 
 
-def _inside(box: tuple[float, ...], region: Iterable[float]) -> float:
-    """The part of a box that lies in a region."""
-    left, top, right, bottom = region
-    width = max(0.0, min(box[2], right) - max(box[0], left))
-    height = max(0.0, min(box[3], bottom) - max(box[1], top))
-    return width * height / max((box[2] - box[0]) * (box[3] - box[1]), 1e-9)
+def _drawn_share(part: Values, whole: Values, times: Values) -> float:
+    return _share(float(times @ part), float(times @ whole))
 
 
 def _share(part: float, whole: float) -> float:
