@@ -1,12 +1,13 @@
 """What is known of cameras that robots carry: ``config/cameras/NAME.yaml``, for ``camera:=NAME`` at launch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
+from ldfusion_models.mappings import from_mapping
 from ldfusion_models.rig.settings import meanings
 from ldfusion_ros.node.parameters import refusal
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
@@ -30,7 +31,7 @@ class CameraProfile:
         parameters: of the nodes, for this camera.
     """
 
-    camera: str
+    camera: Literal['visible', 'thermal']
     topics: Mapping[str, str]
     encoding: str
     size: Sequence[int]
@@ -77,13 +78,7 @@ def _read(name: str, folder: Path) -> CameraProfile:
     path = Path(name).expanduser() if name.endswith('.yaml') else folder / f'{name}.yaml'
     if not path.is_file():
         raise InputError(f'camera {name!r} is unknown; known are {", ".join(known_profiles(folder))}, or name a file')
-    content = read_yaml(path)
-    wanted = {field.name for field in fields(CameraProfile)}
-    if not isinstance(content, dict) or set(content) != wanted:
-        raise InputError(f'{path}: no profile of a camera; it needs {", ".join(sorted(wanted))}')
-    profile = CameraProfile(**content)
-    if profile.camera not in CAMERAS:
-        raise InputError(f'{path}: camera is {profile.camera!r}; choose one of {", ".join(CAMERAS)}')
+    profile = from_mapping(CameraProfile, read_yaml(path), str(path))
     for parameter, value in profile.parameters.items():
         if problem := refusal(FusionParameters, parameter, value):
             raise InputError(f'{path}: {problem}')

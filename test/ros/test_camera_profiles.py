@@ -148,11 +148,16 @@ def test_a_profile_of_ones_own_is_a_file(tmp_path: Path) -> None:
         ({'parameters': {'thermal_scale': 'much'}}, "'thermal_scale' is 'much'"),
         ({'parameters': {'scale': 1.0}}, "unknown parameter 'scale'"),
         ({'camera': 'both'}, "camera is 'both'"),
-        ({'more': 1}, 'no profile of a camera'),
+        ({'more': 1}, "no setting 'more'"),
+        ({'rate': 'often'}, "rate: 'often' is not of type float"),
     ):
         file.write_text(yaml.safe_dump(content | change))
         with pytest.raises(InputError, match=words):
             read_profiles(str(file), FOLDER)
+    del content['topics'], content['size']
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match='needs topics, size'):
+        read_profiles(str(file), FOLDER)
     with pytest.raises(InputError, match='known are boson, flir_a_series'):
         read_profiles('leptn', FOLDER)
     with pytest.raises(InputError, match='2 of them are thermal'):

@@ -1,11 +1,10 @@
 """Trained weights: safetensors files beside a manifest that fixes their configuration and their bytes."""
 
-import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import ldfusion_models
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import data_folder, sha256_of, written_whole
 from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.mappings import from_mapping
 
 if TYPE_CHECKING:
     from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
@@ -26,7 +26,6 @@ DEPTH_PARTS = ('visible_depth', 'thermal_depth')
 PARTS = ('denoiser', 'fusion', *DEPTH_PARTS)
 # Beside the frame graph, and not needed for it.
 LANGUAGE_PARTS = ('captioner', 'text')
-Config = TypeVar('Config')
 
 
 @dataclass(frozen=True)
@@ -176,48 +175,3 @@ def load_part(network: Any, manifest: Manifest, part: str) -> None:
         network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     except RuntimeError as error:
         raise InputError(f'{path}: weights do not fit the configuration in manifest.yaml ({error})') from error
-
-
-def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
-    """Build a (nested) config dataclass from a mapping such as a YAML file's.
-
-    Raises:
-        InputError: an unknown name, a value of another type, or a value that the dataclass refuses.
-    """
-    assert dataclasses.is_dataclass(kind)
-    if not isinstance(values, Mapping):
-        raise InputError(f'{source}: {kind.__name__} needs names and values, not {values!r}')
-    hints = get_type_hints(kind)
-    known = {field.name for field in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InputError(
-            f'{source}: {kind.__name__} has no setting {unknown[0]!r}; known are {", ".join(sorted(known))}'
-        )
-    arguments = {name: _typed(hints[name], value, f'{source}: {name}') for name, value in values.items()}
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        raise InputError(f'{source}: {error}') from error
-
-
-def plain(values: Any) -> Any:
-    """Nested mappings with tuples as lists, as YAML writes them: the way back from ``from_mapping``."""
-    if isinstance(values, Mapping):
-        return {key: plain(value) for key, value in values.items()}
-    return [plain(value) for value in values] if isinstance(values, list | tuple) else values
-
-
-def _typed(hint: Any, value: Any, source: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_mapping(hint, value, source)  # type: ignore[arg-type]
-    if isinstance(value, list):
-        kind = next(iter(get_args(hint)), None)
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-            return tuple(value)
-        return tuple(from_mapping(kind, each, source) for each in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, float, str, bool) and type(value) is not hint:
-        raise InputError(f'{source}: {value!r} is not of type {hint.__name__}')
-    return value

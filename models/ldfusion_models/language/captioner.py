@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8, as_uint8
 from ldfusion_models.errors import InputError, how_to_install
-from ldfusion_models.graph.manifest import from_mapping, load_part, read_manifest
+from ldfusion_models.graph.manifest import load_part, read_manifest
 from ldfusion_models.language.captions import caption
 from ldfusion_models.language.facts import Description, Facts, Mention, side_of
+from ldfusion_models.mappings import from_mapping
 
 if TYPE_CHECKING:
     from ldfusion_models.networks.captioner import CaptionNetwork, SceneOutput

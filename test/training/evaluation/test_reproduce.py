@@ -99,7 +99,7 @@ class TestRuns:
     def test_runs_are_measured_and_missing_ones_named(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         torch = pytest.importorskip('torch')
         pytest.importorskip('accelerate')
-        from ldfusion_models.graph.manifest import from_mapping
+        from ldfusion_models.mappings import from_mapping
         from ldfusion_training.data.pairs import open_pairs
         from ldfusion_training.evaluation.fusion_runs import method_of_run
         from ldfusion_training.runs.trainer import read_checkpoint

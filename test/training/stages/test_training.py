@@ -19,7 +19,8 @@ from safetensors.torch import load_file  # noqa: E402
 from ldfusion_models.camera.lens import Intrinsics  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import depth_to_millimetres, write_image  # noqa: E402
-from ldfusion_models.graph.manifest import SHIPPED, from_mapping  # noqa: E402
+from ldfusion_models.graph.manifest import SHIPPED  # noqa: E402
+from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.pairs import open_pairs  # noqa: E402

@@ -1,11 +1,12 @@
 """How recordings are evaluated: what the node's parameters say, and what is measured."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
+from ldfusion_models.mappings import from_mapping
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
@@ -71,9 +72,4 @@ def node_settings(path: Path) -> NodeSettings:
     changes: dict[str, Any] = {}
     for section in found:
         changes |= {name: value for name, value in section['ros__parameters'].items() if name in known}
-    for name, value in changes.items():
-        kind = type(getattr(NodeSettings(), name))
-        if not (type(value) is kind or (kind is float and type(value) is int)):
-            raise InputError(f'{path}: {name} is {value!r}, not a {kind.__name__}')
-        changes[name] = kind(value)
-    return replace(NodeSettings(), **changes)
+    return from_mapping(NodeSettings, changes, str(path))

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 import ldfusion_training
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import data_folder, read_yaml
+from ldfusion_models.mappings import from_mapping, plain
 
 RECIPES = data_folder(ldfusion_training.__file__, 'configs')
 
@@ -38,7 +39,6 @@ class Train:
 
 def run(options: Train) -> int:
     """Train, with a progress bar, TensorBoard logs and a picture at the end."""
-    from ldfusion_models.graph.manifest import from_mapping, plain
     from ldfusion_training.stages import stage_module
 
     module = stage_module(options.stage)
@@ -58,7 +58,6 @@ def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
     Under a launcher of several processes (torchrun, accelerate), the first of them writes and tells.
     """
     from ldfusion_models.files import write_image, written_whole
-    from ldfusion_models.graph.manifest import plain
     from ldfusion_training.runs.trainer import train
 
     if os.environ.get('RANK', '0') != '0':

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ldfusion_models.graph.manifest import from_mapping, plain
+from ldfusion_models.mappings import from_mapping, plain
 from ldfusion_training.data.pairs import Image8, Pair
 from ldfusion_training.evaluation.fusion import Method
 from ldfusion_training.runs.starting_weights import load_weights
