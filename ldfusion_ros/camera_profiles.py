@@ -52,7 +52,7 @@ def read_profiles(names: str, folder: Path) -> list[CameraProfile]:
         InputError: an unknown name, two of the same camera, or a file that is no profile.
     """
     profiles = [_read(name.strip(), folder) for name in names.split(',') if name.strip()]
-    kinds = [profile.camera for profile in profiles]
+    kinds = [str(profile.camera) for profile in profiles]
     for kind in CAMERAS:
         if kinds.count(kind) > 1:
             raise InputError(f'camera {names!r}: {kinds.count(kind)} of them are {kind}; name one')

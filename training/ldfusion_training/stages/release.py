@@ -20,11 +20,11 @@ from ldfusion_models.graph.manifest import (
     LANGUAGE_PARTS,
     PARTS,
     Manifest,
-    plain,
     read_manifest,
     write_manifest,
 )
 from ldfusion_models.language import captioner, text
+from ldfusion_models.mappings import plain
 from ldfusion_training.report.tables import write_json
 from ldfusion_training.runs.trainer import named_below, read_checkpoint
 from ldfusion_training.stages.clip import ClipNetworkConfig
