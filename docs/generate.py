@@ -30,8 +30,10 @@ MEANINGS: Mapping[str, str] = {
     'thermal/image_raw': 'mono8, counts (mono16, 16UC1, 16SC1), temperatures (32FC1), false colours; CompressedImage '
     'as above with `thermal_transport`',
     'thermal/camera_info': 'intrinsics, for registration',
-    'ranges/points': "measured points that correct depth, such as a lidar's; through TF, or in the frame of the camera",
+    'ranges/points': "measured points that correct depth, such as a lidar's; through `registration_file` or TF, or in "
+    'the frame of the camera',
     'ranges/scan': 'the same from a planar laser',
+    'ranges/range': 'the same from sonars, each with a frame of its own',
     '~/scene': 'what the captions say, as fields (JSON, [schema](node.md#guidance_node)); latched',
     '~/text_embedding': 'what the fusion is to favour, latched; its label names the encoder',
     '~/caption': 'what guidance is based on: both captions, or the prompt; latched',

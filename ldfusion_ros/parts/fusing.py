@@ -44,7 +44,7 @@ class Fusing(Part):
         self._node, self.rig, self._outputs = node, rig, outputs
         self._text, self._extrinsics = text, extrinsics
         self.drift = DriftWatch(node)
-        self.ranges = Ranges(node)
+        self.ranges = Ranges(node, rig)
         self.slow_depth = SlowDepth(node)
         self.cameras = Cameras(node, self._submit)
         self._worker: LatestWorker[Moment[Image | CompressedImage]] = LatestWorker(self._process, self._on_failure)

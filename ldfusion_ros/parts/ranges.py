@@ -1,59 +1,42 @@
 """Ranges that a robot measures beside its cameras: they correct the estimated depth."""
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2, Range
 
-from ldfusion_models.camera.ranges import points_of_cloud, points_of_scan
-from ldfusion_models.errors import InputError
-from ldfusion_models.rig.references import MeasuredPoints
-from ldfusion_models.rig.rig import Frame
+from ldfusion_models.camera.registration import Matrix
+from ldfusion_models.rig.measured import Gathered, Measured, Sweep, Sweeps
+from ldfusion_models.rig.rig import Frame, Rig
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.conversions import nanoseconds
 from ldfusion_ros.messages.transforms import Transforms
 from ldfusion_ros.node.diagnostics import Health
-from ldfusion_ros.node.inputs import Inputs, sensor_data
+from ldfusion_ros.node.inputs import Inputs, sensor_data, type_name
 from ldfusion_ros.node.lifecycle import ManagedNode, Part
 
-RangeMessage: TypeAlias = PointCloud2 | LaserScan
-TOPICS: dict[str, tuple[type, Callable[[Any], Any]]] = {
-    'ranges/points': (PointCloud2, points_of_cloud),
-    'ranges/scan': (LaserScan, points_of_scan),
-}
-KEPT = 20
-REMEDY = 'or send ranges in the frame of the camera'
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A message of measured ranges, as it came."""
-
-    topic: str
-    stamp_ns: int
-    message: RangeMessage
+RangeMessage: TypeAlias = PointCloud2 | LaserScan | Range
+TOPICS: dict[str, type] = {'ranges/points': PointCloud2, 'ranges/scan': LaserScan, 'ranges/range': Range}
+REMEDY = 'write visible_T_ranges into the registration file, or send ranges in the frame of the camera'
 
 
 class Ranges(Part):
-    """Keeps the last sweeps and finds the one that belongs to a moment; read in the worker's thread."""
+    """Keeps the last sweeps and finds those that belong to a moment; read in the worker's thread."""
 
-    def __init__(self, node: ManagedNode[Any]) -> None:
-        self._node = node
+    def __init__(self, node: ManagedNode[Any], rig: Rig) -> None:
+        self._node, self._rig = node, rig
         self._inputs = Inputs(node)
-        self._sweeps: deque[Sweep] = deque(maxlen=KEPT)
+        self._sweeps = Sweeps()
         self._transforms: Transforms | None = None
+        self._gathered = Gathered()
         self._problem = ''
         self._status = ''
-        self._apart_s = 0.0
 
     def start(self) -> None:
         """Subscribe."""
-        self._sweeps.clear()
+        self._sweeps = Sweeps()
         self._problem = self._status = ''
-        for topic, (kind, _) in TOPICS.items():
+        for topic, kind in TOPICS.items():
             self._inputs.subscribe(kind, topic, partial(self._on_sweep, topic), sensor_data())
 
     def stop(self) -> None:
@@ -65,34 +48,21 @@ class Ranges(Part):
         if self._transforms:
             self._transforms.release()
 
-    def of(self, moment: Moment[Image | CompressedImage]) -> MeasuredPoints | None:
+    def of(self, moment: Moment[Image | CompressedImage]) -> Measured | None:
         """What was measured at a moment, in the frame of the camera that leads; None if nothing can be used."""
-        self._problem = ''
-        sweeps = list(self._sweeps)
-        if not sweeps:
-            return None
-        sweep = min(sweeps, key=lambda each: abs(each.stamp_ns - moment.stamp_ns))
-        self._apart_s = abs(sweep.stamp_ns - moment.stamp_ns) / 1e9
         tolerance = self._node.parameters.ranges_tolerance
-        if self._apart_s > tolerance:
-            self._problem = (
-                f'{sweep.topic}: the nearest message is {self._apart_s:.2f} s away, ranges_tolerance is {tolerance:g}'
-            )
-            return None
-        try:
-            return self._points(sweep, moment.leading.header.frame_id)
-        except InputError as error:
-            self._problem = f'{sweep.topic}: {error}'
-            return None
+        self._gathered = self._sweeps.at(moment.stamp_ns, tolerance, partial(self._locate, moment))
+        return self._gathered.measured
 
     def tell(self, frame: Frame, problem: str) -> None:
         """Take note of what became of a frame; says once why depth is not corrected by what was to correct it."""
         correction = frame.correction
         self._status = ''
         if correction is not None:
-            late = f', {self._apart_s:.2f} s apart' if correction.source in TOPICS else ''
+            is_measured = self._gathered.measured is not None and correction.source.startswith('ranges/')
+            late = f', {self._gathered.apart_s:.2f} s apart' if is_measured else ''
             self._status = f'{correction.source}: {correction.used} points, scale {correction.scale:.2f}{late}'
-        self._problem = self._problem or problem
+        self._problem = self._gathered.problem or problem
         if self._problem:
             rest = f'corrected by {correction.source}' if correction is not None else 'not corrected'
             self._node.announcer.once('ranges', f'{self._problem}; depth is {rest}')
@@ -109,16 +79,18 @@ class Ranges(Part):
         if self._problem:
             health.warn(f'depth not corrected as asked: {self._problem}')
 
-    def _points(self, sweep: Sweep, camera: str) -> MeasuredPoints:
-        _, read = TOPICS[sweep.topic]
-        measured = MeasuredPoints(read(sweep.message), sweep.topic)
-        frame = sweep.message.header.frame_id
+    def _locate(self, moment: Moment[Image | CompressedImage], frame: str) -> Matrix | None:
+        camera = moment.leading.header.frame_id
         if frame == camera:
-            return measured
+            return None
+        if self._rig.asked is not None:
+            known = self._rig.asked.ranges_to('thermal' if moment.visible is None else 'visible', frame)
+            if known is not None:
+                return known
         if self._transforms is None:
             self._transforms = Transforms(self._node)
-        return measured.moved(self._transforms.lookup(camera, frame, REMEDY))
+        return self._transforms.lookup(camera, frame, REMEDY)
 
     def _on_sweep(self, topic: str, message: RangeMessage) -> None:
         self._node.statistics.count(f'{topic} in')
-        self._sweeps.append(Sweep(topic, nanoseconds(message.header.stamp), message))
+        self._sweeps.add(Sweep(topic, type_name(TOPICS[topic]), nanoseconds(message.header.stamp), message))

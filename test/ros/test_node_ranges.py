@@ -2,22 +2,44 @@
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from live import CAMERA, HEIGHT, MS, WIDTH, Array, Robot, depth_of, header
 
 from ldfusion_models.camera.lens import rays
+from ldfusion_models.camera.registration import Matrix, Registration, as_matrix
+from ldfusion_models.camera.registration_file import write_registration
 
 pytest.importorskip('sensor_msgs', reason='needs ROS 2: pip install .[ros]')
-from sensor_msgs.msg import LaserScan, PointCloud2, PointField
+from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
 
 FIELDS = [PointField(name=name, offset=4 * place, datatype=7, count=1) for place, name in enumerate('xyz')]
 
 
+# A sonar's x is the camera's z.
+AHEAD = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+SONARS = {'sonar_left': -0.25, 'sonar_right': 0.25}
+CONE = 0.25
+
+
+def turned(angle: float) -> Matrix:
+    """The transform from a sonar that looks ``angle`` to the right."""
+    turn = np.eye(4)
+    turn[:3, :3] = cv2.Rodrigues(np.array([0, angle, 0]))[0]
+    return as_matrix(turn @ AHEAD)
+
+
 @pytest.fixture(scope='module')
-def robot() -> Iterator[Robot]:
-    with Robot({'correction_smoothing': 0.0}) as robot:
-        for kind, topic in ((PointCloud2, 'ranges/points'), (LaserScan, 'ranges/scan')):
+def robot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Robot]:
+    file = tmp_path_factory.mktemp('rig') / 'registration.yaml'
+    beside = np.eye(4)
+    beside[0, 3] = 0.3
+    placed = {frame: turned(angle) for frame, angle in SONARS.items()} | {'beside': as_matrix(beside)}
+    write_registration(file, Registration(visible_T_ranges=placed))
+    topics = {'ranges/points': PointCloud2, 'ranges/scan': LaserScan, 'ranges/range': Range}
+    with Robot({'correction_smoothing': 0.0, 'registration_file': str(file)}) as robot:
+        for topic, kind in topics.items():
             robot.publishers[topic] = robot.other.create_publisher(kind, topic, 5)
         robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
@@ -31,17 +53,22 @@ def plain(robot: Robot) -> Array:
     return depth_of(robot.fuse_to_depth())
 
 
-def publish(robot: Robot, topic: str, message: PointCloud2 | LaserScan) -> None:
+def publish(robot: Robot, topic: str, message: PointCloud2 | LaserScan | Range) -> None:
     """Send it, and wait until the node has it."""
     before = int(robot.told().get(f'count {topic} in', 0))
     robot.publishers[topic].publish(message)
     robot.wait(lambda: int(robot.told().get(f'count {topic} in', 0)) > before, f'{topic} in diagnostics')
 
 
-def send_points(robot: Robot, depth: Array, frame: str = 'visible_optical', late_ns: int = 0) -> None:
-    """A sparse cloud of ``depth`` (H, W) that belongs to the next pair, and of points that the camera can't see."""
+def send_points(
+    robot: Robot, depth: Array, frame: str = 'visible_optical', late_ns: int = 0, aside: float = 0.0
+) -> None:
+    """A sparse cloud of ``depth`` (H, W) that belongs to the next pair, and of points that the camera can't see.
+
+    The frame is ``aside`` metres to the right of the camera.
+    """
     points = (rays(CAMERA) * depth[..., None])[8 : HEIGHT - 8 : 12, 8 : WIDTH - 8 : 12].reshape(-1, 3)
-    points = np.concatenate([points, [[0, 0, -3], [np.nan] * 3, [50, 0, 1]]]).astype(np.float32)
+    points = np.concatenate([points - (aside, 0, 0), [[0, 0, -3], [np.nan] * 3, [50, 0, 1]]]).astype(np.float32)
     cloud = PointCloud2(height=1, width=len(points), fields=FIELDS, point_step=12, row_step=12 * len(points))
     cloud.header = header(robot.stamp_ns + 100 * MS + late_ns, frame)
     cloud.data.frombytes(points.tobytes())
@@ -55,6 +82,41 @@ def test_depth_comes_to_what_was_measured(robot: Robot, plain: Array) -> None:
     robot.wait(lambda: robot.told()['depth corrected by'].startswith('ranges/points'), 'diagnostics')
     assert 'scale 1.50' in robot.told()['depth corrected by']
     assert 'corrected' not in robot.told()['message']
+
+
+def send_range(robot: Robot, frame: str, distance: float) -> None:
+    message = Range(field_of_view=CONE, min_range=0.1, max_range=100.0, range=distance)
+    message.header = header(robot.stamp_ns + 100 * MS, frame)
+    publish(robot, 'ranges/range', message)
+
+
+def nearest(depth: Array, angle: float) -> float:
+    """Metres to what a sonar at the camera hears that looks ``angle`` to the right."""
+    directions = rays(CAMERA)
+    length = np.linalg.norm(directions, axis=-1)
+    inside = directions @ (np.sin(angle), 0, np.cos(angle)) > length * np.cos(CONE / 2)
+    return float(np.percentile((depth * length)[inside], 3))
+
+
+def test_sonars_on_one_topic_correct_depth_each_from_its_own_frame(robot: Robot, plain: Array) -> None:
+    for frame, angle in SONARS.items():
+        send_range(robot, frame, 1.5 * nearest(plain, angle))
+    corrected = depth_of(robot.fuse_to_depth())
+    assert np.median(corrected / plain) == pytest.approx(1.5, rel=0.05)
+    robot.wait(lambda: robot.told()['depth corrected by'].startswith('ranges/range'), 'diagnostics')
+
+
+@pytest.mark.parametrize('distance', [np.inf, -np.inf, np.nan, 200.0])
+def test_a_sonar_that_hears_nothing_changes_nothing(robot: Robot, plain: Array, distance: float) -> None:
+    send_range(robot, 'sonar_left', distance)
+    assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+    robot.wait(lambda: '0 measured points' in robot.told()['message'], 'reason in diagnostics')
+
+
+def test_ranges_come_from_where_the_registration_file_says(robot: Robot, plain: Array) -> None:
+    send_points(robot, 1.5 * plain, 'beside', aside=0.3)
+    corrected = depth_of(robot.fuse_to_depth())
+    assert np.median(np.abs(corrected / (1.5 * plain) - 1)) < 0.01
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,32 @@ class TestFuse:
         result = run('fuse', *words, tmp_path / 'lack', '--references', tmp_path / 'measured')
         assert_one_line(result, 'b.jpg', 'no references of that name')
 
+    def test_scans_of_a_sensor_that_the_registration_file_places_correct_depth(
+        self, run: Run, pairs: dict[str, Path], tmp_path: Path
+    ) -> None:
+        from ldfusion_models.camera.lens import Intrinsics, rays
+        from ldfusion_models.camera.registration import Registration
+        from ldfusion_models.camera.registration_file import write_registration
+        from ldfusion_models.depth_files import read_float_depth
+
+        beside = ((1.0, 0, 0, 0.4), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0))
+        write_registration(tmp_path / 'rig.yaml', Registration(visible_T_ranges={'lidar': beside}))
+        words = (*options(pairs), '--fx', 60, '--depth-format', 'npz', '--output')
+        assert run('fuse', *words, tmp_path / 'plain') == (0, '')
+        (tmp_path / 'scans').mkdir()
+        for name in 'abc':
+            depth = read_float_depth(tmp_path / f'plain/depth/{name}.npz')
+            points = 0.7 * (depth[..., None] * rays(Intrinsics(64, 48, 60, 60, 31.5, 23.5)))[4::8, 4::8].reshape(-1, 3)
+            scan = np.concatenate([points - (0.4, 0, 0), np.ones((len(points), 1))], axis=1).astype(np.float32)
+            scan.tofile(tmp_path / f'scans/{name}.bin')
+        references = ('--references', tmp_path / 'scans', '--references-frame', 'lidar')
+        result = run('fuse', *words, tmp_path / 'lost', *references)
+        assert_one_line(result, '--references-frame lidar', 'visible_T_ranges')
+        assert run('fuse', *words, tmp_path / 'out', *references, '--registration', tmp_path / 'rig.yaml') == (0, '')
+        for name in 'abc':
+            before, after = (read_float_depth(tmp_path / f'{folder}/depth/{name}.npz') for folder in ('plain', 'out'))
+            np.testing.assert_allclose(np.median(after / before), 0.7, rtol=0.02)
+
     def test_results_do_not_depend_on_the_other_files(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
         last = {name: next(folder.glob('c.*')) for name, folder in pairs.items()}
         run('fuse', *options(pairs), '--output', tmp_path / 'all')

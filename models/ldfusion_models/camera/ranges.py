@@ -1,5 +1,6 @@
-"""Measured points from the fields of sensor_msgs/PointCloud2 and LaserScan, whatever library made the message."""
+"""What sensor_msgs/PointCloud2, LaserScan and Range have measured, whatever library made the message."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -33,6 +34,15 @@ class LaserScan(Protocol):
     range_min: float
     range_max: float
     ranges: Any
+
+
+class Range(Protocol):
+    """The message; a cone of ``field_of_view`` radians around x."""
+
+    field_of_view: float
+    min_range: float
+    max_range: float
+    range: float
 
 
 def structured_points(message: PointCloud2) -> npt.NDArray[Any]:
@@ -93,3 +103,20 @@ def points_of_scan(message: LaserScan) -> Points:
     return np.stack([ranges * np.cos(angles), ranges * np.sin(angles), np.where(ranges > 0, 0, np.nan)], 1).astype(
         np.float32
     )
+
+
+def cone_of_range(message: Range) -> tuple[float, float]:
+    """Metres to the nearest thing in the cone, and half of the cone's angle in radians.
+
+    The distance is NaN where nothing was met within the limits: by REP 117 too near is -inf, nothing in sight inf, and
+    an error NaN.
+
+    Raises:
+        InputError: a field of view that can't be.
+    """
+    if not 0 <= message.field_of_view < math.pi:
+        raise InputError(
+            f'field_of_view of {message.field_of_view:g} rad; below {math.pi:.2f} is needed, see its driver'
+        )
+    is_met = math.isfinite(message.range) and message.min_range <= message.range <= message.max_range
+    return message.range if is_met and message.range > 0 else math.nan, message.field_of_view / 2

@@ -5,7 +5,8 @@ transforms bring; a :class:`Registrar` applies it to pairs. Node and offline eva
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -50,6 +51,7 @@ class Registration:
         thermal_shift: what the cameras say lies at thermal pixel (x, y) is at (x + dx, y + dy).
         geometry: where things are taken to be for ``cameras``: on a ``plane``, or where the last ``depth`` map says.
         distance: of the plane from the visible camera in metres; also stands in where depth is unknown.
+        visible_T_ranges: by frame, (4, 4), points of a sensor that measures ranges to the visible optical frame.
 
     Raises:
         InputError: a value that can't be.
@@ -66,6 +68,7 @@ class Registration:
     thermal_shift: tuple[float, float] = (0.0, 0.0)
     geometry: str = 'plane'
     distance: float = 10.0
+    visible_T_ranges: Mapping[str, Matrix] = field(default_factory=dict)  # noqa: N815
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -82,7 +85,9 @@ class Registration:
             if abs(np.linalg.det(np.array(self.thermal_H_visible))) < 1e-9:
                 raise InputError('thermal_H_visible cannot be inverted')
         if self.thermal_T_visible is not None:
-            _check_rigid(self.thermal_T_visible)
+            _check_rigid('thermal_T_visible', self.thermal_T_visible)
+        for frame, matrix in self.visible_T_ranges.items():
+            _check_rigid(f'visible_T_ranges of {frame}', matrix)
 
     def complete(
         self, visible: Lens | None = None, thermal: Lens | None = None, thermal_from_visible: Matrix | None = None
@@ -94,6 +99,14 @@ class Registration:
             thermal=self.thermal or thermal,
             thermal_T_visible=self.thermal_T_visible or thermal_from_visible,
         )
+
+    def ranges_to(self, camera: str, frame: str) -> Matrix | None:
+        """Points of a sensor's frame to the optical frame of the ``visible`` or ``thermal`` camera; None if unknown."""
+        known = self.visible_T_ranges.get(frame.lstrip('/'))
+        if known is None or camera == 'visible':
+            return known
+        turn = self.thermal_T_visible
+        return None if turn is None else as_matrix(np.array(turn) @ np.array(known))
 
     def missing(self) -> list[str]:
         """Which of ``visible camera``, ``thermal camera`` and ``thermal_T_visible`` it needs and doesn't have."""
@@ -360,9 +373,9 @@ def _as(like: Image, values: npt.NDArray[Any]) -> Image:
     return as_image(values.astype(like.dtype, copy=False))
 
 
-def _check_rigid(matrix: Matrix) -> None:
+def _check_rigid(name: str, matrix: Matrix) -> None:
     values = np.array(matrix)
     rotation = values[:3, :3]
     is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=ROTATION_TOLERANCE) and np.linalg.det(rotation) > 0
     if not is_rotation or not np.allclose(values[3], (0, 0, 0, 1)):
-        raise InputError('thermal_T_visible is no rigid transform: a rotation, a translation in metres, and 0 0 0 1')
+        raise InputError(f'{name} is no rigid transform: a rotation, a translation in metres, and 0 0 0 1')

@@ -49,6 +49,7 @@ def registration_from(values: Any) -> Registration:
         'thermal_shift': lambda value: _numbers(value, 2),
         'geometry': str,
         'distance': lambda value: _numbers([value], 1)[0],
+        'visible_T_ranges': _matrices,
     }
     read = {}
     for key, value in known.items():
@@ -81,6 +82,10 @@ def write_registration(path: Path, registration: Registration) -> None:
         values['thermal_shift'] = list(registration.thermal_shift)
         values['geometry'] = registration.geometry
         values['distance'] = registration.distance
+    if registration.visible_T_ranges:
+        values['visible_T_ranges'] = {
+            frame: [list(row) for row in matrix] for frame, matrix in registration.visible_T_ranges.items()
+        }
     with written_whole(path) as temporary:
         temporary.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding='utf-8')
 
@@ -133,6 +138,16 @@ def _matrix(value: Any, order: int) -> Matrix:
     if not isinstance(value, (list, tuple)) or len(value) != order:
         raise InputError(f'a list of {order} rows is needed')
     return tuple(_numbers(row, order) for row in value)
+
+
+def _matrices(value: Any) -> dict[str, Matrix]:
+    if not isinstance(value, Mapping) or not value:
+        raise InputError('a transform of four rows for each frame, by its name, is needed')
+    found = {}
+    for frame, matrix in value.items():
+        with naming(str(frame)):
+            found[str(frame).lstrip('/')] = _matrix(matrix, 4)
+    return found
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ Doubles = npt.NDArray[np.float64]
 # Pixels that are looked at, across the image.
 COLUMNS = 96
 ROUNDS = 200
+VOTERS = 4
 # Relative error of depth up to which a pixel lies on the plane.
 TOLERANCE = 0.08
 # Cosine of the largest angle between the ground's normal and the camera's vertical: 35 degrees of pitch and roll.
@@ -62,7 +63,8 @@ def find_ground(depth: Depth, directions: Values) -> Ground:
     rays, near = directions[rows, columns].astype(np.float64), depth[rows, columns].astype(np.float64)
     usable = np.isfinite(rays).all(axis=1) & np.isfinite(near) & (near > 0)
     rows, columns, rays, near = rows[usable], columns[usable], rays[usable], near[usable]
-    plane, on_it = _best_plane(rays, 1.0 / near)
+    plane = _best_plane(rays, 1.0 / near)
+    on_it = np.abs((rays @ plane) * near - 1) < TOLERANCE
     if on_it.sum() < max(3, SMALLEST_PART * usable.size):
         raise InputError('camera_height: no ground in view')
     for _ in range(3):
@@ -73,25 +75,23 @@ def find_ground(depth: Depth, directions: Values) -> Ground:
     return Ground((plane * own_height).astype(np.float32), own_height, rows[on_it], columns[on_it])
 
 
-def _best_plane(rays: Doubles, inverse: Doubles) -> tuple[Doubles, npt.NDArray[np.bool_]]:
-    """The upright plane (3,), n / h, that most rays agree with, and which do."""
-    best, on_best = np.zeros(3), np.zeros(len(rays), bool)
+def _best_plane(rays: Doubles, inverse: Doubles) -> Doubles:
+    """The upright plane (3,), n / h, that most rays agree with; zeros if there is none."""
     if len(rays) < 3:
-        return best, on_best
+        return np.zeros(3)
     # The same image gives the same plane.
     random = np.random.default_rng(0)
     triples = random.integers(0, len(rays), (ROUNDS, 3))
     matrices = rays[triples]
     solvable = np.abs(np.linalg.det(matrices)) > 1e-6
     planes = np.linalg.solve(matrices[solvable], inverse[triples][solvable][..., None])[..., 0]
-    upright = planes[:, 1] > LEAST_UPRIGHT * np.linalg.norm(planes, axis=1)
-    best_score = 0.0
-    for plane in planes[upright]:
-        on_it = np.abs((rays @ plane) / inverse - 1) < TOLERANCE
-        score = on_it.sum() * (plane[1] / np.linalg.norm(plane)) ** UPRIGHTNESS
-        if score > best_score:
-            best, on_best, best_score = plane, on_it, score
-    return best, on_best
+    cosine = planes[:, 1] / np.maximum(np.linalg.norm(planes, axis=1), 1e-12)
+    planes, cosine = planes[cosine > LEAST_UPRIGHT], cosine[cosine > LEAST_UPRIGHT]
+    # To choose one, every few rays are enough.
+    scaled = (rays / inverse[:, None])[::VOTERS].astype(np.float32)
+    votes = (np.abs(planes.astype(np.float32) @ scaled.T - 1) < TOLERANCE).sum(axis=1)
+    score = votes * cosine**UPRIGHTNESS
+    return planes[np.argmax(score)] if len(score) else np.zeros(3)
 
 
 def ground_references(depth: Depth, directions: Values, camera_height: float) -> References:

@@ -7,15 +7,16 @@ thing says little about what lies behind it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.camera_info import Calibration
-from ldfusion_models.camera.lens import Intrinsics, Lens
+from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
 
 Depth = npt.NDArray[np.float32]
@@ -31,27 +32,16 @@ AGREEING_PART = 0.5
 LARGEST_FACTOR = 10.0
 # The slope of log depth is held to 1 as by so many references.
 SLOPE_PRIOR = 20.0
+# Rounds of weighing at most, and the change at which they end.
+ROUNDS = 10
+SETTLED = 1e-4
 # Of the field: width of its Gaussian as a part of the image's, and in log depth; weight of "nothing is left".
 FIELD_WIDTH = 1 / 20
 FIELD_DEPTH = 0.25
 FIELD_PRIOR = 0.05
 CELLS_PER_WIDTH = 3
-# Points in one of this many cells across the image may hide each other.
-CELLS = 160
-
-
-class Measured(Protocol):
-    """Measured depth, wherever it comes from."""
-
-    def seen_by(
-        self, width: int, height: int, camera: Intrinsics | None, calibration: Calibration | None
-    ) -> 'References':
-        """Where it is in an image; arguments as :class:`~ldfusion_models.rig.rig.View` has them.
-
-        Raises:
-            InputError: it can't be told.
-        """
-        ...
+# Rows that are corrected at a time: what is between stays in the processor's cache.
+STRIP = 32
 
 
 @dataclass(frozen=True)
@@ -79,51 +69,38 @@ class References:
         height, width = depth.shape
         return cls(columns.astype(np.float32), rows.astype(np.float32), depth[rows, columns], source, width, height)
 
-    def seen_by(
-        self, width: int, height: int, camera: Intrinsics | None, calibration: Calibration | None
-    ) -> 'References':
-        """The same at another image size."""
+    @classmethod
+    def at(cls, pixels: Values, depth: Values, source: str, estimate: Depth) -> 'References':
+        """Depth (N,) at ``pixels`` (N, 2), columns and rows of an ``estimate`` (H, W)."""
+        height, width = estimate.shape
+        return cls(pixels[:, 0], pixels[:, 1], depth.astype(np.float32), source, width, height)
+
+    @classmethod
+    def together(cls, parts: Sequence['References']) -> 'References':
+        """All of several for one image."""
+        columns, rows, depth = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ('columns', 'rows', 'depth')
+        )
+        sources = dict.fromkeys(part.source for part in parts)
+        return cls(columns, rows, depth, ', '.join(sources), parts[0].width, parts[0].height)
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> 'References':
+        """Some of them."""
+        return replace(self, columns=self.columns[kept], rows=self.rows[kept], depth=self.depth[kept])
+
+    def sampled(self, image: Values) -> Values:
+        """The values (N,) of an image (H, W) at the references."""
+        height, width = image.shape
+        rows = np.clip(np.rint(self.rows), 0, height - 1).astype(np.intp)
+        columns = np.clip(np.rint(self.columns), 0, width - 1).astype(np.intp)
+        return image[rows, columns]
+
+    def seen_in(self, depth: Depth, camera: Intrinsics | None, calibration: Calibration | None) -> 'References':
+        """The same at the size of ``depth``; see :class:`~ldfusion_models.rig.measured.Measured`."""
+        height, width = depth.shape
         sx, sy = width / self.width, height / self.height
         columns, rows = (self.columns + 0.5) * sx - 0.5, (self.rows + 0.5) * sy - 0.5
         return References(columns.astype(np.float32), rows.astype(np.float32), self.depth, self.source, width, height)
-
-
-@dataclass(frozen=True)
-class MeasuredPoints:
-    """Points (N, 3) in metres, for a shot in the optical frame of the camera that leads; NaN for rays without echo."""
-
-    points: Values
-    source: str
-
-    def moved(self, matrix: npt.ArrayLike) -> 'MeasuredPoints':
-        """In the frame to which ``matrix`` (4, 4) takes that of these points."""
-        rotation, translation = np.split(np.asarray(matrix, np.float32)[:3], [3], axis=1)
-        return replace(self, points=self.points @ rotation.T + translation[:, 0])
-
-    def seen_by(
-        self, width: int, height: int, camera: Intrinsics | None, calibration: Calibration | None
-    ) -> References:
-        """Those that fall into the image; of several in one small cell the nearest, for it may hide the others.
-
-        Raises:
-            InputError: the camera is not known.
-        """
-        if camera is None:
-            raise InputError(f'{self.source}: without camera_info measured points have no place in the image')
-        ahead = self.points[np.isfinite(self.points).all(axis=1)]
-        pixels = _lens(camera, calibration).project(ahead)
-        with np.errstate(invalid='ignore'):
-            seen = ((pixels > -0.5) & (pixels < (width - 0.5, height - 0.5))).all(axis=1)
-        ahead, pixels = ahead[seen], pixels[seen]
-        order = np.argsort(ahead[:, 2], kind='stable')
-        _, first = np.unique(pixels[order] // max(2.0, width / CELLS), axis=0, return_index=True)
-        nearest = order[np.sort(first)]
-        columns, rows, depth = pixels[nearest, 0], pixels[nearest, 1], ahead[nearest, 2]
-        return References(columns, rows, depth.astype(np.float32), self.source, width, height)
-
-
-def _lens(camera: Intrinsics, calibration: Calibration | None) -> Lens:
-    return calibration.lens if calibration is not None and calibration.lens is not None else Lens(camera)
 
 
 @dataclass(frozen=True)
@@ -172,14 +149,13 @@ class Corrector:
         Args:
             depth: (H, W) metres, the estimate; NaN where unknown.
             references: of the same moment, in pixels of this image.
-
             smoothing: part of scale and slope that stays from the frame before, 0 to below 1.
 
         Raises:
             InputError: too few references, or they contradict each other or are implausible; the estimate is best left.
         """
         log_depth = np.log(depth)
-        at = _sample(log_depth, references)
+        at = references.sampled(log_depth)
         residual = np.log(references.depth) - at
         known = np.isfinite(residual)
         at, residual, columns, rows = (values[known] for values in (at, residual, references.columns, references.rows))
@@ -189,17 +165,12 @@ class Corrector:
             fit = _between(self._last, fit, smoothing)
         left = residual - fit(at)
         used = np.abs(left) < OUTLIER
-        field = _field(log_depth, columns[used], rows[used], at[used], left[used])
+        field = _Field(log_depth, columns[used], rows[used], at[used], left[used])
         self._last = fit
-        corrected = np.exp(log_depth + fit(log_depth) + field).astype(np.float32)
-        return Correction(corrected, math.exp(fit.offset), int(used.sum()), references.source)
-
-
-def _sample(log_depth: Values, references: References) -> Values:
-    height, width = log_depth.shape
-    rows = np.clip(np.rint(references.rows), 0, height - 1).astype(np.intp)
-    columns = np.clip(np.rint(references.columns), 0, width - 1).astype(np.intp)
-    return log_depth[rows, columns]
+        for first in range(0, len(log_depth), STRIP):
+            strip = log_depth[first : first + STRIP]
+            np.exp(strip + fit(strip) + field(strip, first), out=strip)
+        return Correction(log_depth, math.exp(fit.offset), int(used.sum()), references.source)
 
 
 def _agreeing(residual: Values, source: str) -> npt.NDArray[np.bool_]:
@@ -223,12 +194,15 @@ def _fit(at: Values, residual: Values) -> Fit:
     middle = float(np.median(at))
     x = (at - middle).astype(np.float64)
     offset, slope = float(np.median(residual)), 0.0
-    for _ in range(10):
+    for _ in range(ROUNDS):
+        before = offset, slope
         error = residual - offset - slope * x
         spread = max(1.4826 * float(np.median(np.abs(error))), 1e-3)
         weight = np.minimum(1.0, 1.5 * spread / np.maximum(np.abs(error), 1e-9))
         slope = float((weight * x * (residual - offset)).sum() / ((weight * x * x).sum() + SLOPE_PRIOR * spread))
         offset = float(np.average(residual - slope * x, weights=weight))
+        if max(abs(offset - before[0]), abs(slope - before[1])) < SETTLED:
+            break
     return Fit(offset, float(np.clip(slope, -0.5, 1.0)), middle)
 
 
@@ -238,43 +212,65 @@ def _between(last: Fit, new: Fit, part: float) -> Fit:
     return Fit(offset, part * last.slope + (1 - part) * new.slope, new.middle)
 
 
-def _field(log_depth: Values, columns: Values, rows: Values, at: Values, left: Values) -> Values:
-    """The smooth field (H, W) of what is ``left`` at the references, near in the image and in depth."""
-    height, width = log_depth.shape
-    cell = width * FIELD_WIDTH / CELLS_PER_WIDTH
-    low, high = float(np.nanmin(log_depth)), float(np.nanmax(log_depth))
-    layers = max(2, math.ceil((high - low) / FIELD_DEPTH) + 1)
-    shape = layers, max(1, round(height / cell)), max(1, round(width / cell))
-    weight, total = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    layer = (at - low) / FIELD_DEPTH
-    below = np.clip(np.floor(layer), 0, layers - 2).astype(np.intp)
-    place = [
-        np.clip((pixels + 0.5) * cells / size, 0, cells - 1).astype(np.intp)
-        for pixels, size, cells in ((rows, height, shape[1]), (columns, width, shape[2]))
-    ]
-    for step, part in ((0, 1 - (layer - below)), (1, layer - below)):
-        np.add.at(weight, (below + step, *place), part)
-        np.add.at(total, (below + step, *place), part * left)
-    weight, total = (_blurred(grid) for grid in (weight, total))
-    return _slice(total / (weight + FIELD_PRIOR), (log_depth - low) / FIELD_DEPTH)
+class _Field:
+    """The smooth field of what is left at the references, near in the image and in depth.
+
+    A bilateral grid; its layers lie at whole multiples of ``FIELD_DEPTH`` and so stand still from frame to frame.
+    """
+
+    def __init__(self, log_depth: Values, columns: Values, rows: Values, at: Values, left: Values) -> None:
+        """Spread what is ``left`` (N,) at pixels whose log depth is ``at``; ``log_depth`` is (H, W)."""
+        height, width = log_depth.shape
+        cell = width * FIELD_WIDTH / CELLS_PER_WIDTH
+        # Nearest and farthest only decide how many layers there are, so some pixels tell.
+        some = log_depth[::4, ::4]
+        self._lowest = math.floor(min(float(np.nanmin(some)), float(at.min())) / FIELD_DEPTH)
+        layers = max(2, math.ceil(max(float(np.nanmax(some)), float(at.max())) / FIELD_DEPTH) - self._lowest + 1)
+        cells = layers, max(1, round(height / cell)), max(1, round(width / cell))
+        spread = np.zeros((2, *cells), np.float32)
+        layer = at / np.float32(FIELD_DEPTH) - np.float32(self._lowest)
+        below = np.clip(np.floor(layer), 0, layers - 2).astype(np.intp)
+        place = [
+            np.clip((pixels + 0.5) * count / size, 0, count - 1).astype(np.intp)
+            for pixels, size, count in ((rows, height, cells[1]), (columns, width, cells[2]))
+        ]
+        for step, part in ((0, 1 - (layer - below)), (1, layer - below)):
+            np.add.at(spread, (0, below + step, *place), part)
+            np.add.at(spread, (1, below + step, *place), part * left)
+        weight, total = _blurred(spread)
+        self._values = total / (weight + np.float32(FIELD_PRIOR))
+        self._rows, columns = (
+            np.clip((np.arange(size, dtype=np.float32) + 0.5) * (count / size) - 0.5, 0, count - 1).astype(np.float32)
+            for size, count in zip((height, width), cells[1:], strict=True)
+        )
+        self._columns = np.ascontiguousarray(np.broadcast_to(columns, (STRIP, width)))
+        # One image, the layers below each other: each value beside the step to the layer above it.
+        steps = np.stack([self._values[:-1], np.diff(self._values, axis=0)], axis=-1)
+        self._image = steps.reshape(-1, cells[2], 2)
+
+    def __call__(self, log_depth: Values, first: int) -> Values:
+        """The field (h, W) in some rows from ``first`` on, at most ``STRIP``; NaN where log depth is."""
+        layers, height, _ = self._values.shape
+        layer = log_depth * np.float32(1 / FIELD_DEPTH) - np.float32(self._lowest)
+        np.clip(layer, 0, layers - 1, out=layer)
+        below = np.floor(np.fmin(layer, np.float32(layers - 2)))
+        down = below * np.float32(height) + self._rows[first : first + len(layer), None]
+        sliced = cv2.remap(self._image, self._columns[: len(layer)], down, cv2.INTER_LINEAR)
+        return np.asarray(sliced[..., 0] + (layer - below) * sliced[..., 1], np.float32)
 
 
 def _blurred(grid: Values) -> Values:
-    """A grid (layers, h, w) smoothed along all axes by a Gaussian of height 1, so that weights stay counts."""
-    deviation = float(CELLS_PER_WIDTH)
-    gain = np.float32(2 * math.pi * deviation**2)
-    smooth = np.stack([cv2.GaussianBlur(layer, (0, 0), deviation, borderType=cv2.BORDER_CONSTANT) for layer in grid])
-    padded = np.pad(smooth * gain, ((1, 1), (0, 0), (0, 0)))
+    """Grids (2, layers, h, w), smoothed along their axes by a Gaussian of height 1, so that weights stay counts."""
+    smooth = _gaussian(grid.shape[2], CELLS_PER_WIDTH) @ grid @ _gaussian(grid.shape[3], CELLS_PER_WIDTH)
     near = np.float32(math.exp(-0.5))
-    return np.asarray(padded[1:-1] + near * (padded[:-2] + padded[2:]), np.float32)
+    blurred: Values = smooth.copy()
+    blurred[:, 1:] += near * smooth[:, :-1]
+    blurred[:, :-1] += near * smooth[:, 1:]
+    return blurred
 
 
-def _slice(grid: Values, layer: Values) -> Values:
-    """The grid (layers, h, w) between its values at each pixel and its ``layer`` (H, W)."""
-    size = layer.shape[1], layer.shape[0]
-    enlarged = np.stack([cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR) for cells in grid]).ravel()
-    flat = np.nan_to_num(layer.ravel(), nan=0.0)
-    below = np.clip(flat.astype(np.int32), 0, len(grid) - 2)
-    place = below * np.int32(layer.size) + np.arange(layer.size, dtype=np.int32)
-    low, high = enlarged.take(place), enlarged.take(place + layer.size)
-    return np.asarray(low + (flat - below) * (high - low), np.float32).reshape(layer.shape)
+@lru_cache(maxsize=8)
+def _gaussian(size: int, deviation: float) -> Values:
+    """The matrix (size, size) that smooths an axis."""
+    place = np.arange(size, dtype=np.float32)
+    return np.asarray(np.exp(-0.5 * ((place - place[:, None]) / np.float32(deviation)) ** 2), np.float32)

@@ -20,8 +20,9 @@ from ldfusion_models.camera.thermal_reader import CELSIUS_ZERO, ThermalForm, The
 from ldfusion_models.engines import Engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.ground import ground_references
+from ldfusion_models.rig.measured import Measured
 from ldfusion_models.rig.pipeline import Pipeline
-from ldfusion_models.rig.references import Correction, Corrector, Measured, References
+from ldfusion_models.rig.references import Correction, Corrector, References
 from ldfusion_models.rig.settings import RigSettings
 
 Coverage = npt.NDArray[np.float32]
@@ -156,6 +157,7 @@ class Rig:
     Attributes:
         settings: may be exchanged between two shots, as far as they take effect ``now``.
         pipeline: may be exchanged between two shots.
+        asked: the registration that the settings name; None if they name none.
         registration_problem: why the images are taken as aligned although a registration is asked for; else empty.
         correction_problem: why depth could not be corrected by what it should be; else empty.
     """
@@ -175,9 +177,9 @@ class Rig:
         self._is_video = is_video
         self._gain = GainControl(settings.gain() if is_video else replace(settings.gain(), smoothing=0.0))
         self.pipeline = pipeline
-        self._asked: Registration | None = None
+        self.asked: Registration | None = None
         if settings.registration_file:
-            self._asked = read_registration(Path(settings.registration_file).expanduser())
+            self.asked = read_registration(Path(settings.registration_file).expanduser())
         self._registrar: Registrar | None = None
         self._read_thermal = ThermalReader()
         self._last_depth: npt.NDArray[np.float32] | None = None
@@ -197,24 +199,24 @@ class Rig:
     @property
     def undistorts(self) -> bool:
         """Whether the distortion of the lenses is removed."""
-        return self._asked is not None and self._asked.undistort
+        return self.asked is not None and self.asked.undistort
 
     @property
     def wants_transform(self) -> bool:
         """Whether the registration leaves it to others how the cameras lie to each other."""
-        return self._asked is not None and self._asked.method == 'cameras' and self._asked.thermal_T_visible is None
+        return self.asked is not None and self.asked.method == 'cameras' and self.asked.thermal_T_visible is None
 
     @property
     def depends_on_depth(self) -> bool:
         """Whether a shot's registration depends on the depth of the shot before."""
-        return self._asked is not None and self._asked.geometry == 'depth'
+        return self.asked is not None and self.asked.geometry == 'depth'
 
     @property
     def registration(self) -> str:
         """How the images are brought together, for people."""
-        if self._asked is None:
+        if self.asked is None:
             return 'none: images are taken as aligned'
-        method = f'{self._asked.method}{", undistorted" if self._asked.undistort else ""}'
+        method = f'{self.asked.method}{", undistorted" if self.asked.undistort else ""}'
         return f'{method}; not applied' if self.registration_problem else method
 
     def __call__(self, shot: Shot, text: npt.NDArray[np.float32] | None = None) -> Frame:
@@ -292,12 +294,12 @@ class Rig:
 
     def _registrar_for(self, shot: Shot) -> Registrar | None:
         """What can be applied: made anew when a calibration or the distance changes, None while parts are missing."""
-        if self._asked is None:
+        if self.asked is None:
             return None
-        distance = self.settings.registration_distance or self._asked.distance
+        distance = self.settings.registration_distance or self.asked.distance
         lenses = {name: known.lens for name, known in shot.calibrations.items()}
         try:
-            wanted = replace(self._asked, distance=distance).complete(
+            wanted = replace(self.asked, distance=distance).complete(
                 lenses.get('visible'), lenses.get('thermal'), shot.thermal_T_visible
             )
             if self._registrar is None or self._registrar.registration != wanted:
@@ -344,10 +346,9 @@ class Rig:
     ) -> Correction | None:
         """Depth corrected by measured ranges, else by the camera's height; None if by neither."""
         self.correction_problem = ''
-        height, width = depth.shape
         sources: list[Callable[[], References]] = []
         if measured is not None:
-            sources.append(lambda: measured.seen_by(width, height, camera, calibration))
+            sources.append(lambda: measured.seen_in(depth, camera, calibration))
         if self.settings.camera_height > 0:
             sources.append(lambda: self._by_height(depth, camera, calibration))
         smoothing = self.settings.correction_smoothing if self._is_video else 0.0

@@ -154,7 +154,7 @@ class RigSettings(StreamSettings):
     thermal_unit: str = setting('kelvin', 'Unit of temperatures in the cloud.', choices=('kelvin', 'celsius'))
     ranges_tolerance: float = setting(
         0.1,
-        'Seconds that measured ranges (ranges/points, ranges/scan) may be apart from the image that they correct.',
+        'Seconds that measured ranges (ranges/points, scan and range) may be apart from the image that they correct.',
         limits=(0.0, 10.0),
     )
     camera_height: float = setting(

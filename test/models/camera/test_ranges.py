@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ldfusion_models.camera.ranges import points_of_cloud, points_of_scan
+from ldfusion_models.camera.ranges import cone_of_range, points_of_cloud, points_of_scan
 from ldfusion_models.errors import InputError
 
 POINTS = np.array([[1, 2, 3], [4, 5, 6], [np.nan, 0, 1], [-7, 8, 9]], np.float64)
@@ -83,3 +83,26 @@ def test_rays_of_a_scan_go_round_from_x_to_y() -> None:
 def test_a_scan_without_angles_is_refused() -> None:
     with pytest.raises(InputError, match='angles'):
         points_of_scan(scan(angle_min=math.nan))
+
+
+def sonar(**changes: float) -> Any:
+    return SimpleNamespace(**{'field_of_view': 0.5, 'min_range': 0.2, 'max_range': 4.0, 'range': 1.5, **changes})
+
+
+def test_a_range_is_a_distance_and_half_a_cone() -> None:
+    assert cone_of_range(sonar()) == (1.5, 0.25)
+
+
+@pytest.mark.parametrize('value', [math.inf, -math.inf, math.nan, 0.1, 4.1])
+def test_ranges_without_a_measurement_have_no_distance(value: float) -> None:
+    assert math.isnan(cone_of_range(sonar(range=value))[0])
+
+
+def test_rangers_that_only_tell_whether_there_is_something_have_no_distance() -> None:
+    assert math.isnan(cone_of_range(sonar(range=-math.inf, min_range=1.0, max_range=1.0))[0])
+
+
+@pytest.mark.parametrize('angle', [math.nan, -0.1, 4.0])
+def test_a_range_without_a_cone_is_refused(angle: float) -> None:
+    with pytest.raises(InputError, match='field_of_view'):
+        cone_of_range(sonar(field_of_view=angle))

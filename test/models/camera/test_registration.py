@@ -271,6 +271,9 @@ def make_registrations() -> dict[str, Registration]:
             thermal_shift=(1.5, 0.0),
         ),
         'cameras to be told': Registration('cameras', undistort=True, distance=7.0),
+        'ranges': Registration(
+            visible_T_ranges={'lidar': as_matrix(moved(0.2, turn=(0.1, 0.2, 0.3))), 'sonar': as_matrix(moved(-0.2))}
+        ),
     }
 
 
@@ -295,6 +298,9 @@ def test_files_are_read_as_written(name: str, tmp_path: Path) -> None:
         ({'method': 'cameras', 'undistort': False}, 'leave undistort out'),
         ({'thermal_T_visible': (2 * np.eye(4)).tolist()}, 'no rigid transform'),
         ({'visible': {'width': 3}}, 'visible: a camera is width, height'),
+        ({'visible_T_ranges': {'lidar': (2 * np.eye(4)).tolist()}}, 'visible_T_ranges of lidar is no rigid transform'),
+        ({'visible_T_ranges': {'lidar': [[1, 0, 0]]}}, 'visible_T_ranges: lidar: a list of 4 rows'),
+        ({'visible_T_ranges': np.eye(4).tolist()}, 'for each frame, by its name'),
         ({'version': 2}, 'version: 1'),
     ],
 )
@@ -424,3 +430,14 @@ def test_the_documented_file_is_one() -> None:
     registration = registration_from(yaml.safe_load(page.split('```yaml')[1].split('```')[0]))
     assert registration.missing() == []
     assert Registrar(registration)(np.zeros((480, 640), np.uint8), np.zeros((256, 320), np.uint8)).coverage is not None
+
+
+def test_ranges_are_placed_in_either_camera() -> None:
+    """A point of the sensor, by hand: 0.3 m right of the visible camera, which is 0.1 m left of the thermal one."""
+    known = Registration(visible_T_ranges={'lidar': as_matrix(moved(0.3))}, thermal_T_visible=as_matrix(moved(-0.1)))
+    for camera, x in (('visible', 1.3), ('thermal', 1.2)):
+        matrix = known.ranges_to(camera, '/lidar')
+        assert matrix is not None
+        assert np.array(matrix) @ (1.0, 2.0, 3.0, 1.0) == pytest.approx((x, 2.0, 3.0, 1.0))
+    assert known.ranges_to('visible', 'sonar') is None
+    assert replace(known, thermal_T_visible=None).ranges_to('thermal', 'lidar') is None

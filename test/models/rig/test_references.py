@@ -4,11 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ldfusion_models.camera.camera_info import Calibration
-from ldfusion_models.camera.lens import Intrinsics, Lens, rays
+from ldfusion_models.camera.lens import Intrinsics, rays
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.ground import find_ground, ground_references
-from ldfusion_models.rig.references import Corrector, MeasuredPoints, References
+from ldfusion_models.rig.references import Corrector, References
 
 WIDTH, HEIGHT = 160, 120
 CAMERA = Intrinsics(WIDTH, HEIGHT, 130.0, 130.0, 79.5, 59.5)
@@ -110,27 +109,6 @@ def test_scale_moves_smoothly_and_forgets_when_told() -> None:
     assert corrector(truth, jumped, 0.8).scale == pytest.approx(1.5**0.2, rel=0.01)
     corrector.forget()
     assert corrector(truth, jumped, 0.8).scale == pytest.approx(1.5, rel=0.01)
-
-
-def test_points_fall_where_the_lens_throws_them() -> None:
-    lens = Lens(CAMERA, 'plumb_bob', (-0.2, 0.03, 0.001, 0.0))
-    points = np.array([[0.5, 0.2, 3.0], [-1.0, 0.3, 5.0], [0, 0, -2.0], [9.0, 0, 1.0], [np.nan] * 3], np.float32)
-    seen = MeasuredPoints(points, 'scan').seen_by(WIDTH, HEIGHT, CAMERA, Calibration.of_lens(lens))
-    pixels = lens.project(points[:2])
-    order = np.argsort(seen.depth)
-    assert np.allclose(np.stack([seen.columns, seen.rows], 1)[order], pixels)
-    assert seen.depth[order] == pytest.approx([3.0, 5.0])
-
-
-def test_points_behind_others_are_left_out() -> None:
-    points = np.array([[0, 0, 8.0], [0, 0, 2.0], [1, 0, 4.0]], np.float32)
-    seen = MeasuredPoints(points, 'scan').seen_by(WIDTH, HEIGHT, CAMERA, None)
-    assert sorted(seen.depth) == [2.0, 4.0]
-
-
-def test_points_need_a_camera() -> None:
-    with pytest.raises(InputError, match='camera_info'):
-        MeasuredPoints(np.ones((9, 3), np.float32), 'scan').seen_by(WIDTH, HEIGHT, None, None)
 
 
 @pytest.mark.parametrize('pitch', [-5.0, 0.0, 20.0])

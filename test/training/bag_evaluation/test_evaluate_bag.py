@@ -16,6 +16,8 @@ from paths import ROOT
 from scipy.signal import lfilter
 
 from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.camera.registration import Registration
+from ldfusion_models.camera.registration_file import write_registration
 from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.errors import InputError
@@ -32,7 +34,16 @@ from ldfusion_training.bag_evaluation.summary import Evaluated, frame_table, lat
 from ldfusion_training.cli import main
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth
 from ldfusion_training.metrics import chroma_error, evaluate_fusion, to_grey
-from ldfusion_training.recordings.bags import COMPRESSED_IMAGE, POINTS, SECOND, TYPES, BagWriter, Transform, read_bag
+from ldfusion_training.recordings.bags import (
+    COMPRESSED_IMAGE,
+    POINTS,
+    RANGE,
+    SECOND,
+    TYPES,
+    BagWriter,
+    Transform,
+    read_bag,
+)
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 9
 PERIOD_NS = SECOND // 10
@@ -106,6 +117,16 @@ def write_cloud(writer: BagWriter, stamp: int, depth: np.ndarray) -> None:
         is_dense=True,
     )
     writer.write('/velodyne_points', cloud, stamp)
+
+
+def write_range(writer: BagWriter, stamp: int, frame: str, distance: float) -> None:
+    header = TYPES.types['std_msgs/msg/Header'](
+        stamp=TYPES.types['builtin_interfaces/msg/Time'](sec=stamp // SECOND, nanosec=stamp % SECOND), frame_id=frame
+    )
+    message = TYPES.types[RANGE](
+        header=header, radiation_type=0, field_of_view=0.3, min_range=0.1, max_range=20.0, range=distance
+    )
+    writer.write('/sonars', message, stamp)
 
 
 @pytest.fixture(scope='module')
@@ -260,6 +281,33 @@ def test_ranges_correct_depth_as_on_the_robot(tmp_path: Path, engine: Engine) ->
     both = Topics(points='/velodyne_points', ranges='/velodyne_points')
     with pytest.raises(InputError, match='cannot judge'):
         evaluate_recording(bag, tmp_path / 'both', engine, BagSettings(topics=both))
+
+
+def test_sonars_that_the_registration_file_places_correct_depth(tmp_path: Path, engine: Engine) -> None:
+    """No transform is recorded; two sonars on one topic see the wall, each from a frame of its own."""
+    sonars = {'left': (-0.3, 5.9), 'right': (0.3, 5.9)}
+    with BagWriter(tmp_path / 'drive') as writer:
+        for index in range(3):
+            stamp = START_NS + index * PERIOD_NS
+            visible, thermal, truth = scene(index)
+            writer.write_camera_info('/rig/rgb/camera_info', stamp, 'rgb', CAMERA)
+            writer.write_image('/rig/rgb/image_raw', stamp, 'rgb', visible)
+            writer.write_image('/rig/lwir/image_raw', stamp, 'lwir', thermal)
+            writer.write_image('/rig/rgb/depth', stamp, 'rgb', truth)
+            for frame, (_, distance) in sonars.items():
+                write_range(writer, stamp, frame, distance)
+    # A sensor's x is the camera's z; 0.1 m behind it.
+    placed = {frame: ((0, -1, 0, x), (0, 0, -1, 0), (1, 0, 0, 0.1), (0, 0, 0, 1)) for frame, (x, _) in sonars.items()}
+    write_registration(tmp_path / 'rig.yaml', Registration(visible_T_ranges=placed))
+    errors = {}
+    for name, file in (('plain', ''), ('corrected', str(tmp_path / 'rig.yaml'))):
+        node = NodeSettings(registration_file=file)
+        asked = BagSettings(node, Topics(depth='/rig/rgb/depth', ranges='/sonars'), metrics_every=1)
+        evaluate_recording(tmp_path / 'drive', tmp_path / name, engine, asked)
+        errors[name] = [row['AbsRel'] for row in read_rows(tmp_path / name / 'frames.jsonl')]
+    assert max(errors['corrected']) < 0.5 * min(errors['plain'])
+    notes = json.loads((tmp_path / 'plain/done.json').read_text())['notes']
+    assert any('neither /tf_static nor visible_T_ranges' in note for note in notes)
 
 
 def test_recordings_without_depth_have_the_other_measures(tmp_path: Path, engine: Engine) -> None:

@@ -9,15 +9,14 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
-from ldfusion_models.camera.ranges import points_of_cloud, points_of_scan
-from ldfusion_models.camera.registration import as_matrix
+from ldfusion_models.camera.registration import Matrix, Registration, as_matrix
 from ldfusion_models.errors import InputError
-from ldfusion_models.rig.references import MeasuredPoints
+from ldfusion_models.rig.measured import Measured, Sweep, Sweeps
 from ldfusion_models.rig.rig import Frame, Shot
 from ldfusion_models.rig.streams import Moment, Streams
 from ldfusion_training.bag_evaluation.settings import BagSettings
 from ldfusion_training.bag_evaluation.topics import ChosenTopics
-from ldfusion_training.recordings.bags import POINTS, SECOND, Record, Recording, rotation_from_quaternion
+from ldfusion_training.recordings.bags import SECOND, Record, Recording, rotation_from_quaternion
 
 # Measured depth may be recorded this long after the images that it belongs to.
 DEPTH_WAIT_NS = SECOND // 2
@@ -79,7 +78,15 @@ class PairReader:
         notes: what else is to be known, by camera.
     """
 
-    def __init__(self, recording: Recording, topics: ChosenTopics, settings: BagSettings) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        topics: ChosenTopics,
+        settings: BagSettings,
+        registration: Registration | None = None,
+    ) -> None:
+        """Begin; ``registration`` may tell where the sensors of ranges are."""
+        self._registration = registration or Registration()
         self.counts: Counter[str] = Counter()
         self.problems: dict[str, str] = {}
         self.notes: dict[str, str] = {}
@@ -93,7 +100,7 @@ class PairReader:
         self._damaged: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
         self._truths: deque[Record] = deque(maxlen=LARGEST_WAIT)
-        self._ranges: deque[Record] = deque(maxlen=LARGEST_WAIT)
+        self._ranges = Sweeps()
         self._transforms: dict[str, tuple[str, npt.NDArray[np.float64]]] = {}
         # camera_info comes after the first image as often as before; the first one holds from the start.
         self._calibrations: dict[str, Calibration] = {}
@@ -152,7 +159,7 @@ class PairReader:
         if record.topic in (topics.depth, topics.points):
             self._truths.append(record)
         elif record.topic == topics.ranges:
-            self._ranges.append(record)
+            self._ranges.add(Sweep(record.topic, record.type, record.stamp_ns, record.message))
         elif record.topic == topics.transforms:
             self._transforms |= _parents(record)
         else:
@@ -201,7 +208,7 @@ class PairReader:
                 return None
         visible, thermal = moment.visible, moment.thermal
         frame_id = moment.leading.message.header.frame_id
-        measured = self._measured(moment.stamp_ns, frame_id)
+        measured = self._measured(moment)
         if visible is None or thermal is None:
             shot = Shot(images['visible'], images['thermal'], self._calibrations, measured=measured)
             return RecordedShot(moment.stamp_ns, 0, shot, frame_id, None, None)
@@ -216,23 +223,24 @@ class PairReader:
         shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix, measured)
         return RecordedShot(moment.stamp_ns, moment.offset_ns, shot, frame_id, truth, transform)
 
-    def _measured(self, stamp_ns: int, frame_id: str) -> MeasuredPoints | None:
+    def _measured(self, moment: Moment[Record]) -> Measured | None:
         """The ranges nearest in time, in the frame of the leading camera; None if there are none that can be used."""
-        record = min(self._ranges, key=lambda each: abs(each.stamp_ns - stamp_ns), default=None)
-        if record is None or abs(record.stamp_ns - stamp_ns) > self._settings.ranges_tolerance * SECOND:
-            return None
-        matrix = self._transform(frame_id, record.message.header.frame_id)
-        if matrix is None:
-            self.notes.setdefault(
-                'ranges', f'{record.topic}: /tf_static does not say where its frame is; depth is not corrected'
-            )
-            return None
-        try:
-            points = (points_of_cloud if record.type == POINTS else points_of_scan)(record.message)
-        except InputError as error:
-            self.problems.setdefault('ranges', f'{record.topic}: {error}')
-            return None
-        return MeasuredPoints(points, record.topic).moved(matrix)
+        leading = moment.leading.message.header.frame_id
+        camera = 'thermal' if moment.visible is None else 'visible'
+
+        def locate(frame: str) -> Matrix:
+            if (known := self._registration.ranges_to(camera, frame)) is not None:
+                return known
+            if (found := self._transform(leading, frame)) is None:
+                raise InputError(
+                    f'neither /tf_static nor visible_T_ranges of the registration file says where {frame} is'
+                )
+            return as_matrix(found)
+
+        gathered = self._ranges.at(moment.stamp_ns, self._settings.ranges_tolerance, locate)
+        if gathered.problem:
+            self.notes.setdefault('ranges', f'{gathered.problem}; depth of such frames is not corrected by it')
+        return gathered.measured
 
     def _transform(self, target: str, source: str) -> npt.NDArray[np.float64] | None:
         """Points of ``source`` to ``target``; None if the static transforms don't join the two."""

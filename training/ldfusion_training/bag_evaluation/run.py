@@ -91,8 +91,8 @@ class _Evaluation:
     ) -> None:
         self._recording, self._folder, self._settings, self._notes = recording, folder, settings, notes
         self._engine, self._topics = engine, topics
-        self._reader = PairReader(recording, topics, settings)
         self._rig = Rig(pipeline_of(engine, settings.node), settings.node)
+        self._reader = PairReader(recording, topics, settings, self._rig.asked)
         self._truth = DepthTruth(settings.calibration)
         self._gallery = Gallery()
         self._problems: dict[str, str] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ldfusion_models.errors import InputError
 from ldfusion_training.bag_evaluation.settings import Topics
-from ldfusion_training.recordings.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINTS, SCAN, TRANSFORMS
+from ldfusion_training.recordings.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINTS, RANGE, SCAN, TRANSFORMS
 from ldfusion_training.recordings.image_topics import DEPTH_WORD, OWN_OUTPUTS, camera_info_topic, find_camera
 
 NONE = 'none'
@@ -55,7 +55,7 @@ def choose_topics(asked: Topics, topics: Mapping[str, str], recording: Path) -> 
     }
     depth, depth_note = _choose_one('depth', asked.depth, topics, (IMAGE,), recording)
     points, points_note = _choose_one('points', asked.points, topics, (POINTS,), recording)
-    ranges = _require(asked.ranges, topics, (POINTS, SCAN), recording) if asked.ranges else ''
+    ranges = _require(asked.ranges, topics, (POINTS, SCAN, RANGE), recording) if asked.ranges else ''
     if ranges and ranges == asked.points:
         raise InputError(f'{ranges}: what corrects depth cannot judge it; name another --points-topic or --depth-topic')
     chosen = ChosenTopics(

@@ -1,7 +1,7 @@
 """``ldfusion fuse``: image files or folders of pairs to fused images and depth."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,17 +12,20 @@ from tqdm import tqdm
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.camera.registration import Registration
 from ldfusion_models.depth_files import DepthFormat, write_depth
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image, write_image
 from ldfusion_models.language.guidance import embedding_for
 from ldfusion_models.published.store import prepared_graph
+from ldfusion_models.rig.measured import Measured, MeasuredPoints
 from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import RigSettings
 from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Positive
 from ldfusion_training.data.depth import FLOAT_ENDINGS, read_depth
+from ldfusion_training.data.lidar import SCAN_SUFFIXES, read_scan
 from ldfusion_training.report.cloud_sheet import cloud_sheet
 from ldfusion_training.report.run_summary import RunSummary
 
@@ -68,6 +71,9 @@ class Fuse:
     float TIFF or NPZ; a file for one image, or a folder paired by name"""
     references_units: Positive = 1000.0
     """of 16-bit references, per metre: 1000 is millimetres, 256 KITTI's"""
+    references_frame: str = ''
+    """references are scans instead (.bin, .npy: points in rows) of a sensor whose frame visible_T_ranges of the
+    registration file places"""
     camera_height: NotNegative = 0.0
     """metres of the visible camera above the ground, which correct depth where ground is in view; needs --fx"""
     prompt: str | None = None
@@ -84,7 +90,10 @@ def run(options: Fuse) -> int:
         thermal_gain=options.thermal_gain,
         camera_height=options.camera_height,
     )
-    references = None if options.references is None else _references_by_name(options.references, pairs[0][0])
+    references = None
+    if options.references is not None:
+        endings = SCAN_SUFFIXES if options.references_frame else REFERENCE_ENDINGS
+        references = _references_by_name(options.references, pairs[0][0], endings)
     engine = create_engine(options.engine, prepared_graph(options.depth, 'fused') if options.depth else None)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
     text = None if options.prompt is None else embedding_for(options.prompt, engine.info)
@@ -92,7 +101,7 @@ def run(options: Fuse) -> int:
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         shot = _shot(read_image(visible_path), read_image(thermal_path), options.fx)
         if references is not None:
-            shot = replace(shot, measured=_read_references(references, visible_path, options.references_units))
+            shot = replace(shot, measured=_read_references(references, visible_path, options, rig.asked))
         with naming(visible_path), summary.timed(*shot.size):
             frame = rig(shot, text)
         if rig.correction_problem:
@@ -121,22 +130,30 @@ def run(options: Fuse) -> int:
     return 0
 
 
-def _references_by_name(path: Path, visible: Path) -> dict[str, Path]:
+def _references_by_name(path: Path, visible: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Files of measured depth by the name of their image; a single file is that of the first image."""
     if path.is_file():
         return {visible.stem: path}
-    found = {file.stem: file for file in sorted(path.glob('*')) if file.suffix in REFERENCE_ENDINGS}
+    found = {file.stem: file for file in sorted(path.glob('*')) if file.suffix in endings}
     if not found:
-        raise InputError(f'{path}: no measured depth in it ({", ".join(REFERENCE_ENDINGS)})')
+        raise InputError(f'{path}: no measured depth in it ({", ".join(endings)})')
     return found
 
 
-def _read_references(by_name: Mapping[str, Path], visible: Path, units: float) -> References:
+def _read_references(
+    by_name: Mapping[str, Path], visible: Path, options: Fuse, registration: Registration | None
+) -> Measured:
     try:
         path = by_name[visible.stem]
     except KeyError as error:
         raise InputError(f'{visible}: no references of that name') from error
-    return References.of_map(read_depth(path, units), path.name)
+    frame = options.references_frame
+    if not frame:
+        return References.of_map(read_depth(path, options.references_units), path.name)
+    matrix = None if registration is None else registration.ranges_to('visible', frame)
+    if matrix is None:
+        raise InputError(f'--references-frame {frame}: visible_T_ranges of a --registration file must say where it is')
+    return MeasuredPoints(read_scan(path), path.name).moved(matrix)
 
 
 def _shot(visible: AnyImage, thermal: AnyImage, focal: float | None) -> Shot:

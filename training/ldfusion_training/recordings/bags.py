@@ -31,6 +31,7 @@ COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 POINTS = 'sensor_msgs/msg/PointCloud2'
 SCAN = 'sensor_msgs/msg/LaserScan'
+RANGE = 'sensor_msgs/msg/Range'
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 
 # The last metadata version that Humble reads; the messages used here are the same from Humble to Lyrical.

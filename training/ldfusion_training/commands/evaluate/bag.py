@@ -71,7 +71,8 @@ class EvaluateBag:
     points_topic: str = ''
     """laser scans; none: leave them out"""
     ranges_topic: str = ''
-    """point cloud or laser scan that corrects depth, as on the robot; depth is then judged by another topic"""
+    """point cloud, laser scan or sonars (Range) that correct depth, as on the robot, placed by /tf_static or the
+    registration file; depth is then judged by another topic"""
     pair_by: Literal['stamps', 'arrival'] = 'stamps'
     """by the stamps of the headers, or, where those are wrong, by when the messages were recorded"""
     metrics_every: int = 5
