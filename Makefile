@@ -1,7 +1,7 @@
 # Targets: demo, test, lint, format, docs. Each makes .venv with what it needs; nothing has to be installed before.
 PYTHON ?= python3
-# Distribution of the ROS 2 wheels: kilted; jazzy, in an environment before .venv, for demo and the live tests.
-ROS ?= kilted
+# Distribution of the ROS 2 wheels, kilted or jazzy, the latter in an environment before .venv. Without: kilted for demo, both for test.
+ROS ?=
 BIN := .venv/bin
 HOME_OF_ROS := $(if $(filter jazzy,$(ROS)),.venv-jazzy,.venv)
 # A distribution says its name; wheels don't, and Jazzy's Fast DDS reads other variables than Kilted's.
@@ -10,7 +10,7 @@ LIVE := test/ros test/bench test/training/demo
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
-.PHONY: demo test lint format docs
+.PHONY: demo test test-kilted test-jazzy lint format docs
 .DELETE_ON_ERROR:
 
 # make demo [ROS=jazzy] [BAG=recording | VISIBLE=folder THERMAL=folder] [OUT=folder]
@@ -18,9 +18,14 @@ demo: $(HOME_OF_ROS)/ready-for-demo
 	@$(NAMED) $(HOME_OF_ROS)/bin/ldfusion demo $(if $(OUT),--output '$(OUT)') $(if $(BAG),--bag '$(BAG)') \
 	    $(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(THERMAL),--thermal '$(THERMAL)')
 
-# make test [ROS=jazzy]
-test: $(HOME_OF_ROS)/ready-for-test $(if $(filter jazzy,$(ROS)),,lint)
-	$(NAMED) $(HOME_OF_ROS)/bin/python -m pytest -n 2 --dist loadgroup $(if $(filter jazzy,$(ROS)),$(LIVE))
+# make test [ROS=kilted | ROS=jazzy]: everything on Kilted, then the live tests on Jazzy, or one of the two.
+test: $(addprefix test-,$(or $(ROS),kilted jazzy))
+
+test-kilted: lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-jazzy: .venv-jazzy/ready-for-test $(if $(ROS),,test-kilted)
+	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest -n 2 --dist loadfile $(LIVE)
 
 lint: .venv/ready-for-test
 	$(BIN)/ruff check .

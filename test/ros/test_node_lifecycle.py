@@ -21,6 +21,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
+from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 
 from ldfusion_ros.fusion_node import FusionNode
 from ldfusion_ros.messages.conversions import fill_image
@@ -96,6 +97,23 @@ def test_what_the_state_does_not_allow_is_refused_and_said_once_and_the_node_liv
         robot.fuse_good_pair()
         assert change(robot, Transition.TRANSITION_ACTIVE_SHUTDOWN)
         assert 'nothing more' in refuse_all_else(State.PRIMARY_STATE_FINALIZED)
+
+
+def test_after_a_restart_the_text_that_its_publisher_keeps_is_applied_again() -> None:
+    """It was published once; who publishes it does not know of the restart."""
+    with Robot({'engine': 'onnxruntime', 'text_timeout': 0.0}) as robot:
+        robot.wait(robot.is_ready, 'node ready', 120)
+        assert robot.pipeline
+        graph = robot.pipeline.engine.info
+        message = Float32MultiArray(data=[0.1] * graph.text_dim)
+        message.layout.dim = [MultiArrayDimension(label=graph.text_encoder, size=graph.text_dim)]
+        robot.other.create_publisher(Float32MultiArray, '/fusion/text_embedding', robot.latched()).publish(message)
+        robot.wait(lambda: robot.told().get('text') == 'applied', 'text')
+        assert change(robot, Transition.TRANSITION_DEACTIVATE)
+        assert change(robot, Transition.TRANSITION_CLEANUP)
+        robot.wait(lambda: 'text' not in robot.told(), 'end of the text')
+        robot.do(robot.node.bring_up)
+        robot.wait(lambda: robot.told().get('text') == 'applied', 'text again')
 
 
 def test_weights_that_are_missing_fail_the_transition_in_words_and_can_be_corrected(tmp_path: Path) -> None:
