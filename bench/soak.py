@@ -39,7 +39,7 @@ NODE = f'{NAMESPACE}/fusion_node'
 START_SECONDS = 120.0
 OVERLOAD = 5.0
 PAUSE_SECONDS = 1.0
-# After an overload: until its last frame, at most, if the engine is faster; and how long it is looked whether all is as before.
+# After an overload: until its last frame, unless the engine is slower; and how long it is watched then.
 RECOVERY_SECONDS = 2.0
 CALM_SECONDS = 20.0
 GROWTH_MB = 5.0

@@ -176,7 +176,7 @@ def test_a_launched_bag_comes_out_fused(
 def test_one_command_replays_a_recording_and_ends_with_it(
     bag: Path, tmp_path: Path, own_domain: None, executables: str
 ) -> None:
-    """Nothing but the recording is named; its topics have other names than the node's inputs, and RViz may be missing."""
+    """Nothing but the recording is named; topics have other names than the node's inputs; RViz may be missing."""
     topics = [f'/fusion_node/{topic}' for topic in ('fused/image', 'depth/image', 'points')]
     from ament_index_python.packages import get_packages_with_prefixes
 
