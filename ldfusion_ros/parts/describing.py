@@ -16,7 +16,7 @@ from std_msgs.msg import Float32MultiArray, String
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.thermal_reader import ThermalReader
 from ldfusion_models.errors import InputError
-from ldfusion_models.language.guidance import Captions, checked_prompt, embedding_of, embedding_of_prompt
+from ldfusion_models.language.guidance import Captions, Prompt, embedding_of, read_prompt
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.conversions import message_from_embedding
 from ldfusion_ros.messages.decoding import BadFrameError, decode
@@ -73,7 +73,7 @@ class Describing(Part):
         self._read_thermal = ThermalReader()
         self._timers: list[Timer] = []
         self._latest: ImagesMoment | None = None
-        self._prompt = ''
+        self._prompt = Prompt('')
         self._is_sending = False
         self._said = ''
         self._said_s = time.monotonic()
@@ -81,7 +81,7 @@ class Describing(Part):
     def start(self) -> None:
         """Wait for prompts and moments."""
         settings = self._node.parameters
-        self._prompt = self._understand(settings.prompt)
+        self._understand(settings.prompt)
         self._latest = None
         self._worker.start()
         self._is_sending = True
@@ -116,7 +116,7 @@ class Describing(Part):
 
     def report(self, health: Health) -> None:
         """Captions that fail or can't be had, and what is said."""
-        health.facts['mode'] = 'prompt' if self._prompt else 'caption'
+        health.facts['mode'] = 'prompt' if self._prompt.text else 'caption'
         health.facts['text encoder'] = self._language.encoder.name
         health.facts['text'] = self._said[:CHARACTERS_SHOWN]
         health.facts['text age [s]'] = f'{time.monotonic() - self._said_s:.1f}'
@@ -129,32 +129,29 @@ class Describing(Part):
             health.error(f'no captions, prompts only: {self._language.problem}')
         for problem in self._inputs.problems():
             health.warn(problem)
-        if self._language.captioner and not self._prompt:
+        if self._language.captioner and not self._prompt.text:
             for cause, count in sorted(drops.items()):
-                if cause not in ('failure', 'prompt'):
+                if cause != 'failure':
                     health.warn(f'{count} {cause}')
-        if drops.get('prompt'):
-            health.warn('a prompt was refused; see the log')
+        for words in self._prompt.ignored:
+            health.warn(f'prompt: {words}')
 
     def _on_prompt(self, message: String) -> None:
-        try:
-            self._prompt = self._understand(message.data)
-        except InputError as error:
-            self._node.drop('prompt', error)
-            return
-        self._worker.submit(Task(self._prompt))
+        self._understand(message.data)
+        self._worker.submit(Task(self._prompt.text))
 
-    def _understand(self, prompt: str) -> str:
-        """The prompt without needless blanks; raises InputError if it can't be a prompt."""
-        text = checked_prompt(prompt)
-        if text:
-            embedding_of_prompt(self._language.encoder, text)
-        return text
+    def _understand(self, prompt: str) -> None:
+        """Take a prompt over, and say once what of it has no effect."""
+        last, self._prompt = self._prompt, read_prompt(prompt, self._language.encoder)
+        if self._prompt != last:
+            self._node.announcer.end('prompt')
+        if self._prompt.ignored:
+            self._node.announcer.once('prompt', f'prompt: {"; ".join(self._prompt.ignored)}')
 
     def _on_time(self) -> None:
         """Hand the worker what is to be said now; a prompt is said again, so that it does not become stale."""
-        if self._prompt:
-            self._worker.submit(Task(self._prompt))
+        if self._prompt.text:
+            self._worker.submit(Task(self._prompt.text))
         elif self._latest and self._language.captioner:
             self._worker.submit(Task(moment=self._latest))
             self._latest = None
@@ -214,7 +211,7 @@ class Describing(Part):
     def _on_answer(self) -> None:
         """Send what the worker has found, unless something else matters by now."""
         answer = self._answers.popleft() if self._answers else None
-        if answer and answer.prompt == self._prompt:
+        if answer and answer.prompt == self._prompt.text:
             self._send(answer)
 
     def _send(self, answer: Answer) -> None:

@@ -61,15 +61,17 @@ class Manifest:
 
         return from_mapping(FrameConfig, self.config, str(self.folder / 'manifest.yaml'))
 
-    def verify(self, part: str) -> Path:
-        """The file of one part, its sha256 checked.
+    def verify(self, part: str, beside: str = '') -> Path:
+        """The file of one part, or one beside it that its entry names, its sha256 checked.
 
         Raises:
-            InputError: the part is not listed, or its file is missing or not the one that the manifest names.
+            InputError: the file is not listed, missing or not the one that the manifest names.
         """
-        if part not in self.parts:
-            raise InputError(f'{self.folder / "manifest.yaml"}: lists no weights for {part!r}')
-        return self._verify(self.parts[part])
+        entry = self.parts.get(part, {})
+        entry = entry.get(beside, {}) if beside else entry
+        if not entry:
+            raise InputError(f'{self.folder / "manifest.yaml"}: lists no {beside or "weights"} for {part!r}')
+        return self._verify(entry)
 
     def verified_graph(self, branch: str | None = None) -> Path:
         """The file of the frame graph without weights, or of a depth branch alone; raises InputError as ``verify``."""

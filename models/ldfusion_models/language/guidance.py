@@ -15,13 +15,16 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.language.captioner import MODALITIES, Describer, load_captioners
 from ldfusion_models.language.facts import Description
+from ldfusion_models.language.words import clean
 from ldfusion_models.rig.depth_estimator import DepthEstimator
 
 if TYPE_CHECKING:
     from ldfusion_models.language.text import TextEncoder
 
-# What a text encoder of 77 tokens can read; what comes after would be cut off without a word.
+# What a text encoder of 77 tokens can read.
 LONGEST_PROMPT = 300
+# Unknown words that are named one by one.
+WORDS_SHOWN = 8
 # Captions need no more; the time for depth grows with the pixels.
 LONGEST_SIDE = 640
 
@@ -120,61 +123,53 @@ def embedding_of(encoder: 'TextEncoder', text: str) -> npt.NDArray[np.float32]:
     return embedding
 
 
-def embedding_of_prompt(encoder: 'TextEncoder', prompt: str) -> npt.NDArray[np.float32]:
-    """The embedding (D,) of a prompt that ``checked_prompt`` has passed.
+@dataclass(frozen=True)
+class Prompt:
+    """What a person asks for.
 
-    Raises:
-        InputError: there is no word in it that the encoder knows.
+    Attributes:
+        text: one line that can be printed, at most ``LONGEST_PROMPT`` characters; empty: nothing.
+        ignored: what of it has no effect, in words.
     """
-    embedding = embedding_of(encoder, prompt)
-    if not embedding.any():
-        raise InputError(
-            f'prompt {prompt!r} says nothing to the text encoder; name things in English, such as "people"'
+
+    text: str
+    ignored: tuple[str, ...] = ()
+
+
+def read_prompt(prompt: str, encoder: 'TextEncoder') -> Prompt:
+    """A prompt as ``encoder`` takes it. Whatever it holds is taken as text, and what has no effect is named."""
+    whole = clean(unicodedata.normalize('NFKC', prompt))
+    text = whole if len(whole) <= LONGEST_PROMPT else whole[: LONGEST_PROMPT + 1].rpartition(' ')[0]
+    text = text or whole[:LONGEST_PROMPT]
+    reading = encoder.read(text)
+    ignored = [f'cut after {len(text)} of {len(prompt)} characters'] if len(text) < len(whole) else []
+    if reading.unknown:
+        more = len(reading.unknown) - WORDS_SHOWN
+        ignored.append(
+            f'unknown, so without effect: {", ".join(reading.unknown[:WORDS_SHOWN])}'
+            + (f' and {more} more' if more > 0 else '')
         )
-    return embedding
+    if reading.negated:
+        ignored.append(f'what is not wanted has no effect: {", ".join(reading.negated)}')
+    if text and not embedding_of(encoder, text).any():
+        ignored.append('names nothing, so it changes nothing; name things in English, such as "people"')
+    return Prompt(text, tuple(ignored))
 
 
-def checked_prompt(prompt: str) -> str:
-    """A person's prompt as the encoder takes it: one line without double blanks; empty if there is nothing in it.
+def prompt_for(prompt: str, graph: GraphInfo, text_encoder: str = 'embedded') -> tuple[Prompt, npt.NDArray[np.float32]]:
+    """A prompt for the weights of an engine, and its embedding (D,).
 
     Raises:
-        InputError: control characters, more than ``LONGEST_PROMPT`` characters, no word, or letters that are not Latin.
-    """
-    text = ' '.join(unicodedata.normalize('NFKC', prompt).split())
-    if not text:
-        return ''
-    control = next((character for character in text if unicodedata.category(character).startswith('C')), None)
-    if control:
-        raise InputError(f'prompt holds the control character U+{ord(control):04X}; give plain text')
-    if len(text) > LONGEST_PROMPT:
-        raise InputError(
-            f'prompt of {len(text)} characters; give at most {LONGEST_PROMPT}, such as "people on the left"'
-        )
-    letters = [character for character in text if character.isalpha()]
-    if not letters:
-        raise InputError(f'prompt {text!r} holds no word; name what matters, such as "people"')
-    foreign = next((letter for letter in letters if not unicodedata.name(letter, '').startswith('LATIN')), None)
-    if foreign:
-        raise InputError(
-            f'prompt holds {foreign!r}: the text encoder reads English; name what matters, such as "people"'
-        )
-    return text
-
-
-def embedding_for(prompt: str, graph: GraphInfo, text_encoder: str = 'embedded') -> npt.NDArray[np.float32]:
-    """The embedding (D,) of a prompt for the weights of an engine.
-
-    Raises:
-        InputError: the prompt is empty or can't be one, or the weights were not trained with this text encoder.
+        InputError: the prompt is empty, or the weights were not trained with this text encoder.
     """
     from ldfusion_models.language.text import load_text_encoder
 
-    text = checked_prompt(prompt)
-    if not text:
-        raise InputError('prompt is empty; name what matters, such as "people", or leave it out')
     if not graph.text_encoder:
         raise InputError('these weights were trained without text, so a prompt would change nothing; train modulation')
     encoder = load_text_encoder(text_encoder)
     if encoder.name != graph.text_encoder:
         raise InputError(f'text encoder is {encoder.name!r}, but these weights need {graph.text_encoder!r}')
-    return embedding_of_prompt(encoder, text)
+    read = read_prompt(prompt, encoder)
+    if not read.text:
+        raise InputError('prompt is empty; name what matters, such as "people", or leave it out')
+    return read, embedding_of(encoder, read.text)

@@ -4,7 +4,6 @@ The embedded encoder is a small CLIP that this project trained with open_clip (s
 other weights in open_clip's own format. Any other model of open_clip is a setting.
 """
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
-from ldfusion_models.graph.manifest import SHIPPED, read_manifest
-from ldfusion_models.language.words import FILE, Reading, read_lexicon, read_words
+from ldfusion_models.graph.manifest import read_manifest
+from ldfusion_models.language.words import Reading, clean, read_lexicon, read_words
 
 EMBEDDED = 'embedded'
-PART = 'text'
-# More than any context holds; a longer text is cut here, so that a book costs no more than a page.
-LONGEST_TEXT = 4000
+PART, WORDS = 'text', 'words'
 
 
 class TextEncoder:
@@ -75,12 +72,6 @@ class TextEncoder:
         return bool(self._meaning[self._tokenize([text])[0].numpy()].any())
 
 
-def clean(text: str) -> str:
-    """The text without control characters, with single spaces, at most ``LONGEST_TEXT`` characters long."""
-    printable = (' ' if unicodedata.category(letter).startswith('C') else letter for letter in text[:LONGEST_TEXT])
-    return ' '.join(''.join(printable).split())
-
-
 def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> TextEncoder:
     """Load a frozen text encoder.
 
@@ -97,8 +88,9 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
     except ImportError as error:
         raise InputError(f'text needs the Python package open_clip ({error}): {how_to_install("language")}') from error
     if setting == EMBEDDED:
-        file = read_manifest(weights).verify(PART)
-        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(SHIPPED / PART / FILE))
+        manifest = read_manifest(weights)
+        file, words = manifest.verify(PART), manifest.verify(PART, WORDS)
+        return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(words))
     if Path(setting).is_dir():
         return _from_folder(Path(setting), _name_of_folder(Path(setting)))
     architecture, slash, pretrained = setting.partition('/')

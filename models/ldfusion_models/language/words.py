@@ -1,13 +1,15 @@
 """Words that an encoder never learned, said in words that it knows."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ldfusion_models.errors import InputError
 
-FILE = 'words.txt'
+# More than any context holds; a longer text is cut here, so that a book costs no more than a page.
+LONGEST_TEXT = 4000
 # Words between things: they name nothing themselves, and end a compound such as "office building".
 LITTLE_WORDS = frozenset(
     """
@@ -36,6 +38,12 @@ class Reading:
     text: str
     unknown: tuple[str, ...] = ()
     negated: tuple[str, ...] = ()
+
+
+def clean(text: str) -> str:
+    """The text without control characters, with single spaces, at most ``LONGEST_TEXT`` characters long."""
+    printable = (' ' if unicodedata.category(letter).startswith('C') else letter for letter in text[:LONGEST_TEXT])
+    return ' '.join(''.join(printable).split())
 
 
 def read_words(text: str, lexicon: Mapping[str, str], is_known: Callable[[str], bool]) -> Reading:

@@ -1,6 +1,7 @@
 """Captions of pairs and prompts, without a robot."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,70 +14,83 @@ from tiny_language import BrightnessCaptioner, write_encoder
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_models.graph.info import GraphInfo
+from ldfusion_models.graph.manifest import SHIPPED
 from ldfusion_models.language.facts import Description
 from ldfusion_models.language.guidance import (
     LONGEST_SIDE,
     Branch,
     PairCaptioner,
-    checked_prompt,
-    embedding_for,
+    prompt_for,
+    read_prompt,
 )
-from ldfusion_models.language.text import load_text_encoder
+from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_models.rig.depth_estimator import DepthEstimator
 from ldfusion_training.cli import main
 
 
-@pytest.mark.parametrize(
-    ('prompt', 'text'),
-    [
-        ('people', 'people'),
-        ('  people \n behind\tthe smoke ', 'people behind the smoke'),
-        ('ｐｅｏｐｌｅ', 'people'),
-        ('the “exit”, please!', 'the “exit”, please!'),
-        ('', ''),
-        (' \n ', ''),
-    ],
-)
-def test_prompts_are_brought_into_one_form(prompt: str, text: str) -> None:
-    assert checked_prompt(prompt) == text
+@pytest.fixture(scope='module')
+def encoder() -> TextEncoder:
+    return load_text_encoder()
 
 
 @pytest.mark.parametrize(
-    ('prompt', 'words'),
+    ('prompt', 'text', 'ignored'),
     [
-        ('\x1b[2Jpeople', r'control character U\+001B'),
-        ('people\u202eelpoep', r'control character U\+202E'),
-        ('people ' * 60, 'at most 300'),
-        ('люди', 'English'),
-        ('人', 'English'),
-        ('1234 !?', 'no word'),
+        ('people', 'people', ()),
+        ('  people \n behind\tthe smoke ', 'people behind the smoke', ()),
+        ('ｐｅｏｐｌｅ', 'people', ()),
+        ('', '', ()),
+        (' \n ', '', ()),
+        ('\x1b[2Jpeople', '[2Jpeople', ('unknown', '2Jpeople')),
+        ('people\u202eelpoep', 'people elpoep', ('unknown', 'elpoep')),
+        ('cars, no people', 'cars, no people', ('not wanted', 'no people')),
+        ('no people', 'no people', ('not wanted', 'names nothing')),
+        ('люди', 'люди', ('unknown', 'люди', 'names nothing', 'English')),
+        ('?!', '?!', ('names nothing',)),
+        ('\N{GRINNING FACE} people', '\N{GRINNING FACE} people', ('unknown', '\N{GRINNING FACE}')),
+        ('<b>people</b><script>alert(1)</script>', '<b>people</b><script>alert(1)</script>', ('script',)),
+        ('people ' * 1500, ('people ' * 43).strip(), ('cut after 300 of 10500',)),
+        ('x' * 10000, 'x' * 300, ('cut after 300 of 10000', 'names nothing')),
     ],
 )
-def test_prompts_that_cannot_be_are_refused_in_words(prompt: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        checked_prompt(prompt)
+def test_a_prompt_is_text_and_what_has_no_effect_is_named(
+    encoder: TextEncoder, prompt: str, text: str, ignored: tuple[str, ...]
+) -> None:
+    read = read_prompt(prompt, encoder)
+    assert read.text == text
+    assert bool(read.ignored) == bool(ignored)
+    told = '; '.join(read.ignored)
+    assert all(words in told for words in ignored), told
+
+
+def test_many_unknown_words_are_counted(encoder: TextEncoder) -> None:
+    read = read_prompt('people ' + ' '.join(f'blorp{letter}' for letter in 'abcdefghijk'), encoder)
+    assert read.ignored[0].endswith('blorph and 3 more')
 
 
 def test_embeddings_are_only_for_weights_that_know_the_encoder(tmp_path: Path) -> None:
     folder = str(write_encoder(tmp_path / 'clip'))
     encoder = load_text_encoder(folder)
     good = GraphInfo(64, encoder.name, 500.0, 'id')
-    assert np.array_equal(embedding_for(' people ', good, folder), encoder.encode(['people'])[0])
-    for prompt, graph, words in (
+    prompt, embedding = prompt_for(' people ', good, folder)
+    assert prompt.text == 'people'
+    assert np.array_equal(embedding, encoder.encode(['people'])[0])
+    for words, graph, problem in (
         ('', good, 'prompt is empty'),
         ('people', GraphInfo(64, '', 500.0, 'id'), 'without text'),
         ('people', GraphInfo(64, 'another', 500.0, 'id'), "need 'another'"),
     ):
-        with pytest.raises(InputError, match=words):
-            embedding_for(prompt, graph, folder)
+        with pytest.raises(InputError, match=problem):
+            prompt_for(words, graph, folder)
 
 
-def test_words_that_the_embedded_encoder_never_saw_are_refused() -> None:
-    encoder = load_text_encoder()
-    graph = GraphInfo(encoder.dim, encoder.name, 500.0, 'id')
-    with pytest.raises(InputError, match='says nothing'):
-        embedding_for('personnes', graph)
-    assert embedding_for('people', graph).any()
+def test_a_damaged_list_of_words_is_refused(tmp_path: Path) -> None:
+    weights = tmp_path / 'weights'
+    shutil.copytree(SHIPPED, weights)
+    with (weights / 'text' / 'words.txt').open('a') as words:
+        words.write('cars: tomato\n')
+    with pytest.raises(InputError, match=r'words\.txt: sha256'):
+        load_text_encoder(weights=weights)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +108,9 @@ def test_words_that_the_embedded_encoder_never_saw_are_refused() -> None:
         ('people ' * 1500, 'people'),
     ],
 )
-def test_words_that_the_encoder_never_learned_act_as_their_class_does(text: str, acts_as: str) -> None:
-    encoder = load_text_encoder()
+def test_words_that_the_encoder_never_learned_act_as_their_class_does(
+    encoder: TextEncoder, text: str, acts_as: str
+) -> None:
     wording, own = encoder.encode([text, acts_as])
     assert own.any()
     # A cut text may end within a word, and say the same thing often.
@@ -105,12 +120,12 @@ def test_words_that_the_encoder_never_learned_act_as_their_class_does(text: str,
 @pytest.mark.parametrize(
     'text', ['', 'no people', 'the important idea', 'люди', '煙の後ろの人', '?!', '\N{GRINNING FACE}']
 )
-def test_texts_that_name_nothing_have_no_effect(text: str) -> None:
-    assert not load_text_encoder().encode([text]).any()
+def test_texts_that_name_nothing_have_no_effect(encoder: TextEncoder, text: str) -> None:
+    assert not encoder.encode([text]).any()
 
 
-def test_what_has_no_effect_is_named() -> None:
-    reading = load_text_encoder().read('highlight the idea of people, not cars, \N{GRINNING FACE}')
+def test_what_has_no_effect_is_named(encoder: TextEncoder) -> None:
+    reading = encoder.read('highlight the idea of people, not cars, \N{GRINNING FACE}')
     assert reading.unknown == ('idea', '\N{GRINNING FACE}')
     assert reading.negated == ('not cars',)
 
@@ -150,20 +165,22 @@ def test_large_images_are_reduced_with_their_focal_length() -> None:
     assert np.allclose(recorder.depths[0], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ('prompt', 'words'), [('', 'empty'), ('\x07', 'control'), ('люди', 'English'), ('x' * 400, 'at most')]
-)
-def test_the_command_refuses_a_bad_prompt_in_one_line(
-    prompt: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_refuses_an_empty_prompt_and_names_what_has_no_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = tmp_path / 'image.png'
     write_image(image, np.full((64, 64), 90, np.uint8))
     files = ['--visible', str(image), '--thermal', str(image), '--output', str(tmp_path / 'out')]
-    assert main(['fuse', *files, '--prompt', prompt]) == 2
-    error = capsys.readouterr().err
-    assert words in error
-    assert len(error.strip().splitlines()) == 1
+    assert main(['fuse', *files, '--prompt', '\x07']) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        'ldfusion: prompt is empty; name what matters, such as "people", or leave it out'
+    ]
     assert not (tmp_path / 'out').exists()
+    assert main(['fuse', *files, '--prompt', 'cars and glimmocks, no people']) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if 'prompt' in line]
+    assert said == [
+        'ldfusion: prompt: unknown, so without effect: glimmocks; what is not wanted has no effect: no people'
+    ]
 
 
 def test_a_prompt_is_noted_and_changes_the_fused_image(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from ldfusion_models.language import captions  # noqa: E402
 from ldfusion_models.language.captioner import Captioner, load_captioners  # noqa: E402
 from ldfusion_models.language.facts import LIGHTS, SIDES, WEATHERS, Facts, Mention, groups_of  # noqa: E402
 from ldfusion_models.language.published_captioner import depth_phrase  # noqa: E402
-from ldfusion_models.language.text import TextEncoder, clean, load_text_encoder  # noqa: E402
+from ldfusion_models.language.text import TextEncoder, load_text_encoder  # noqa: E402
+from ldfusion_models.language.words import clean  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.language import facts, wording  # noqa: E402
 from ldfusion_training.language.evaluation import DescribedScene, majority_facts, score_captions  # noqa: E402

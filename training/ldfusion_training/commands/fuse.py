@@ -17,12 +17,13 @@ from ldfusion_models.depth_files import DepthFormat, write_depth
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image, write_image
-from ldfusion_models.language.guidance import embedding_for
+from ldfusion_models.language.guidance import prompt_for
 from ldfusion_models.published.store import prepared_graph
 from ldfusion_models.rig.measured import Measured, MeasuredPoints
 from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import RigSettings
+from ldfusion_models.shown import one_line
 from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Positive
 from ldfusion_training.data.depth import FLOAT_ENDINGS, read_depth
 from ldfusion_training.data.lidar import SCAN_SUFFIXES, read_scan
@@ -96,7 +97,11 @@ def run(options: Fuse) -> int:
         references = _references_by_name(options.references, pairs[0][0], endings)
     engine = create_engine(options.engine, prepared_graph(options.depth, 'fused') if options.depth else None)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
-    text = None if options.prompt is None else embedding_for(options.prompt, engine.info)
+    text = None
+    if options.prompt is not None:
+        prompt, text = prompt_for(options.prompt, engine.info)
+        if prompt.ignored:
+            print(f'ldfusion: prompt: {one_line("; ".join(prompt.ignored))}', file=sys.stderr)
     summary = RunSummary()
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         shot = _shot(read_image(visible_path), read_image(thermal_path), options.fx)

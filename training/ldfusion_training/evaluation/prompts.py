@@ -13,7 +13,7 @@ import torch
 from ldfusion_models.camera.images import as_uint8
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.manifest import load_frame_graph
-from ldfusion_models.language.guidance import checked_prompt, embedding_of_prompt
+from ldfusion_models.language.guidance import embedding_of
 from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_training.data.pairs import Image8, Pair, PairSource
 from ldfusion_training.data.simulated import SimulatedFrame
@@ -72,10 +72,8 @@ class TextFusion:
         ]
 
     def embeddings(self, prompts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-        """Embeddings of prompts; zeros for an empty one. Raises InputError for one that says nothing."""
-        zeros = np.zeros(self.encoder.dim, np.float32)
-        checked = [checked_prompt(prompt) for prompt in prompts]
-        return [embedding_of_prompt(self.encoder, prompt) if prompt else zeros for prompt in checked]
+        """Embeddings of prompts; zeros for one that says nothing."""
+        return [embedding_of(self.encoder, prompt) for prompt in prompts]
 
 
 @dataclass(frozen=True)

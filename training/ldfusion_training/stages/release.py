@@ -126,11 +126,16 @@ def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any
     preprocess = {'mean': [0.5] * 3, 'std': [0.5] * 3, 'resize_mode': 'squash', 'interpolation': 'bilinear'}
     write_json(settings, {'model_cfg': config.model_cfg(), 'preprocess_cfg': preprocess})
     _save_half({**weights, 'token_embedding.weight': embedding}, file)
+    # Made by ldfusion_training.language.lexicon; what words mean does not depend on the weights.
+    shipped, words = read_manifest().verify(text.PART, text.WORDS), folder / text.PART / 'words.txt'
+    with written_whole(words) as temporary:
+        temporary.write_bytes(shipped.read_bytes())
     return {
         'file': file.relative_to(folder).as_posix(),
         'sha256': sha256_of(file),
         'settings': settings.relative_to(folder).as_posix(),
         'settings_sha256': sha256_of(settings),
+        text.WORDS: {'file': words.relative_to(folder).as_posix(), 'sha256': sha256_of(words)},
     }
 
 
