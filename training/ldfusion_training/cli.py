@@ -49,6 +49,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         'evaluate.detection:run',
         "whether a detector finds more in fused images than in either camera's",
     ),
+    'evaluate segmentation': (
+        'evaluate.detection:run_segmentation',
+        'how plainly classes of labelled masks stand out in fused images',
+    ),
     'evaluate modalities': (
         'evaluate.images:run_modalities',
         'depth of fused images against that of either camera alone, by light and weather',

@@ -17,7 +17,7 @@ from ldfusion_models.files import write_image  # noqa: E402
 from ldfusion_models.graph.manifest import from_mapping  # noqa: E402
 from ldfusion_models.language.facts import LIGHTS, PLACES, THINGS, WEATHERS  # noqa: E402
 from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork, SceneOutput  # noqa: E402
-from ldfusion_training.language.detection_loss import assign, cell_centres, detection_loss  # noqa: E402
+from ldfusion_training.language.detection_loss import agreement_loss, assign, cell_centres, detection_loss  # noqa: E402
 from ldfusion_training.language.real_pairs import IGNORE  # noqa: E402
 from ldfusion_training.language.taught_images import TaughtFolder, TaughtImage, read_boxed_thermal  # noqa: E402
 from ldfusion_training.language.teacher_labels import TaughtBox  # noqa: E402
@@ -102,6 +102,19 @@ def test_the_loss_is_least_for_the_truth_and_blind_where_nothing_is_known() -> N
     bold = output_of(boxes, 5.0, 2, 128)
     assert float(detection_loss(bold, nothing, kinds, nowhere, (128, 128))['objectness']) > 100
     assert float(detection_loss(bold, nothing, kinds, everywhere, (128, 128))['objectness']) == 0
+
+
+def test_agreement_is_with_the_surest_source_in_score_and_place() -> None:
+    box = torch.tensor([[[30.0, 20.0, 70.0, 100.0]]])
+    sure, unsure, nothing = (output_of(box, level, 2, 128) for level in (4.0, 0.0, -9.0))
+    moved = output_of(box + 16.0, 4.0, 2, 128)
+    same = agreement_loss(sure, [nothing, sure])
+    assert same < 0.1 * agreement_loss(unsure, [nothing, sure])
+    assert agreement_loss(unsure, [nothing, sure]) < agreement_loss(nothing, [nothing, sure])
+    assert agreement_loss(moved, [nothing, sure]) > same + 0.3
+    # What no source shows is not to be found, and costs nothing if it is not.
+    assert agreement_loss(sure, [nothing, nothing]) > 10.0
+    assert agreement_loss(nothing, [nothing, nothing]) < 1e-3
 
 
 def test_views_keep_boxes_on_their_things() -> None:

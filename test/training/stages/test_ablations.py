@@ -213,3 +213,21 @@ def test_a_pair_is_fused_at_half_its_size_as_at_its_whole(noisy: bool, data: Pat
         assert float(half['noise'].std()) == pytest.approx(1.0, abs=0.1), 'as strong as at the whole size'
     else:
         assert whole['noise'] is half['noise'] is None
+
+
+def test_the_fusion_learns_from_what_a_detector_finds(data: Path) -> None:
+    """With nothing but that loss, gradients reach the fusion network; the detector itself stays."""
+    settings = {
+        **SMALL,
+        'fusion': SMALL_FUSION,
+        'denoiser_checkpoint': '',
+        'captioner': RELEASED,
+        'data': {'folders': [str(data)], 'crop': 64},
+        'loss': {'intensity': 0.0, 'gradient': 0.0, 'out_of_range': 0.0, 'detection': 1.0},
+    }
+    stage = fusion.create(from_mapping(fusion.FusionStageConfig, settings, 'a test'))
+    batch = {name: torch.from_numpy(array)[None] for name, array in stage.sample(np.random.default_rng(0)).items()}
+    stage(batch)['loss'].backward()
+    reached = [name for name, each in stage.named_parameters() if each.grad is not None and each.grad.abs().max() > 0]
+    assert 'networks.fusion.decide.bias' in reached
+    assert all(name.startswith('networks.fusion.') for name in reached)

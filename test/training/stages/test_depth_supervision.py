@@ -150,6 +150,15 @@ def test_pairs_bring_canonical_depth_if_they_are_simulated(tmp_path: Path) -> No
     assert 'depth' not in PairSampler(real)(np.random.default_rng(0))
 
 
+def test_held_out_pairs_are_not_drawn(tmp_path: Path) -> None:
+    for number in range(7):
+        for kind, shape in (('visible', (48, 48, 3)), ('thermal', (48, 48))):
+            write_image(tmp_path / f'{kind}/{number}.png', np.full(shape, number, np.uint8))
+    config = PairDataConfig((str(tmp_path),), held_out=3, crop=48)
+    levels = [int(known.pair.thermal[0, 0]) for known in PairSampler(config).pairs]
+    assert levels == [1, 2, 4, 5]
+
+
 def test_unreadable_images_of_simulated_pairs_are_refused_or_skipped(tmp_path: Path) -> None:
     write_plane(tmp_path, 6.0, 250.0)
     shutil.copytree(tmp_path / 'scene_00000', tmp_path / 'scene_00001')

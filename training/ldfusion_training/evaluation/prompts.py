@@ -17,6 +17,7 @@ from ldfusion_models.language.guidance import embedding_of
 from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_training.data.pairs import Image8, Pair, PairSource
 from ldfusion_training.data.simulated import SimulatedFrame
+from ldfusion_training.evaluation.fusion import Method
 from ldfusion_training.language.pair_texts import PairText
 from ldfusion_training.language.prompt_effect import (
     SURFACES,
@@ -70,6 +71,11 @@ class TextFusion:
             (image[0, :, :height, :width].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
             for image in fused
         ]
+
+    def method(self, name: str, prompt: str = '') -> Method:
+        """The fusion under one prompt, to be measured beside others."""
+        (embedding,) = self.embeddings([prompt])
+        return Method(name, lambda _, pair: self(pair, [embedding])[0])
 
     def embeddings(self, prompts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """Embeddings of prompts; zeros for one that says nothing."""

@@ -1,4 +1,9 @@
-"""Loss of boxes: cells are assigned to things by what costs least (SimOTA of YOLOX, Ge et al. 2021)."""
+"""Loss of boxes: cells are assigned to things by what costs least (SimOTA of YOLOX, Ge et al. 2021).
+
+Without boxes, what is found in one image is held to what is found in others (``agreement_loss``).
+"""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +15,8 @@ from ldfusion_models.networks.captioner import STRIDES, SceneOutput
 RADIUS = 1.5
 # Cells of a thing: as many as the overlaps of its best cells sum up to, of so many.
 CANDIDATES = 10
+# A cell with a lower score finds nothing whose box counts.
+SURE = 0.2
 
 
 def cell_centres(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -68,6 +75,26 @@ def detection_loss(
                 output.classes[row, cells], target, reduction='sum'
             )
     return {name: value / max(1, assigned) for name, value in total.items()}
+
+
+def agreement_loss(fused: SceneOutput, sources: Sequence[SceneOutput]) -> Tensor:
+    """How far what is found in a fused image is from what is found in its sources, in each cell by the surest.
+
+    Scores by quality focal loss (Li et al. 2020), boxes by 1 - IoU weighted by the score, over the sum of sure scores.
+    """
+    of_sources = torch.stack([_scores(each) for each in sources])
+    wanted, found = of_sources.amax(0), _scores(fused)
+    missed = (wanted - found).square() * F.binary_cross_entropy(found, wanted, reduction='none')
+    surest = of_sources.amax(-1).argmax(0)[None, :, :, None].expand(1, -1, -1, 4)
+    boxes = torch.stack([each.boxes for each in sources]).gather(0, surest)[0]
+    sure = wanted.amax(-1) * (wanted.amax(-1) > SURE)
+    moved = sure * (1.0 - overlaps(fused.boxes, boxes))
+    return (missed.sum() + moved.sum()) / sure.sum().clamp(min=1.0)
+
+
+def _scores(output: SceneOutput) -> Tensor:
+    """(B, N, classes) in [0, 1]."""
+    return output.objectness.sigmoid()[..., None] * output.classes.sigmoid()
 
 
 @torch.no_grad()

@@ -12,8 +12,7 @@ Boxes were proposed by the detector of ``teacher_labels`` or drawn by hand, then
 where proposed they fit that detector better than another.
 
 The pairs of LLVIP come from one fixed camera: its training and validation pairs show the same street. 25 validation
-pairs lie in ``train`` folders, 17 of them in folders that the recipes of the fusion name: a training has to leave out
-``validation_names`` itself; weights trained without that have seen those images, though not these labels.
+pairs lie in ``train`` folders; no training sees a labelled pair (``unlabelled``).
 """
 
 import json
@@ -107,9 +106,10 @@ def open_labelled(pairs: Sequence[SeenPair], folder: Path) -> list[LabelledPair]
     return opened
 
 
-def validation_names(pairs: list[SeenPair]) -> set[tuple[str, str]]:
-    """Set and name of the pairs that no training may use."""
-    return {(pair.set, pair.name) for pair in pairs if pair.split == 'validation'}
+def unlabelled(sources: Sequence[PairSource], folder: Path) -> list[PairSource]:
+    """Those pairs of ``folder``, the last two parts of whose path name the set, that may be trained on."""
+    known = {pair.name for pair in read_real_pairs() if pair.set == '/'.join(folder.parts[-2:])}
+    return [source for source in sources if source.name not in known]
 
 
 def _pair(entry: Mapping[str, Any]) -> SeenPair:

@@ -15,7 +15,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image, written_whole
 from ldfusion_models.language.facts import LIGHTS, PLACES, WEATHERS
 from ldfusion_training.data.pairs import Image8, Pair, as_thermal8, images_by_name, open_pairs
-from ldfusion_training.language.real_pairs import IGNORE, read_real_pairs
+from ldfusion_training.language.real_pairs import IGNORE, unlabelled
 from ldfusion_training.language.scenes import read_scenes, stands_out
 from ldfusion_training.language.teacher_labels import (
     Detector,
@@ -81,8 +81,7 @@ def read_taught_pairs(folder: TaughtFolder, detector: Detector, labels: Path) ->
     """
     path = Path(folder.folder)
     name = '/'.join(path.parts[-2:])
-    known = {pair.name for pair in read_real_pairs() if pair.set == name}
-    sources = {each.name: each for each in open_pairs(path, faults='skip').pairs if each.name not in known}
+    sources = {each.name: each for each in unlabelled(open_pairs(path, faults='skip').pairs, path)}
     found = []
     for each in folder.chosen(sources):
         pair = sources[each].read()

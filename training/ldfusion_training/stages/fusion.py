@@ -14,10 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.graph.frame_graph import FeatureExtractor
+from ldfusion_models.language.facts import LIGHTS, PLACES, THINGS, WEATHERS
+from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork, SceneOutput
 from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.networks.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, luminance
 from ldfusion_training import losses
+from ldfusion_training.language.detection_loss import agreement_loss
 from ldfusion_training.runs.starting_weights import load_weights
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig
 from ldfusion_training.stages.depth_supervision import DepthSupervisionConfig, create_supervision
@@ -39,6 +42,8 @@ class FusionLossConfig:
         out_of_range: values outside of [0, 1], which clipping would flatten.
         depth: the depth-driven loss, see ``ldfusion_training.stages.depth_supervision``.
         scale: large parts of the pair at half its size become brighter or darker than at its whole size.
+        detection: a detector finds other things than in the surest of visible, thermal and average; ``data.crop`` is a
+            multiple of 32 then.
     """
 
     intensity: float = 1.0
@@ -51,6 +56,7 @@ class FusionLossConfig:
     out_of_range: float = 1.0
     depth: float = 0.0
     scale: float = 0.0
+    detection: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class FusionStageConfig:
         initial_weights: of the fusion network but its modulation, named the same way; empty for fresh ones.
         train_denoiser: let the denoiser learn too (an ablation: the same network without or after its own task).
         noisy_features: features of the noisy image instead of the noise-free mean (an ablation).
+        captioner: the detector, if ``loss.detection`` has a weight; named the same way.
         depth: who judges the fused image, if ``loss.depth`` has a weight.
     """
 
@@ -70,6 +77,7 @@ class FusionStageConfig:
     initial_weights: str = ''
     train_denoiser: bool = False
     noisy_features: bool = False
+    captioner: str = 'runs/captioner/checkpoint.pt'
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     data: PairDataConfig = field(default_factory=PairDataConfig)
     loss: FusionLossConfig = field(default_factory=FusionLossConfig)
@@ -127,6 +135,7 @@ class FusionStage(Stage):
         self.parts = {'fusion': networks.fusion}
         if config.train_denoiser:
             self.parts['denoiser'] = networks.denoiser
+        self.detector = _frozen_detector(config.captioner) if config.loss.detection > 0 else None
         self.judge = create_supervision(config.depth) if config.loss.depth > 0 else None
         self._pairs = PairSampler(config.data, with_depth=self.judge is not None)
 
@@ -165,7 +174,9 @@ class FusionStage(Stage):
         }
         if half is not None:
             named['scale'] = lambda: losses.brightness_change(grey, luminance(half))
-        judge = self.judge
+        detector, judge = self.detector, self.judge
+        if detector is not None:
+            named['detection'] = lambda: agreement_loss(detector(clipped), _found(detector, visible, thermal))
         if judge is not None:
             named['depth'] = lambda: judge(clipped, judge.complete(batch['depth'], visible, thermal))
         weights = {name: weight for name, weight in dataclasses.asdict(self.config.loss).items() if weight > 0}
@@ -190,6 +201,18 @@ def _halve(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The images at half their size; noise stays as strong as it was."""
     halved = {name: F.avg_pool2d(batch[name], 2) for name in ('visible', 'thermal')}
     return {**halved, 'noise': batch['noise'][..., ::2, ::2]} if 'noise' in batch else halved
+
+
+def _frozen_detector(weights: str) -> CaptionNetwork:
+    detector = CaptionNetwork(CaptionerConfig(tuple(THINGS), PLACES, LIGHTS, WEATHERS))
+    load_weights(detector, 'captioner', weights)
+    return detector.requires_grad_(False)
+
+
+@torch.no_grad()
+def _found(detector: CaptionNetwork, visible: Tensor, thermal: Tensor) -> list[SceneOutput]:
+    """What is found in visible, thermal and average images."""
+    return [detector(image) for image in (visible, thermal.expand_as(visible), (visible + thermal) / 2.0)]
 
 
 def create(config: FusionStageConfig) -> Stage:

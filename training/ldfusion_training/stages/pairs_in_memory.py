@@ -14,6 +14,7 @@ from ldfusion_training.data.augment import LightConfig, View, change_light, misa
 from ldfusion_training.data.depth import Depth
 from ldfusion_training.data.pairs import Faults, Pair, open_pairs, read_each
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
+from ldfusion_training.language.real_pairs import unlabelled
 from ldfusion_training.runs.trainer import Sample
 
 CANONICAL_FOCAL = DepthConfig().canonical_focal
@@ -24,7 +25,9 @@ class PairDataConfig:
     """Which pairs, and how they are varied.
 
     Attributes:
-        folders: data sets, any layout of ``ldfusion_training.data.pairs``, or what ``ldfusion simulate`` writes.
+        folders: data sets, any layout of ``ldfusion_training.data.pairs``, or what ``ldfusion simulate`` writes; pairs
+            of ``real_pairs.json`` are left out.
+        held_out: every so many-th real pair of a folder, from the first, is left out for choosing; 0 for none.
         weights: how often each folder is drawn, relative; empty for evenly by pairs.
         crop: side of the square training crops.
         zoom: output pixels per source pixel, smallest and largest.
@@ -34,6 +37,7 @@ class PairDataConfig:
     """
 
     folders: tuple[str, ...] = ()
+    held_out: int = 0
     weights: tuple[float, ...] = ()
     crop: int = 128
     zoom: tuple[float, float] = (0.5, 1.5)
@@ -90,7 +94,9 @@ class PairSampler:
 
 def _read_pairs(folder: Path, config: PairDataConfig, with_depth: bool) -> list[KnownPair]:
     if not (folder / 'dataset.yaml').is_file():
-        return [KnownPair(source.read()) for source in open_pairs(folder, faults=config.faults).pairs]
+        sources = open_pairs(folder, faults=config.faults).pairs
+        left = [each for number, each in enumerate(sources) if not config.held_out or number % config.held_out]
+        return [KnownPair(source.read()) for source in unlabelled(left, folder)]
     frames = open_simulation(folder)
     if not all(frame.is_aligned for frame in frames):
         raise InputError(f'{folder}: its images are not aligned; simulate without a baseline')

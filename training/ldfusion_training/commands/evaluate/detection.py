@@ -1,4 +1,4 @@
-"""``ldfusion evaluate detection``: what a detector finds in fused images, and in either camera's."""
+"""``ldfusion evaluate detection`` and ``segmentation``: what is found in fused images, and in either camera's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from ldfusion_models.files import write_image
+from ldfusion_models.errors import InputError
+from ldfusion_models.files import match_pairs, write_image
 from ldfusion_training.commands.options import Count, folders_in
 from ldfusion_training.report.tables import write_json, write_text
 
@@ -52,6 +53,35 @@ class EvaluateDetection:
     """write report.md, report.json and sheet.png"""
 
 
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSegmentation:
+    """How plainly classes stand out in fused images.
+
+    Measures, by class of labelled masks, the part of its border that has an edge and its contrast with what is around:
+    visible, thermal, average, maximum, Laplacian pyramid, fused without text, and other results. Prints both tables.
+    """
+
+    dataset: Path | None = None
+    """simulated data set"""
+    visible: Path | None = None
+    """folder of visible images, instead"""
+    thermal: Path | None = None
+    """folder of thermal images"""
+    masks: Path | None = None
+    """folder of masks, 8 bits: number of the class"""
+    classes: tuple[str, ...] = ()
+    """names of the numbers from 0 on; default: those of the simulator"""
+    weights: Path | None = None
+    """default: those of the package"""
+    fused: tuple[Path, ...] = ()
+    """other results by name"""
+    every: Count = 1
+    """only every Nth pair"""
+    json: Path | None = None
+    """write the values of each pair"""
+
+
 def run(options: EvaluateDetection) -> int:
     """Show every result of every pair to the detector."""
     from ldfusion_training.evaluation.downstream import detection as evaluation
@@ -81,14 +111,43 @@ def run(options: EvaluateDetection) -> int:
     return 0
 
 
+SEGMENTATION_DEFAULTS = EvaluateSegmentation()
+
+
+def run_segmentation(options: EvaluateSegmentation = SEGMENTATION_DEFAULTS) -> int:
+    """Measure every result by the masks of every pair."""
+    from ldfusion_training.data.pairs import PairSource
+    from ldfusion_training.data.simulated import open_simulation
+    from ldfusion_training.evaluation.downstream import segmentation as evaluation
+    from ldfusion_training.evaluation.downstream.detection import colour_baselines
+    from ldfusion_training.evaluation.fusion import folder_method
+    from ldfusion_training.evaluation.prompts import TextFusion
+    from ldfusion_training.simulation.scenery.things import CLASSES
+
+    if options.dataset:
+        pairs = evaluation.simulated_pairs(open_simulation(options.dataset))
+    elif options.visible and options.thermal and options.masks:
+        files = match_pairs(options.visible, options.thermal)
+        pairs = evaluation.masked_pairs([PairSource(each[0].stem, *each) for each in files], options.masks)
+    else:
+        raise InputError('give --dataset, or --visible, --thermal and --masks')
+    pairs = pairs[:: options.every]
+    methods = [*colour_baselines(), TextFusion(options.weights).method('fused')]
+    methods += [folder_method(folder, [pair.source for pair in pairs]) for folder in options.fused]
+    measured = evaluation.measure(pairs, methods, options.classes or CLASSES)
+    print(evaluation.report(measured))
+    if options.json:
+        write_json(options.json, measured)
+    return 0
+
+
 def _own_methods(options: EvaluateDetection, sources: 'Sequence[PairSource]') -> 'list[Method]':
     from ldfusion_models.language.guidance import PairCaptioner, embedding_of
     from ldfusion_training.evaluation.fusion import Method
     from ldfusion_training.evaluation.prompts import TextFusion
 
     fusion = TextFusion(options.weights)
-    plain, people = fusion.embeddings(['', 'people'])
-    methods = [Method('fused', lambda _, pair: fusion(pair, [plain])[0])]
+    methods = [fusion.method('fused')]
     if options.without_text:
         return methods
     captioner = PairCaptioner.load(weights=options.weights)
@@ -99,5 +158,5 @@ def _own_methods(options: EvaluateDetection, sources: 'Sequence[PairSource]') ->
     return [
         *methods,
         Method('fused, own caption', lambda name, pair: fusion(pair, [own[name]])[0]),
-        Method('fused, "people"', lambda _, pair: fusion(pair, [people])[0]),
+        fusion.method('fused, "people"', 'people'),
     ]

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import match_pairs, write_image
-from ldfusion_training.commands.options import Positive, folders_in
+from ldfusion_training.commands.options import Count, Positive, folders_in
 from ldfusion_training.report.tables import write_json, write_text
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class EvaluateFusion:
     """runs of stage fusion, and their cost"""
     baselines: bool = False
     """also visible, thermal, average, maximum, pyramid"""
+    every: Count = 1
+    """only every Nth pair"""
     json: Path | None = None
     """write means and the values of each image"""
     markdown: Path | None = None
@@ -137,6 +139,7 @@ def run_fusion(options: EvaluateFusion) -> int:
     pairs = [
         PairSource(visible.stem, visible, thermal) for visible, thermal in match_pairs(options.visible, options.thermal)
     ]
+    pairs = pairs[:: options.every]
     folders = [*folders_in(options.peers), *options.fused]
     methods = evaluation.baseline_methods() if options.baselines else []
     methods += [evaluation.folder_method(folder, pairs) for folder in folders]
