@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'make-bag': ('make_bag:run', 'make a recording from folders of pairs'),
     'calibrate': ('calibrate:run', 'estimate how thermal is mapped into visible'),
     'train': ('train:run', 'train one stage of the networks'),
+    'burst': ('train:run_burst', 'train and measure on a GPU that is at hand for minutes'),
     'teach-depth': ('depth:run_teach', 'depth that teachers see in images, as a data set to train on'),
     'weights': ('release:run_weights', 'train every part of the weights from data sets alone'),
     'release': ('release:run', 'put trained weights where nodes and commands load them'),
@@ -69,8 +70,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     'reproduce table1': ('reproduce:table1', 'ours and published methods on TNO'),
     'reproduce table2': ('reproduce:table2', 'ours and published methods on LLVIP'),
-    'reproduce table3': ('reproduce:table3', 'training runs: depth estimators'),
-    'reproduce table4': ('reproduce:table4', 'training runs: the ablation'),
+    'reproduce table3': ('reproduce:table3', 'training runs: with and without the depth-driven loss, with intervals'),
+    'reproduce table4': ('reproduce:table4', 'training runs: the ablation, with intervals'),
     'models list': ('models.fetching:run_list', 'published models that are known, and which are here'),
     'models fetch': ('models.fetching:run_fetch', 'bring a published model onto this machine'),
     'models prepare': ('models.preparing:run_prepare', 'put a published depth network into the frame graph'),
@@ -80,7 +81,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 GROUPS = {
     'evaluate': 'measure fused images, the denoiser, depth, video, recordings, captions or text embeddings',
     'models': 'published models of others, fetched once and used by name',
-    'reproduce': "the paper's tables: measured here beside printed",
+    'reproduce': "the paper's tables, and what it claims, measured here",
 }
 BAD_INPUT, INTERRUPTED = 2, 130
 

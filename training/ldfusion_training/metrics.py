@@ -204,8 +204,11 @@ def visual_information_fidelity(reference: Values, image: Values) -> float:
     return float(kept / available) if available > 0 else float('nan')
 
 
-def edge_preservation(first: Values, second: Values, fused: Values) -> float:
-    """Qabf of Xydeas and Petrovic: how much of both sources' edges is in the fused image; NaN without any edge."""
+def edge_preservation(first: Values, second: Values, fused: Values, where: Image8 | float = 1.0) -> float:
+    """Qabf of Xydeas and Petrovic: how much of both sources' edges is in the fused image; NaN without any edge.
+
+    ``where`` (H, W) holds 1 for the pixels that count, else 0.
+    """
     strength_f, angle_f = _edges(fused)
     preserved, weight = 0.0, 0.0
     for source in (first, second):
@@ -215,6 +218,7 @@ def edge_preservation(first: Values, second: Values, fused: Values) -> float:
         ratio = np.where(smaller == larger, smaller, smaller / np.maximum(larger, 1))
         turn = 1 - np.abs(angle - angle_f) / (np.pi / 2)
         quality = _sigmoid(ratio, 0.9994, 15, 0.5) * _sigmoid(turn, 0.9879, 22, 0.8)
+        strength = strength * where
         preserved += float((quality * strength).sum(dtype=np.float64))
         weight += float(strength.sum(dtype=np.float64))
     return preserved / weight if weight > 0 else float('nan')

@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from ldfusion_models.files import read_image, write_image
-from ldfusion_models.graph.manifest import SHIPPED
 from ldfusion_training.cli import main
-from ldfusion_training.evaluation.reproduce import TABLES, how_to_train, paper_table
+from ldfusion_training.evaluation.reproduce import TABLES, paper_table
 from ldfusion_training.metrics import to_grey
 
 SIZE = (64, 96)
@@ -95,61 +94,32 @@ def test_some_pairs_are_taken_evenly(data: Path) -> None:
     assert reproduce('table1', data, '--fused', data / 'tno/vi', '--pairs', -1) == 2
 
 
-class TestRuns:
-    def test_runs_are_measured_and_missing_ones_named(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        torch = pytest.importorskip('torch')
-        pytest.importorskip('accelerate')
-        from ldfusion_models.mappings import from_mapping
-        from ldfusion_training.data.pairs import open_pairs
-        from ldfusion_training.evaluation.fusion_runs import method_of_run
-        from ldfusion_training.runs.trainer import read_checkpoint
-        from ldfusion_training.stages import fusion
+def test_a_run_is_evaluated_as_its_stage_left_it(data: Path) -> None:
+    torch = pytest.importorskip('torch')
+    pytest.importorskip('accelerate')
+    from ldfusion_models.mappings import from_mapping
+    from ldfusion_training.data.pairs import open_pairs
+    from ldfusion_training.evaluation.fusion_runs import method_of_run
+    from ldfusion_training.runs.trainer import read_checkpoint
+    from ldfusion_training.stages import fusion
 
-        first, *rest = paper_table('table4').runs
-        settings = {
-            'trainer': {'steps': 2, 'batch_size': 2},
-            'data': {'folders': [str(data / 'tno')], 'crop': 32},
-            'denoiser': {'widths': [8, 8, 8, 8], 'embedding': 16},
-        }
-        train(data, 'diffusion', settings, data / 'denoiser')
-        settings['denoiser_checkpoint'] = str(data / 'denoiser/checkpoint.pt')
-        settings['fusion'] = {'feature_widths': [8, 8, 8], 'widths': [8, 8, 8]}
-        train(data, 'fusion', settings, data / 'runs' / first.name)
-
-        shutil.copytree(data / 'denoiser', data / 'runs' / 'of_another_stage')
-        shutil.copytree(SHIPPED, data / 'runs' / 'released')
-        assert reproduce('table4', data, '--runs', data / 'runs') == 1
-        written = json.loads((data / 'out.json').read_text())
-        assert list(written['measured']) == [first.row]
-        assert 'released' in written['not_printed']
-        said = capsys.readouterr().err
-        assert all(how_to_train(run, data / 'runs') in said for run in rest)
-
-        checkpoint = data / 'runs' / first.name / 'checkpoint.pt'
-        stage = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
-        stage.load_parts(read_checkpoint(checkpoint)['average'])
-        pair = open_pairs(data / 'tno')[0].read()
-        visible = torch.from_numpy(pair.visible).permute(2, 0, 1)[None] / 255
-        thermal = torch.from_numpy(pair.thermal)[None, None] / 255
-        expected = stage.eval().networks(visible, thermal)[0].clamp(0, 1).permute(1, 2, 0).detach().numpy() * 255
-        np.testing.assert_allclose(method_of_run('run', checkpoint).fused('a', pair), expected, atol=0.51)
-
-    def test_weights_that_have_learned_text_are_measured_with_captions(self, data: Path) -> None:
-        pytest.importorskip('open_clip', reason='needs the language extra')
-        folder = data / 'runs' / 'with_text'
-        shutil.copytree(SHIPPED, folder)
-        manifest = yaml.safe_load((folder / 'manifest.yaml').read_text())
-        (folder / 'manifest.yaml').write_text(yaml.safe_dump({**manifest, 'text_encoder': 'embedded-0'}))
-        assert reproduce('table3', data, '--runs', data / 'runs', '--pairs', 1) == 1
-        written = json.loads((data / 'out.json').read_text())
-        assert list(written['not_printed']) == ['with_text', 'with_text with captions']
-
-    def test_no_run_at_all_is_bad_input(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert reproduce('table4', data, '--runs', data / 'absent') == 2
-        assert reproduce('table3', data, '--runs', data) == 2
-        assert 'no NAME/checkpoint.pt' in capsys.readouterr().err
-        assert reproduce('table4', data, '--runs', data) == 2
-        assert 'ldfusion train fusion --config training/configs/ablations/' in capsys.readouterr().err
+    settings = {
+        'trainer': {'steps': 2, 'batch_size': 2},
+        'data': {'folders': [str(data / 'tno')], 'crop': 32},
+        'denoiser': {'widths': [8, 8, 8, 8], 'embedding': 16},
+    }
+    train(data, 'diffusion', settings, data / 'denoiser')
+    settings['denoiser_checkpoint'] = str(data / 'denoiser/checkpoint.pt')
+    settings['fusion'] = {'feature_widths': [8, 8, 8], 'widths': [8, 8, 8]}
+    train(data, 'fusion', settings, data / 'run')
+    checkpoint = data / 'run/checkpoint.pt'
+    stage = fusion.create(from_mapping(fusion.CONFIG, settings, 'test'))
+    stage.load_parts(read_checkpoint(checkpoint)['average'])
+    pair = open_pairs(data / 'tno')[0].read()
+    visible = torch.from_numpy(pair.visible).permute(2, 0, 1)[None] / 255
+    thermal = torch.from_numpy(pair.thermal)[None, None] / 255
+    expected = stage.eval().networks(visible, thermal)[0].clamp(0, 1).permute(1, 2, 0).detach().numpy() * 255
+    np.testing.assert_allclose(method_of_run('run', checkpoint).fused('a', pair), expected, atol=0.51)
 
 
 def train(folder: Path, stage: str, settings: dict[str, object], output: Path) -> None:

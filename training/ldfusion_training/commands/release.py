@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,10 +11,10 @@ import yaml
 from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import written_whole
 from ldfusion_models.graph.manifest import SHIPPED
 from ldfusion_training.commands.train import RECIPES, read_recipe
-from ldfusion_training.runs.chain import CHAIN
+from ldfusion_training.report.tables import write_text
+from ldfusion_training.runs.chain import CHAIN, Step
 
 FACTS = ('data', 'recipe', 'metrics', 'licence')
 DONE = 'done.txt'
@@ -76,26 +76,39 @@ DEFAULTS = Weights()
 
 def run_weights(options: Weights = DEFAULTS) -> int:
     """Run what has not been run."""
+    code = run_steps(CHAIN, options.data, options.runs, options.trial, options.dry_run)
+    if not (code or options.dry_run):
+        print(f'{options.runs / "weights"}: every part is there')
+    return code
+
+
+def run_steps(steps: Sequence[Step], data: Path, runs: Path, trial: bool = False, dry_run: bool = False) -> int:
+    """Run those commands of a chain that have not been run in this folder of runs; ``dry_run`` only prints all.
+
+    Returns:
+        the exit code of the first command that fails, else 0.
+
+    Raises:
+        InputError: no such data, or the folder holds a trial where a whole run is asked for, or the other way round.
+    """
     from ldfusion_training.cli import main
 
-    if not options.data.is_dir():
-        raise InputError(f'{options.data}: no such folder; name the data sets with --data')
+    if not data.is_dir():
+        raise InputError(f'{data}: no such folder; name the data sets with --data')
 
     def named(text: str) -> str:
-        return _FOLDERS.sub(lambda found: str(options.data if found[0].startswith('.') else options.runs), text)
+        return _FOLDERS.sub(lambda found: str(data if found[0].startswith('.') else runs), text)
 
-    said = [f'{step.words} {step.trial if options.trial else step.whole}' for step in CHAIN]
+    said = [f'{step.words} {step.trial if trial else step.whole}' for step in steps]
     lines = [shlex.join(named(word) for word in shlex.split(words)) for words in said]
-    if options.dry_run:
+    if dry_run:
         print('\n'.join(f'ldfusion {line}' for line in lines))
         return 0
-    _write_recipes(options.runs / 'recipes', named)
-    record = options.runs / DONE
+    _write_recipes([step.recipe for step in steps if step.recipe], runs / 'recipes', named)
+    record = runs / DONE
     done = record.read_text().splitlines() if record.is_file() else []
-    if any(('trainer.steps' in line) != options.trial for line in done if line.startswith('train ')):
-        raise InputError(
-            f'{options.runs}: holds {"a trial" if not options.trial else "a whole run"}; name other --runs'
-        )
+    if any(('trainer.steps' in line) != trial for line in done if line.startswith('train ')):
+        raise InputError(f'{runs}: holds {"a trial" if not trial else "a whole run"}; name other --runs')
     for number, line in enumerate(lines, start=1):
         if line in done:
             continue
@@ -104,17 +117,12 @@ def run_weights(options: Weights = DEFAULTS) -> int:
         if code:
             return code
         done.append(line)
-        with written_whole(record) as temporary:
-            temporary.write_text('\n'.join(done) + '\n')
-    print(f'{options.runs / "weights"}: every part is there')
+        write_text(record, '\n'.join(done))
     return 0
 
 
-def _write_recipes(folder: Path, named: Callable[[str], str]) -> None:
-    """The recipes of the chain, each without a base, for these folders."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for step in CHAIN:
-        if step.recipe:
-            text = yaml.safe_dump(read_recipe(RECIPES / f'{step.recipe}.yaml'), sort_keys=False)
-            with written_whole(folder / f'{step.recipe}.yaml') as temporary:
-                temporary.write_text(named(text))
+def _write_recipes(recipes: Sequence[str], folder: Path, named: Callable[[str], str]) -> None:
+    """The recipes of a chain, each without a base, for these folders."""
+    for recipe in recipes:
+        text = yaml.safe_dump(read_recipe(RECIPES / f'{recipe}.yaml'), sort_keys=False)
+        write_text(folder / f'{recipe}.yaml', named(text))

@@ -1,29 +1,36 @@
-"""``ldfusion reproduce``: the paper's tables on a person's own data sets, beside the printed numbers."""
+"""``ldfusion reproduce``: the paper's tables, printed numbers beside ours, and its claims with intervals."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError
-from ldfusion_training.commands.options import EngineName, folders_in
+from ldfusion_training.commands.options import Count, EngineName, folders_in
 from ldfusion_training.report.tables import write_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ldfusion_training.data.pairs import Image8, Pair, PairSource
+    from ldfusion_training.evaluation.claims.measuring import Material
     from ldfusion_training.evaluation.fusion import Method, MethodScore
     from ldfusion_training.evaluation.reproduce import PaperTable
 
 INCOMPLETE = 1
 
 
+@Parameter(name='*')
 @dataclass(frozen=True, kw_only=True)
-class TableOptions:
-    """What all tables need."""
+class ReproduceMethods:
+    """Ours and published methods.
+
+    Fuses the pairs with our weights, measures that and the results of published methods, and prints both
+    beside the paper. Notes say which numbers cannot be compared.
+    """
 
     data: Path
     """the data set of the table"""
@@ -38,16 +45,6 @@ class TableOptions:
     markdown: Path | None = None
     """write what is printed"""
 
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class ReproduceMethods(TableOptions):
-    """Ours and published methods.
-
-    Fuses the pairs with our weights, measures that and the results of published methods, and prints both
-    beside the paper. Notes say which numbers cannot be compared.
-    """
-
     fused: Path | None = None
     """our results, if they are there already"""
     weights: Path | None = None
@@ -61,16 +58,40 @@ class ReproduceMethods(TableOptions):
 
 @Parameter(name='*')
 @dataclass(frozen=True, kw_only=True)
-class ReproduceRuns(TableOptions):
-    """Training runs beside the paper.
+class ReproduceRuns:
+    """Training runs, several seeds a row: what the paper claims, with intervals.
 
-    Measures training runs on pairs and prints them beside the paper.
-    A run is RUNS/NAME/checkpoint.pt of stage fusion or a folder of weights RUNS/NAME; recipes of the printed rows
-    are in training/configs/ablations. Exit code 1: some are missing, and how to make them.
+    Measures RUNS/ablations/ROW/seed_N/checkpoint.pt on labelled real pairs that no row was trained on, on hard inputs
+    made of them and on simulated scenes, and prints what each row costs, effects between rows with 95 % intervals over
+    pairs, and which claims they show. Results stay beside each checkpoint. Exit code 1: some runs are missing.
     """
 
-    runs: Path
-    """folder of training runs"""
+    data: Path
+    """holds SET/vi and SET/ir of the labelled pairs, and the sets to train on"""
+    runs: Path = Path('runs')
+    """folder of all runs and simulated scenes"""
+    train: bool = False
+    """first train all rows and seeds, or go on with it"""
+    trial: bool = False
+    """two steps of everything: shows whether all that is needed is here"""
+    seeds: Count = 3
+    """of each row"""
+    detector: Path | None = None
+    """YOLOX of COCO's classes, as ONNX; default DATA/teachers/yolox_nano.onnx"""
+    truth: Path | None = None
+    """labelled pairs, as in language/real_pairs.json, the default"""
+    simulated: Path | None = None
+    """scenes not trained on; default RUNS/simulated/new, if it is there"""
+    height: int = 0
+    """larger pairs are made so many pixels high, for speed"""
+    every: Count = 1
+    """only every Nth pair and scene"""
+    json: Path | None = None
+    """write all effects"""
+    markdown: Path | None = None
+    """write what is printed"""
+    plot: Path | None = None
+    """write the effects as a picture"""
 
 
 def table1(options: ReproduceMethods) -> int:
@@ -84,12 +105,12 @@ def table2(options: ReproduceMethods) -> int:
 
 
 def table3(options: ReproduceRuns) -> int:
-    """Training runs of depth estimators, on RoadScene or LLVIP."""
+    """Training runs with and without the depth-driven loss."""
     return _compare_runs('table3', options)
 
 
 def table4(options: ReproduceRuns) -> int:
-    """Training runs of the ablation, on TNO."""
+    """Training runs of the ablation."""
     return _compare_runs('table4', options)
 
 
@@ -111,24 +132,92 @@ def _compare_methods(name: str, options: ReproduceMethods) -> int:
 
 
 def _compare_runs(name: str, options: ReproduceRuns) -> int:
-    from ldfusion_training.evaluation.fusion_runs import method_of_run
-    from ldfusion_training.evaluation.reproduce import MANIFEST, find_runs, how_to_train, paper_table
+    from ldfusion_models.files import write_image
+    from ldfusion_training.commands.release import run_steps
+    from ldfusion_training.evaluation.claims import effects as evaluation
+    from ldfusion_training.evaluation.claims.plot import plot
+    from ldfusion_training.evaluation.reproduce import find_runs, how_to_train, paper_table
+    from ldfusion_training.runs.chain import ablation_chain
 
-    table = paper_table(name)
-    there, missing = find_runs(table, options.runs)
-    methods: list[Method] = []
-    for row, file in there.items():
-        if file.name == MANIFEST:
-            methods += _methods_of_weights(row, file.parent, row in table.rows)
-        else:
-            methods.append(method_of_run(row, file))
-    _show(options, table, _pairs(options), methods)
+    table, folder = paper_table(name), options.runs / 'ablations'
+    if options.train:
+        steps = ablation_chain([run.name for run in table.runs if not run.made_by], options.seeds)
+        code = run_steps(steps, options.data, options.runs, options.trial)
+        if code:
+            return code
+    rows = _records(find_runs(table, folder), options)
+    pairs = dict.fromkeys((claim.row, than) for claim in table.claims for than in claim.than)
+    found = [
+        effect for row, than in pairs if row in rows and than in rows for effect in evaluation.effects(rows, row, than)
+    ]
+    parts = [
+        f'## {table.title}, measured here',
+        evaluation.rows_table(rows),
+        evaluation.effects_table(found),
+        evaluation.claims_in_words(table.claims, rows, found),
+    ]
+    text = '\n\n'.join(parts)
+    print(text)
+    if options.json:
+        write_json(options.json, {'effects': [vars(effect) for effect in found]})
+    if options.markdown:
+        write_text(options.markdown, text)
+    if options.plot and found:
+        write_image(options.plot, plot(found))
+    missing = [run for run in table.runs if len(rows.get(run.name, ())) < options.seeds]
     for run in missing:
-        print(f'ldfusion: {run.name} is missing; {how_to_train(run, options.runs)}', file=sys.stderr)
+        count = len(rows.get(run.name, ()))
+        print(f'ldfusion: {run.name}: {count} of {options.seeds} seeds; {how_to_train(run, folder)}', file=sys.stderr)
     return INCOMPLETE if missing else 0
 
 
-def _pairs(options: TableOptions) -> 'Sequence[PairSource]':
+def _records(checkpoints: 'Mapping[str, Sequence[Path]]', options: ReproduceRuns) -> 'dict[str, list[dict[str, Any]]]':
+    """What was measured of each run, now or earlier."""
+    from tqdm import tqdm
+
+    from ldfusion_training.evaluation.claims.measuring import measure_run
+
+    material = _material([file for files in checkpoints.values() for file in files], options)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, files in checkpoints.items():
+        for file in files:
+            path = file.with_name('measured.json')
+            record = json.loads(path.read_text()) if path.is_file() else {}
+            if record.get('protocol') != material.protocol(file):
+                total = len(material.pairs) + len(material.frames)
+                with tqdm(total=total, desc=f'{name}/{file.parent.name}', disable=None) as bar:
+                    record = measure_run(file, material, bar.update)
+                write_json(path, record)
+            rows.setdefault(name, []).append(record)
+    return rows
+
+
+def _material(checkpoints: 'Sequence[Path]', options: ReproduceRuns) -> 'Material':
+    """Labelled pairs of sets that no run was trained on, and simulated scenes."""
+    from ldfusion_training.evaluation.claims.measuring import Material
+    from ldfusion_training.evaluation.modalities import open_aligned
+    from ldfusion_training.language.real_pairs import FILE, open_labelled, read_real_pairs
+    from ldfusion_training.language.teacher_labels import Detector
+    from ldfusion_training.runs.trainer import read_checkpoint
+
+    folders = {folder for file in checkpoints for folder in read_checkpoint(file)['settings']['data']['folders']}
+    trained = {'/'.join(Path(folder).parts[-2:]) for folder in folders}
+    seen = [
+        pair
+        for pair in read_real_pairs(options.truth or FILE)
+        if pair.split == 'validation' and pair.set not in trained
+    ]
+    simulated = options.simulated or options.runs / 'simulated/new'
+    if simulated.is_dir() or options.simulated:
+        frames = open_aligned(simulated)[:: options.every]
+    else:
+        print(f'ldfusion: {simulated} is not there, so no depth is measured; --train makes it', file=sys.stderr)
+        frames = []
+    detector = Detector(options.detector or options.data / 'teachers/yolox_nano.onnx')
+    return Material(open_labelled(seen[:: options.every], options.data), frames, detector, options.height)
+
+
+def _pairs(options: ReproduceMethods) -> 'Sequence[PairSource]':
     from ldfusion_training.data.pairs import open_pairs
 
     if options.pairs < 0:
@@ -146,39 +235,8 @@ def _own_fusion(engine: str, weights: Path | None) -> 'Callable[[str, Pair], Ima
     return lambda _, pair: pipeline(pair.visible, pair.thermal).fused
 
 
-def _methods_of_weights(row: str, folder: Path, captioned_only: bool) -> 'list[Method]':
-    """Released weights without text, and, if they have learned text, with a caption of each pair."""
-    from ldfusion_models.graph.manifest import read_manifest
-    from ldfusion_training.evaluation.fusion import Method
-
-    encoder = read_manifest(folder).text_encoder
-    if not encoder:
-        return [Method(row, _own_fusion('auto', folder))]
-    captioned = _captioned_fusion(folder, encoder)
-    if captioned_only:
-        return [Method(row, captioned)]
-    return [Method(row, _own_fusion('auto', folder)), Method(f'{row} with captions', captioned)]
-
-
-def _captioned_fusion(folder: Path, encoder: str) -> 'Callable[[str, Pair], Image8]':
-    from ldfusion_models.engines import create_engine
-    from ldfusion_models.language.guidance import PairCaptioner
-    from ldfusion_models.language.text import EMBEDDED, load_text_encoder
-    from ldfusion_models.rig.pipeline import Pipeline
-
-    pipeline = Pipeline(create_engine('auto', folder))
-    captioner = PairCaptioner.load(weights=folder)
-    text = load_text_encoder(EMBEDDED if encoder.startswith(EMBEDDED) else encoder, folder)
-
-    def fused(_: str, pair: 'Pair') -> 'Image8':
-        caption = captioner(pair.visible, pair.thermal).text
-        return pipeline(pair.visible, pair.thermal, text=text.encode([caption])[0]).fused
-
-    return fused
-
-
 def _show(
-    options: TableOptions, table: 'PaperTable', pairs: 'Sequence[PairSource]', methods: 'Sequence[Method]'
+    options: ReproduceMethods, table: 'PaperTable', pairs: 'Sequence[PairSource]', methods: 'Sequence[Method]'
 ) -> None:
     from tqdm import tqdm
 

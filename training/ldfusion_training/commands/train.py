@@ -1,4 +1,4 @@
-"""``ldfusion train STAGE``: run one training stage from its recipe."""
+"""``ldfusion train STAGE``: run one training stage from its recipe; ``ldfusion burst``: on a GPU lent for minutes."""
 
 import dataclasses
 import os
@@ -14,6 +14,7 @@ import ldfusion_training
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import data_folder, read_yaml
 from ldfusion_models.mappings import from_mapping, plain
+from ldfusion_training.commands.options import Positive
 
 RECIPES = data_folder(ldfusion_training.__file__, 'configs')
 
@@ -35,6 +36,57 @@ class Train:
     """go on from the checkpoint in the output folder"""
     dry_run: bool = False
     """print the resolved settings and stop"""
+
+
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    """Train for some minutes on a GPU, then time our engines and three published networks there.
+
+    Goes on with the checkpoint in the output folder, in bfloat16. --pack writes all that it takes into one file
+    instead: for a machine that is lent for minutes, has Python and PyTorch at most, and reaches no network.
+    """
+
+    stage: str = field(kw_only=False)
+    """what is trained, as in ldfusion train"""
+    config: Path | None = None
+    """recipe (YAML); default: the one of the shipped weights"""
+    set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = ()
+    """override, e.g. trainer.batch_size=64"""
+    minutes: Positive = 8.0
+    """of training; the learning rate falls within them"""
+    output: Path | None = None
+    """folder of checkpoint, logs and latency.json; default runs/STAGE"""
+    pack: Path | None = None
+    """write this tar file; there: tar -xf FILE && sh burst.sh"""
+    wheels: tuple[Path, ...] = ()
+    """packages that the machine lacks, by pip download, for --pack"""
+    cpu: bool = False
+    """try it without a GPU, in float32 with tiny images"""
+
+
+def run_burst(options: Burst) -> int:
+    """Pack, or train and measure."""
+    from ldfusion_training.benchmark.gpu import GpuConfig, benchmark_gpu, summary
+    from ldfusion_training.report.tables import write_json
+    from ldfusion_training.runs.burst import pack
+
+    output = options.output or Path('runs') / options.stage
+    if options.pack:
+        recipe = override(read_recipe(options.config or RECIPES / f'{options.stage}.yaml'), options.set)
+        size = pack(options.pack, options.stage, recipe, output, options.wheels)
+        print(f'{options.pack}: {size / 2**20:.1f} MiB; there: tar -xf {options.pack.name} && sh burst.sh')
+        return 0
+    workers, precision = (0, 'no') if options.cpu else (max(1, len(os.sched_getaffinity(0)) - 2), 'bf16')
+    timing = [f'trainer.minutes={options.minutes}', f'trainer.precision={precision}', f'trainer.workers={workers}']
+    # As many steps as the minutes allow, and one checkpoint at their end.
+    timing += ['trainer.steps=1000000', 'trainer.checkpoint_every=1000000']
+    run(Train(options.stage, config=options.config, set=(*options.set, *timing), output=output, resume=True))
+    config = GpuConfig(((64, 48),), runs=2, engines=('torch',), device='cpu') if options.cpu else GpuConfig()
+    result = benchmark_gpu(config)
+    write_json(output / 'latency.json', result)
+    print(summary(result))
+    return 0
 
 
 def run(options: Train) -> int:

@@ -90,12 +90,15 @@ def score_methods(pairs: Iterable[PairSource], methods: Sequence[Method]) -> lis
     for source in pairs:
         pair = source.read()
         for method in methods:
-            fused = method.fused(source.name, pair)
-            values = asdict(evaluate_fusion(to_grey(pair.visible), pair.thermal, to_grey(fused)))
-            chroma = chroma_error(pair.visible, pair.thermal, as_rgb8(fused))
-            row = {TITLES[name]: value for name, value in values.items()} | {CHROMA_TITLE: chroma}
-            scores[method.name][source.name] = row
+            scores[method.name][source.name] = measures_of(pair, method.fused(source.name, pair))
     return [MethodScore(name, images) for name, images in scores.items()]
+
+
+def measures_of(pair: Pair, fused: Image8) -> dict[str, float]:
+    """All measures of one fused image, grey or RGB, by title; raises InputError for images of several sizes."""
+    values = asdict(evaluate_fusion(to_grey(pair.visible), pair.thermal, to_grey(fused)))
+    chroma = chroma_error(pair.visible, pair.thermal, as_rgb8(fused))
+    return {TITLES[name]: value for name, value in values.items()} | {CHROMA_TITLE: chroma}
 
 
 def report(scores: Sequence[MethodScore], per_image: bool = False) -> str:

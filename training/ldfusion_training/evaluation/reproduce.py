@@ -16,7 +16,6 @@ from ldfusion_training.report.tables import UNDEFINED, markdown_table
 TABLES_FILE = Path(__file__).with_name('paper_tables.yaml')
 TABLES = ('table1', 'table2', 'table3', 'table4')
 OURS = 'ours'
-MANIFEST = 'manifest.yaml'
 # Measured beside the paper's columns: the mutual information that its column MI is not.
 MUTUAL_INFORMATION = 'MI'
 RATIO_NOTE = (
@@ -40,11 +39,25 @@ class Note:
 
 @dataclass(frozen=True)
 class Run:
-    """A training run and its row; its recipe is ``configs/ablations/NAME.yaml``, unless ``made_by`` says more."""
+    """A row of training runs, ``NAME/seed_N``, and the printed row beside which it stands, if there is one.
+
+    Its recipe is ``configs/ablations/NAME.yaml``; ``made_by`` says how it is made if that takes more than data.
+    """
 
     name: str
-    row: str
+    row: str = ''
     made_by: str = ''
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, and the effect that would show it: that of ``row`` against each of ``than`` on a group of images."""
+
+    text: str
+    row: str
+    than: tuple[str, ...]
+    measure: str
+    group: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ class PaperTable:
         rows: by method, the printed number below each heading.
         notes: what can't be compared.
         runs: our training runs in the order of the table; empty for tables that compare methods.
+        claims: what the table is printed for.
     """
 
     title: str
@@ -64,6 +78,7 @@ class PaperTable:
     rows: Mapping[str, Mapping[str, float]]
     notes: tuple[Note, ...]
     runs: tuple[Run, ...] = field(default=())
+    claims: tuple[Claim, ...] = field(default=())
 
 
 def paper_table(name: str) -> PaperTable:
@@ -77,7 +92,9 @@ def paper_table(name: str) -> PaperTable:
         )
         for note in content['notes']
     )
-    return PaperTable(content['title'], columns, rows, notes, tuple(Run(**run) for run in content.get('runs', ())))
+    runs = tuple(Run(**run) for run in content.get('runs', ()))
+    claims = tuple(Claim(**{**claim, 'than': tuple(claim['than'])}) for claim in content.get('claims', ()))
+    return PaperTable(content['title'], columns, rows, notes, runs, claims)
 
 
 def printed_name(table: PaperTable, method: str) -> str | None:
@@ -138,46 +155,25 @@ def comparison_json(
     }
 
 
-def find_runs(table: PaperTable, folder: Path) -> tuple[dict[str, Path], list[Run]]:
-    """Fusion networks in the folders below ``folder``, and the table's runs that are not there.
-
-    A run is ``NAME/checkpoint.pt`` of stage ``fusion`` or a folder of released weights, ``NAME/manifest.yaml``. Those
-    that the table names come first, under the name of the printed row; all others are rows of their own.
-
-    Returns:
-        checkpoint or manifest by row, and the missing runs.
+def find_runs(table: PaperTable, folder: Path) -> dict[str, list[Path]]:
+    """The checkpoints ``NAME/seed_N/checkpoint.pt`` of the table's runs below ``folder``; runs without are left out.
 
     Raises:
-        InputError: no such folder, or it holds no fusion network.
+        InputError: there is none of them.
     """
-    if not folder.is_dir():
-        raise InputError(f'{folder}: no such folder of runs')
-    found = {path.name: file for path in sorted(folder.iterdir()) if (file := _fusion_in(path))}
-    rows = {run.row: found.pop(run.name) for run in table.runs if run.name in found}
-    missing = [run for run in table.runs if run.row not in rows]
-    if not rows and not found:
-        advice = f'; {how_to_train(missing[0], folder)}' if missing else ''
-        raise InputError(f'{folder}: holds no NAME/checkpoint.pt of stage fusion and no NAME/manifest.yaml{advice}')
-    return rows | found, missing
-
-
-def _fusion_in(run: Path) -> Path | None:
-    """The manifest of released weights, or the checkpoint if it holds a fusion network."""
-    if (run / MANIFEST).is_file():
-        return run / MANIFEST
-    if not (run / 'checkpoint.pt').is_file():
-        return None
-    from ldfusion_training.runs.trainer import read_checkpoint
-
-    weights = read_checkpoint(run / 'checkpoint.pt')['average']
-    return run / 'checkpoint.pt' if any(name.startswith('fusion.') for name in weights) else None
+    found = {run.name: sorted(folder.glob(f'{run.name}/seed_*/checkpoint.pt')) for run in table.runs}
+    if not any(found.values()):
+        raise InputError(
+            f'{folder}: holds no run of this table; --train trains all, or {how_to_train(table.runs[0], folder)}'
+        )
+    return {name: files for name, files in found.items() if files}
 
 
 def how_to_train(run: Run, folder: Path) -> str:
-    """The command that makes a run."""
+    """The command that makes a run, with its first seed."""
     return (
-        run.made_by
-        or f'ldfusion train fusion --config training/configs/ablations/{run.name}.yaml --output {folder / run.name}'
+        f'{run.made_by}ldfusion train fusion --config training/configs/ablations/{run.name}.yaml '
+        f'--set trainer.seed=0 --output {folder / run.name / "seed_0"}'
     )
 
 

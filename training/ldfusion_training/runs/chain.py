@@ -3,6 +3,7 @@
 ``runs`` and ``../shared/data`` in commands and recipes stand for the folders that ``ldfusion weights`` is given.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PAIRS = ('roadscene', 'msrs', 'llvip')
@@ -33,10 +34,10 @@ def _simulate(name: str, scenes: int, frames: int, words: str) -> Step:
     return Step(f'simulate --output runs/simulated/{name} {words}', whole, '--scenes 1 --frames 1')
 
 
-def _train(recipe: str, hours: float, whole: str = '', trial: str = '') -> Step:
-    stage = 'depth_teacher' if recipe == 'depth_teacher' else recipe.partition('_')[0]
+def _train(recipe: str, hours: float, whole: str = '', trial: str = '', stage: str = '', output: str = '') -> Step:
+    stage = stage or ('depth_teacher' if recipe == 'depth_teacher' else recipe.partition('_')[0])
     few = '--set trainer.steps=2 --set trainer.batch_size=2 --set trainer.warmup=1'
-    words = f'train {stage} --config runs/recipes/{recipe}.yaml --output runs/{recipe} --resume'
+    words = f'train {stage} --config runs/recipes/{recipe}.yaml --output runs/{output or recipe} --resume'
     # Worker processes are for GPUs that wait for samples.
     return Step(f'{words} --set trainer.workers=0 {whole}'.rstrip(), '', f'{few} {trial}'.rstrip(), hours, recipe)
 
@@ -82,3 +83,26 @@ CHAIN = (
     _train('modulation', 0.3, '--set weights=runs/weights', '--set data.crops=4 --set data.real_crops=2'),
     _release('fusion', 'modulation'),
 )
+
+
+def ablation_chain(rows: Sequence[str], seeds: int) -> tuple[Step, ...]:
+    """Every row of an ablation with so many seeds, ``runs/ablations/ROW/seed_N``, after what the rows need.
+
+    All rows of one seed come before the next seed, so that what is there can be compared at any time.
+    """
+    return (
+        _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
+        _simulate('new', 36, 2, '--rate 1 --size 480x360 --seed 90000'),
+        _train('ablations/autoencoder_denoiser', 0.1, stage='diffusion'),
+        *(
+            _train(
+                f'ablations/{row}',
+                0.1,
+                f'--set trainer.seed={seed}',
+                stage='fusion',
+                output=f'ablations/{row}/seed_{seed}',
+            )
+            for seed in range(seeds)
+            for row in rows
+        ),
+    )

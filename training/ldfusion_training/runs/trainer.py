@@ -6,6 +6,7 @@ sees the very samples and noise that an uninterrupted one sees; no generator sta
 
 import dataclasses
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class TrainerConfig:
 
     Attributes:
         steps: optimizer steps in all.
+        minutes: end after so much time instead, with the learning rate falling by time; 0 for no limit. For machines
+            that are lent for minutes: such a run can't be repeated exactly.
         batch_size: samples per step over all processes.
         learning_rate: at its peak; it rises linearly over ``warmup`` steps, then falls as a cosine to a hundredth.
         weight_decay: of AdamW.
@@ -43,6 +46,7 @@ class TrainerConfig:
     """
 
     steps: int = 2000
+    minutes: float = 0.0
     batch_size: int = 8
     learning_rate: float = 5e-4
     warmup: int = 100
@@ -55,11 +59,11 @@ class TrainerConfig:
     checkpoint_every: int = 200
     log_every: int = 20
 
-    def learning_rate_at(self, step: int) -> float:
-        """The learning rate of optimizer step ``step`` (from 0)."""
+    def learning_rate_at(self, step: int, spent: float = 0.0) -> float:
+        """The learning rate of optimizer step ``step`` (from 0), after the part ``spent`` of ``minutes``."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        progress = max(min(spent, 1.0), (step - self.warmup) / max(1, self.steps - self.warmup))
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
@@ -140,7 +144,7 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
 
     Raises:
         InputError: a checkpoint of another config, or one that is already there and not to be resumed; a batch that the
-            processes can't share evenly.
+            processes can't share evenly; several processes with a limit of time, which they would not reach together.
         FloatingPointError: the loss is not finite; the last checkpoint is kept.
     """
     from accelerate import Accelerator
@@ -152,6 +156,8 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
             f'trainer.batch_size {config.batch_size}: {accelerator.num_processes} processes need a multiple of their '
             'number'
         )
+    if config.minutes and accelerator.num_processes > 1:
+        raise InputError('trainer.minutes: only for one process; give steps')
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_groups(stage), config.learning_rate, weight_decay=config.weight_decay)
     average = {name: tensor.detach().clone() for name, tensor in stage.state_of_parts().items()}
@@ -161,8 +167,10 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
     model, prepared, loader = accelerator.prepare(stage, optimizer, loader)
     average = {name: tensor.to(accelerator.device) for name, tensor in average.items()}
     model.train()
+    began = time.monotonic()
     for step, batch in enumerate(loader, start=start):
-        rate = config.learning_rate_at(step)
+        spent = (time.monotonic() - began) / (60 * config.minutes) if config.minutes else 0.0
+        rate = config.learning_rate_at(step, spent)
         for group in prepared.param_groups:
             group['lr'] = rate * group.get('factor', 1.0)
         with accelerator.autocast():
@@ -175,9 +183,12 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
         prepared.step()
         _follow(average, stage.state_of_parts(), config.ema_decay, step)
         done = step + 1
-        if accelerator.is_main_process and (done % config.checkpoint_every == 0 or done == config.steps):
+        ended = done == config.steps or spent >= 1
+        if accelerator.is_main_process and (done % config.checkpoint_every == 0 or ended):
             _save(stage, optimizer, average, output / CHECKPOINT, config, done)
         yield StepReport(done, {name: float(value.detach()) for name, value in losses.items()}, rate)
+        if ended:
+            break
     stage.load_parts(average)
     stage.eval()
 

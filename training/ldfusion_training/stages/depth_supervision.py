@@ -65,6 +65,11 @@ class DepthSupervision(nn.Module):
         return silog(of_colours.log_depth, truth, weight) + silog(of_luminance.log_depth, truth, weight)
 
     @torch.no_grad()
+    def depth(self, fused: Tensor) -> Tensor:
+        """Canonical metres (B, 1, H, W) of ``fused`` (B, 3, H, W) in [0, 1], by both branches, as on the robot."""
+        return combine(_run(self.visible, fused), _run(self.thermal, luminance(fused))).log_depth.exp()
+
+    @torch.no_grad()
     def pseudo_truth(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """Canonical metres (B, 1, H, W) from both source images, NaN where the branches disagree.
 
