@@ -34,9 +34,12 @@ NOT_RUN_HERE = {
     'ldfusion simulate': 'takes long: test_simulation_files.py',
     'ldfusion evaluate': 'needs images or recordings: test_evaluate_fusion.py, test_depth_metrics.py, test_flicker.py, '
     'test_evaluate_bag.py',
-    'ldfusion reproduce': 'needs data sets: test_reproduce.py',
+    'ldfusion reproduce': 'needs data sets: test_reproduce.py, test_claims.py',
+    'ldfusion burst': 'test_burst.py',
     'ldfusion train': 'takes hours: test_training.py trains each stage for some steps; the recipes are read here',
     'ldfusion weights': 'takes days: test_weights_chain.py makes two steps of everything',
+    'sh burst.sh': 'test_burst.py',
+    'tar': 'test_burst.py',
     'ldfusion release': 'needs a training run: test_release.py',
     'ldfusion models': 'needs a network: test_fetch.py',
     'ldfusion benchmark': 'test_benchmark.py',

@@ -78,7 +78,7 @@ def run_burst(options: Burst) -> int:
         print(f'{options.pack}: {size / 2**20:.1f} MiB; there: tar -xf {options.pack.name} && sh burst.sh')
         return 0
     workers, precision = (0, 'no') if options.cpu else (max(1, len(os.sched_getaffinity(0)) - 2), 'bf16')
-    timing = [f'trainer.minutes={options.minutes}', f'trainer.precision={precision}', f'trainer.workers={workers}']
+    timing = [f'trainer.minutes={options.minutes}', f'trainer.precision="{precision}"', f'trainer.workers={workers}']
     # As many steps as the minutes allow, and one checkpoint at their end.
     timing += ['trainer.steps=1000000', 'trainer.checkpoint_every=1000000']
     run(Train(options.stage, config=options.config, set=(*options.set, *timing), output=output, resume=True))

@@ -150,14 +150,7 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=config.precision)
-    share, rest = divmod(config.batch_size, accelerator.num_processes)
-    if rest or not share:
-        raise InputError(
-            f'trainer.batch_size {config.batch_size}: {accelerator.num_processes} processes need a multiple of their '
-            'number'
-        )
-    if config.minutes and accelerator.num_processes > 1:
-        raise InputError('trainer.minutes: only for one process; give steps')
+    share = _share_of_batch(config, accelerator.num_processes)
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_groups(stage), config.learning_rate, weight_decay=config.weight_decay)
     average = {name: tensor.detach().clone() for name, tensor in stage.state_of_parts().items()}
@@ -191,6 +184,18 @@ def train(stage: Stage, config: TrainerConfig, output: Path, resume: bool = Fals
             break
     stage.load_parts(average)
     stage.eval()
+
+
+def _share_of_batch(config: TrainerConfig, processes: int) -> int:
+    """Samples per step of each process; raises InputError if they can't be shared, or not be ended together."""
+    share, rest = divmod(config.batch_size, processes)
+    if rest or not share:
+        raise InputError(
+            f'trainer.batch_size {config.batch_size}: {processes} processes need a multiple of their number'
+        )
+    if config.minutes and processes > 1:
+        raise InputError('trainer.minutes: only for one process; give steps')
+    return share
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
