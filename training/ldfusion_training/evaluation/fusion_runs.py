@@ -43,12 +43,12 @@ def networks_of_run(checkpoint: Path) -> FusionNetworks:
 
 
 def cost_of_run(checkpoint: Path, size: tuple[int, int] = (640, 480)) -> RunCost:
-    """Counted by PyTorch while one frame runs; raises as ``networks_of_run``."""
+    """Counted by PyTorch on a frame of which only the size exists; raises as ``networks_of_run``."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    networks = networks_of_run(checkpoint)
+    networks = networks_of_run(checkpoint).to('meta')
     width, height = size
-    visible = torch.zeros(1, 3, height, width)
+    visible = torch.zeros(1, 3, height, width, device='meta')
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         networks(visible, visible[:, :1])
     parameters = sum(parameter.numel() for parameter in networks.parameters())
