@@ -90,10 +90,13 @@ def ablation_chain(rows: Sequence[str], seeds: int) -> tuple[Step, ...]:
 
     All rows of one seed come before the next seed, so that what is there can be compared at any time.
     """
+    needed = {
+        'simulated': _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
+        'autoencoder': _train('ablations/autoencoder_denoiser', 0.1, stage='diffusion'),
+    }
     return (
-        _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
         _simulate('new', 36, 2, '--rate 1 --size 480x360 --seed 90000'),
-        _train('ablations/autoencoder_denoiser', 0.1, stage='diffusion'),
+        *(step for row, step in needed.items() if row in rows),
         *(
             _train(
                 f'ablations/{row}',
