@@ -65,6 +65,33 @@ def write_glpn(folder: Path, max_depth: int = 10) -> Path:
     return write_model(folder, transformers.GLPNForDepthEstimation(config), transformers.GLPNImageProcessor())
 
 
+def write_depth_pro(folder: Path) -> Path:
+    vision = {
+        'model_type': 'dinov2',
+        'num_hidden_layers': 2,
+        'hidden_size': 16,
+        'num_attention_heads': 2,
+        'patch_size': 4,
+        'intermediate_size': 32,
+        'image_size': 16,
+    }
+    config = transformers.DepthProConfig(
+        fusion_hidden_size=8,
+        patch_size=16,
+        intermediate_hook_ids=[1, 0],
+        intermediate_feature_dims=[8, 8],
+        scaled_images_ratios=[0.5, 1.0],
+        scaled_images_overlap_ratios=[0.0, 0.2],
+        scaled_images_feature_dims=[8, 8],
+        image_model_config=dict(vision),
+        patch_model_config=dict(vision),
+        fov_model_config=dict(vision),
+        use_fov_model=True,
+    )
+    processor = transformers.DepthProImageProcessor(size={'height': 32, 'width': 32})
+    return write_model(folder, transformers.DepthProForDepthEstimation(config), processor)
+
+
 def write_vision_encoder(path: Path) -> torch.nn.Module:
     """DINOv2 of two blocks, ``path`` its ONNX file with names as in the package that the teacher starts from."""
     onnx = pytest.importorskip('onnx')

@@ -1,5 +1,8 @@
 """A published depth network by name, from a hub to the node's frame graph: depth is what transformers itself gives."""
 
+import dataclasses
+import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,10 +10,14 @@ import numpy as np
 import pytest
 import yaml
 from hub import Hub, serving
-from tiny_depth import transformers, write_depth_anything, write_glpn, write_zoe
+from tiny_depth import torch, transformers, write_depth_anything, write_depth_pro, write_glpn, write_zoe
 
 from ldfusion_models.engines import create_engine
+from ldfusion_models.engines.selection import obstacle_to
+from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image, write_image
+from ldfusion_models.graph import published_depth_graph
+from ldfusion_models.graph.export import complete_graph, with_metadata
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.cli import main
 
@@ -50,9 +57,28 @@ def pipeline_depth(folder: Path, image: Path) -> np.ndarray:
     return depth
 
 
-@pytest.mark.parametrize('write', [write_depth_anything, write_zoe, write_glpn])
-def test_fused_images_get_the_depth_that_transformers_gives(write, images: Path) -> None:
+def focal_depth(folder: Path, image: Path, focal: float) -> np.ndarray:
+    """What a network that takes a focal length gives for it."""
+    processor = transformers.AutoImageProcessor.from_pretrained(folder)
+    planes = read_image(image)
+    with torch.inference_mode():
+        network = transformers.AutoModelForDepthEstimation.from_pretrained(folder).eval()
+        output = network(**processor(images=planes, return_tensors='pt'))
+    height, width = planes.shape[:2]
+    output.field_of_view = torch.tensor([2 * math.degrees(math.atan(width / 2 / focal))])
+    (result,) = processor.post_process_depth_estimation(output, target_sizes=[(height, width)])
+    depth: np.ndarray = result['predicted_depth'].numpy()
+    return depth
+
+
+@pytest.mark.parametrize('write', [write_depth_anything, write_zoe, write_glpn, write_depth_pro])
+def test_fused_images_get_the_depth_that_transformers_gives(
+    write, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write(images / 'model')
+    is_large = write is write_depth_pro
+    if is_large:
+        monkeypatch.setattr(published_depth_graph, 'LARGEST_BYTES', 0)
     assert main(['models', 'prepare', str(folder), '--size', '96x64']) == 0
     words = ['--visible', str(images / 'visible.png'), '--thermal', str(images / 'thermal.png')]
     out = images / 'out'
@@ -61,10 +87,51 @@ def test_fused_images_get_the_depth_that_transformers_gives(write, images: Path)
     )
     depth = np.load(out / 'depth/visible.npz')
     depth = depth[depth.files[0]]
-    expected = pipeline_depth(folder, out / 'fused/visible.png')
+    fused = out / 'fused/visible.png'
+    expected = focal_depth(folder, fused, 70) if is_large else pipeline_depth(folder, fused)
     assert depth.shape == expected.shape
     assert expected.std() > 1e-3
-    assert np.median(np.abs(depth / expected - 1)) < 1e-3, 'whatever the focal length'
+    assert np.median(np.abs(depth / expected - 1)) < 1e-3, 'of the focal length given, or whatever it is'
+    data = folder / 'frame_graph_fused.onnx.data'
+    assert data.is_file() == is_large
+    if is_large:
+        assert '2 GB' in obstacle_to('tensorrt', folder / 'frame_graph_fused.onnx')
+        data.write_bytes(data.read_bytes()[:-4] + b'none')
+        assert data.name in fails(capsys, 'fuse', *words, '--output', str(out), '--depth', str(folder))
+
+
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_depth_anything(tmp_path_factory.mktemp('prepared') / 'model')
+    assert main(['models', 'prepare', str(folder), '--size', '96x64']) == 0
+    return folder / 'frame_graph_fused.onnx'
+
+
+@pytest.mark.parametrize('name', ['torch', 'openvino'])
+def test_other_engines_run_the_prepared_network_as_onnxruntime_does(name: str, prepared: Path) -> None:
+    pytest.importorskip(name)
+    engine = create_engine(name, prepared)
+    assert engine.info == create_engine('onnxruntime', prepared).info
+    assert 'beside ONNX Runtime on the reference pair: fused differs by 0 levels' in engine.proof
+    assert 'depth by 0.00% (median)' in engine.proof
+
+
+def test_pytorch_refuses_a_graph_of_other_weights(prepared: Path, tmp_path: Path) -> None:
+    content, info = complete_graph(prepared)
+    shutil.copytree(prepared.parent, tmp_path / 'model')
+    other = tmp_path / 'model' / prepared.name
+    other.write_bytes(with_metadata(content, dataclasses.replace(info, weights_id='0' * 12)))
+    with pytest.raises(InputError, match='prepared with weights 000000000000'):
+        create_engine('torch', other)
+
+
+def test_tensorrt_builds_the_prepared_network(prepared: Path, tmp_path: Path) -> None:
+    pytest.importorskip('tensorrt_rtx', reason='TensorRT for RTX is not installed')
+    pytest.importorskip('cuda.bindings')
+    words = ['--weights', str(prepared), '--size', '96x64', '--compute-capability', '12.0', '--output', str(tmp_path)]
+    assert main(['export', '--engine', 'tensorrt', *words]) == 0
+    (plan,) = tmp_path.glob('*.plan')
+    assert plan.stat().st_size > 1_000_000
 
 
 def test_a_fetched_model_goes_by_its_name_to_the_node(

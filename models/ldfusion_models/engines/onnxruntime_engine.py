@@ -49,6 +49,7 @@ def open_session(weights: Path | None, options: Any) -> tuple[Any, GraphInfo]:
     """
     if weights is not None and weights.suffix == '.onnx':
         content = _read(weights)
+        options.add_session_config_entry('session.model_external_initializers_file_folder_path', str(weights.parent))
         session = _open(content, weights, options)
         return session, info_of_export(content, session.get_modelmeta().custom_metadata_map, weights)
     manifest = read_manifest(weights)

@@ -13,6 +13,9 @@ from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.engines.proof import Reference
 from ldfusion_models.engines.tensorrt_library import MISSING, MODULES, loading
 from ldfusion_models.errors import InputError, how_to_install
+from ldfusion_models.graph.export import data_of
+from ldfusion_models.graph.info import DEPTH_SOURCES
+from ldfusion_models.published.store import graph_of
 
 if TYPE_CHECKING:
     from ldfusion_models.engines.openvino_engine import OpenVinoEngine
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 # The size of a session that only shows whether there is a GPU.
 SMALL = (64, 64)
+LARGE = 'it takes no graph above 2 GB; onnxruntime and torch do'
 Create = Callable[[Path | None, int, str], Engine]
 
 
@@ -188,13 +192,19 @@ def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
 
 
 def _prove(engine: 'OnnxRuntimeEngine | OpenVinoEngine | TorchEngine', weights: Path | None) -> Engine:
-    """The engine, unless the pair beside the weights shows that it is wrong (EngineFailedError)."""
+    """The engine, unless a pair shows that it is wrong (EngineFailedError): the one beside the weights, or for an
+    exported graph what ONNX Runtime makes of it, which is the measure itself."""
     if not _is_export(weights):
         engine.proof = Reference.read(weights).prove(engine, engine.library)
+    elif not isinstance(engine, OnnxRuntimeEngine):
+        reference = Reference.compute(OnnxRuntimeEngine(weights), engine.info.size)
+        engine.proof = reference.prove(engine, engine.library)
     return engine
 
 
-def _no_tensorrt(_: Path | None) -> str:
+def _no_tensorrt(weights: Path | None) -> str:
+    if _is_large(weights):
+        return LARGE
     remedy = how_to_install('tensorrt')
     if all(_missing(module, '') for module in MODULES):
         return MISSING
@@ -204,6 +214,8 @@ def _no_tensorrt(_: Path | None) -> str:
 def _no_onnxruntime_cuda(weights: Path | None) -> str:
     if obstacle := _no_onnxruntime(weights):
         return obstacle
+    if _is_large(weights):
+        return LARGE
     import onnxruntime
 
     from ldfusion_models.engines.onnxruntime_cuda import PROVIDER
@@ -214,8 +226,11 @@ def _no_onnxruntime_cuda(weights: Path | None) -> str:
 
 
 def _no_torch(weights: Path | None) -> str:
-    if _is_export(weights):
-        return 'PyTorch takes a folder of weights, not an exported graph'
+    if weights is not None and _is_export(weights):
+        if weights.name not in {graph_of(weights, source).name for source in DEPTH_SOURCES}:
+            return 'PyTorch takes a folder of weights, or what ldfusion models prepare wrote, not an exported graph'
+        if missing := _missing('transformers', how_to_install('language')):
+            return missing
     return _missing('torch', how_to_install('torch'))
 
 
@@ -228,7 +243,9 @@ def _no_cuda_in_torch() -> str:
     return '' if torch.cuda.is_available() else 'PyTorch finds no CUDA device'
 
 
-def _no_openvino(_: Path | None) -> str:
+def _no_openvino(weights: Path | None) -> str:
+    if _is_large(weights):
+        return LARGE
     remedy = how_to_install('openvino')
     return _missing('openvino', remedy) or _missing('onnx', remedy)
 
@@ -239,6 +256,10 @@ def _no_onnxruntime(_: Path | None) -> str:
 
 def _is_export(weights: Path | None) -> bool:
     return weights is not None and weights.suffix == '.onnx'
+
+
+def _is_large(weights: Path | None) -> bool:
+    return weights is not None and data_of(weights).is_file()
 
 
 def _missing(package: str, remedy: str) -> str:

@@ -7,7 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 # By the part of the graph that a layer belongs to.
-STAGES = {'extractor': 'denoiser', 'fusion': 'fusion', 'visible_depth': 'depth', 'thermal_depth': 'depth'}
+STAGES = {
+    'extractor': 'denoiser',
+    'fusion': 'fusion',
+    'visible_depth': 'depth',
+    'thermal_depth': 'depth',
+    'published': 'depth',
+}
 OTHER_STAGE = 'images and layouts'
 TRANSFERS = 'transfers'
 PART = re.compile(rf'/({"|".join(STAGES)})/')

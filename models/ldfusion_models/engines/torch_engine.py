@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from ldfusion_models.engines.base import EngineFailedError, FrameOutput, chosen_precision
 from ldfusion_models.engines.stages import OTHER_STAGE, STAGES, TRANSFERS, no_time
+from ldfusion_models.graph.export import complete_graph
 from ldfusion_models.graph.frame_graph import FrameGraph
+from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.graph.manifest import graph_info, load_frame_graph
 
 WARM_UP_RUNS = 3
@@ -28,7 +30,9 @@ class TorchEngine:
     reason = proof = ''
 
     def __init__(self, weights: Path | None = None, threads: int = 0, precision: str = 'auto') -> None:
-        """Load a folder of weights; precision is mixed on CUDA and fp32 on the CPU if it is ``auto``.
+        """Load a folder of weights, or the network beside a graph that ``ldfusion models prepare`` wrote.
+
+        Precision is mixed on CUDA and fp32 on the CPU if it is ``auto``.
 
         Raises:
             InputError: weights missing, damaged, or of another configuration.
@@ -36,10 +40,9 @@ class TorchEngine:
         """
         if threads:
             torch.set_num_threads(threads)
-        graph, manifest = load_frame_graph(weights)
+        graph, self.info = _load(weights)
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
         known = PRECISIONS_OF_DEVICE[self.device]
-        self.info = graph_info(manifest)
         self.precision = chosen_precision(precision, f'{self.name} on {self.device}', known)
         if self.precision == 'mixed':
             make_mixed(graph)
@@ -111,6 +114,17 @@ class _Clock:
             torch.cuda.synchronize()
         before, self._last = self._last, time.perf_counter()
         return (self._last - before) * 1e3
+
+
+def _load(weights: Path | None) -> tuple[FrameGraph, GraphInfo]:
+    if weights is not None and weights.suffix == '.onnx':
+        # Imported here, for it needs transformers.
+        from ldfusion_models.graph.published_depth_graph import prepared_in_torch
+
+        _, info = complete_graph(weights)
+        return prepared_in_torch(weights, info), info
+    graph, manifest = load_frame_graph(weights)
+    return graph, graph_info(manifest)
 
 
 def make_mixed(graph: FrameGraph) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ldfusion_models import __version__
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import written_whole
+from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.graph.manifest import graph_info, is_used_per_frame, read_initializers, read_manifest
 from ldfusion_models.graph.static_graph import static_graph
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OPSET = 17
 METADATA_KEY = 'ldfusion'
 # Rises with every change of inputs, outputs or metadata.
-FORMAT = 4
+FORMAT = 5
 NO_DIGEST = '0' * 64
 
 
@@ -176,22 +176,33 @@ def info_of_export(content: bytes, metadata: Mapping[str, str], path: Path) -> G
     """
     try:
         facts = json.loads(metadata[METADATA_KEY])
-        found, version, digest = (facts.pop(name) for name in ('format', 'version', 'sha256'))
+        found, version, digest, data = (facts.pop(name) for name in ('format', 'version', 'sha256', 'data'))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'{path}: not a frame graph that ldfusion export wrote; export it again') from error
     if found != FORMAT:
         raise InputError(f'{path}: written by version {version}, in another form; export it again')
     if _digest(content.replace(digest.encode(), NO_DIGEST.encode())) != digest:
         raise InputError(f'{path}: sha256 is not that of the graph that was written; copy or export it again')
+    file = data_of(path)
+    if data and not (file.is_file() and sha256_of(file) == data):
+        raise InputError(f'{file}: missing, or not what was written with {path.name}; copy or export both again')
     return GraphInfo(**facts | {'size': facts['size'] and tuple(facts['size'])})
 
 
-def with_metadata(content: bytes, info: GraphInfo) -> bytes:
-    """The model with its facts, among them the sha256 of all of it with zeros in the place of that sum."""
+def data_of(path: Path) -> Path:
+    """Where the weights of an exported graph lie that are too large for its file."""
+    return path.with_name(f'{path.name}.data')
+
+
+def with_metadata(content: bytes, info: GraphInfo, data: str = '') -> bytes:
+    """The model with its facts, among them the sha256 of all of it with zeros in the place of that sum.
+
+    ``data`` is the sha256 of the file of weights beside it, if there is one.
+    """
     import onnx
 
     model = onnx.load_from_string(content)
-    facts = {'format': FORMAT, 'version': __version__, 'sha256': NO_DIGEST, **asdict(info)}
+    facts = {'format': FORMAT, 'version': __version__, 'sha256': NO_DIGEST, 'data': data, **asdict(info)}
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts)})
     content = model.SerializeToString()
     return content.replace(NO_DIGEST.encode(), _digest(content).encode())

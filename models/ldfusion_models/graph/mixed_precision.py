@@ -35,8 +35,8 @@ def mixed_precision(content: bytes) -> bytes:
 
 
 def replace_nodes(graph: Any, nodes: list[Any]) -> None:
-    """Give an ONNX graph other nodes, and only those of its initializers that they use."""
-    used = {name for node in nodes for name in node.input}
+    """Give an ONNX graph other nodes, and only those of its initializers that they use, or that are its outputs."""
+    used = {name for node in nodes for name in node.input} | {info.name for info in graph.output}
     initializers = [initializer for initializer in graph.initializer if initializer.name in used]
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(initializers)

@@ -17,13 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import written_whole
-from ldfusion_models.graph.export import OPSET, with_metadata
+from ldfusion_models.files import sha256_of
+from ldfusion_models.graph.export import OPSET, data_of, with_metadata
+from ldfusion_models.graph.frame_graph import FrameGraph
+from ldfusion_models.graph.info import DEPTH_SOURCES, GraphInfo
 from ldfusion_models.graph.manifest import graph_info, load_frame_graph
-from ldfusion_models.graph.static_graph import static_graph
-from ldfusion_models.networks.published_depth import SMALLEST_METRES, PublishedDepth
+from ldfusion_models.graph.static_graph import fold
+from ldfusion_models.networks.published_depth import CANONICAL_FOCAL, INVERSE_RANGE, SMALLEST_METRES, PublishedDepth
+from ldfusion_models.published.store import graph_of
 
-# One ONNX file holds at most 2 GB, and a robot little more.
+# One ONNX file holds at most 2 GB.
 LARGEST_BYTES = 1_900_000_000
 # Of prepared images, whose values are about 1; on average.
 LARGEST_ERROR = 1e-3
@@ -33,19 +36,24 @@ Size = tuple[int, int]
 class DepthInGraph(nn.Module):
     """A published network with its preparation, for images of one size."""
 
+    bias: Tensor
+    scale: Tensor
+    rows: Tensor
+    columns: Tensor
+    rows_back: Tensor
+    columns_back: Tensor
+
     def __init__(self, depth: PublishedDepth, size: Size) -> None:
         """Read off how ``depth`` prepares images of ``size`` (width, height).
 
         Raises:
-            InputError: in a way that is not linear, or the network is too large for a graph.
+            InputError: in a way that is not linear.
         """
         super().__init__()
-        weights = sum(tensor.numel() * 4 for tensor in depth.network.parameters())
-        kind = depth.network.config.model_type
-        if weights > LARGEST_BYTES or kind == 'depth_pro':
-            raise InputError(f'{kind}: cannot be a part of the frame graph; ldfusion depth --model takes single images')
         self.network = depth.network
         width, height = size
+        # Such a network gives 1 / depth of a camera whose focal length is its image's width.
+        self.nearness = width / CANONICAL_FOCAL if depth.takes_focal else 0.0
 
         def prepared(planes: Tensor, **options: Any) -> Tensor:
             pixels: Tensor = depth.processor(images=list(planes), return_tensors='pt', **options)['pixel_values']
@@ -55,15 +63,20 @@ class DepthInGraph(nn.Module):
             return prepared(planes, do_rescale=False, do_normalize=False).float()
 
         black, white = (prepared(torch.full((1, 3, height, width), level, dtype=torch.uint8)) for level in (0, 255))
-        self.bias, self.scale = black[:, :, :1, :1], (white - black)[:, :, :1, :1] / 255.0
-        self.rows, self.columns = _matrices(resized, height, width, 3)
+        self.register_buffer('bias', black[:, :, :1, :1], persistent=False)
+        self.register_buffer('scale', (white - black)[:, :, :1, :1] / 255.0, persistent=False)
+        self._keep('', _matrices(resized, height, width, 3))
         with torch.inference_mode():
             estimate = self.network(pixel_values=black).predicted_depth
 
         def finished(planes: Tensor) -> Tensor:
-            return depth.finished(SimpleNamespace(predicted_depth=planes[:, 0]), (height, width))
+            # What is resized as 1 / depth stays within what the processor clamps it to.
+            shift = 1.0 if self.nearness else 0.0
+            output = SimpleNamespace(predicted_depth=planes[:, 0] + shift, field_of_view=None)
+            metres = depth.finished(output, (height, width))
+            return 1.0 / metres - shift if self.nearness else metres
 
-        self.rows_back, self.columns_back = _matrices(finished, estimate.shape[1], estimate.shape[2], 1)
+        self._keep('_back', _matrices(finished, estimate.shape[1], estimate.shape[2], 1))
         # Most processors resize 8-bit images to 8 bits, along columns and then along rows.
         noise = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=torch.Generator())
         errors = []
@@ -71,13 +84,18 @@ class DepthInGraph(nn.Module):
             errors.append(float((self._prepared(noise.float()) - prepared(noise)).abs().mean()))
         self.rounds = errors[1] < errors[0]
         if min(errors) > LARGEST_ERROR:
+            kind = depth.network.config.model_type
             raise InputError(f'{kind}: its preparation of images cannot be a part of the frame graph')
 
     def forward(self, levels: Tensor) -> Tensor:
         """Metres (1, H, W) of ``levels`` (1, 3, H, W), whole numbers from 0 to 255."""
         estimate = self.network(pixel_values=self._prepared(levels)).predicted_depth
         depth: Tensor = self.rows_back @ estimate @ self.columns_back
-        return depth.clamp(min=SMALLEST_METRES)
+        return 1.0 / (depth * self.nearness).clamp(*INVERSE_RANGE) if self.nearness else depth.clamp(SMALLEST_METRES)
+
+    def _keep(self, suffix: str, matrices: tuple[Tensor, Tensor]) -> None:
+        for name, matrix in zip(('rows', 'columns'), matrices, strict=True):
+            self.register_buffer(f'{name}{suffix}', matrix, persistent=False)
 
     def _prepared(self, levels: Tensor) -> Tensor:
         wide = self._whole(levels @ self.columns)
@@ -87,44 +105,77 @@ class DepthInGraph(nn.Module):
         return levels.round().clamp(0.0, 255.0) if self.rounds else levels
 
 
-def export_with_depth(output: Path, depth: PublishedDepth, name: str, size: Size, source: str = 'fused') -> None:
-    """Write the frame graph with ``depth`` as one ONNX file for images of ``size`` (width, height).
+def frame_graph_with(
+    depth: PublishedDepth, name: str, size: Size, source: str, weights: Path | None = None
+) -> tuple[FrameGraph, GraphInfo]:
+    """The frame graph with a published network for images of ``size`` (width, height).
 
     Args:
-        output: the file.
         depth: the network.
         name: of the network, for people.
         size: width and height.
         source: the image that depth is estimated of, one of ``DEPTH_SOURCES``.
+        weights: folder of those of the fusion; None for those that came with the package.
 
     Raises:
-        InputError: the network can't be a part of the graph, or the file can't be written.
+        InputError: the network can't be a part of the graph, or weights are missing or damaged.
     """
-    graph, manifest = load_frame_graph()
+    graph, manifest = load_frame_graph(weights)
     graph.published, graph.depth_source = DepthInGraph(depth, size), source
-    info = replace(graph_info(manifest), canonical_focal=0.0, size=size, depth=f'{name}, of the {source} image')
-    visible = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
-    text = torch.zeros((1, info.text_dim))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The tracer warns of every shape it reads; whoever prepares a model compares the result.
-        warnings.simplefilter('ignore')
-        traced = Path(folder) / 'traced.onnx'
-        try:
+    focal = CANONICAL_FOCAL if depth.takes_focal else 0.0
+    info = replace(graph_info(manifest), canonical_focal=focal, size=size, depth=f'{name}, of the {source} image')
+    return graph, info
+
+
+def prepared_in_torch(path: Path, info: GraphInfo) -> FrameGraph:
+    """The graph that ``export_with_depth`` wrote to ``path`` with facts ``info``, from the network beside it.
+
+    Raises:
+        InputError: it was prepared with other weights of the fusion, or the network is not beside it.
+    """
+    source = next((each for each in DEPTH_SOURCES if graph_of(path.parent, each) == path), None)
+    if source is None or info.size is None:
+        raise InputError(f'{path}: PyTorch takes a folder of weights, or what ldfusion models prepare wrote')
+    graph, found = frame_graph_with(PublishedDepth.load(str(path.parent)), '', info.size, source)
+    if found.weights_id != info.weights_id:
+        raise InputError(f'{path}: prepared with weights {info.weights_id}, here are {found.weights_id}; prepare anew')
+    return graph
+
+
+def export_with_depth(output: Path, graph: FrameGraph, info: GraphInfo) -> None:
+    """Write what ``frame_graph_with`` made as an ONNX file, weights above 2 GB beside it (``data_of``).
+
+    Raises:
+        InputError: it has operators that ONNX lacks, or the file can't be written.
+    """
+    assert info.size is not None
+    width, height = info.size
+    visible = torch.zeros((1, height, width, 3), dtype=torch.uint8)
+    data = data_of(output)
+    is_large = sum(tensor.numel() * 4 for tensor in graph.parameters()) > LARGEST_BYTES
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent) as folder, warnings.catch_warnings():
+            # The tracer warns of every shape it reads; whoever prepares a model compares the result.
+            warnings.simplefilter('ignore')
+            traced = Path(folder) / 'traced.onnx'
             torch.onnx.export(
                 graph,
-                (visible, visible[..., :1].contiguous(), text),
+                (visible, visible[..., :1].contiguous(), torch.zeros((1, info.text_dim))),
                 str(traced),
                 input_names=['visible', 'thermal', 'text'],
                 output_names=['fused', 'depth', 'uncertainty'],
                 opset_version=OPSET,
                 dynamo=False,
             )
-        except Exception as error:  # operators that ONNX lacks, in whatever words
-            first = str(error).strip().partition('\n')[0]
-            raise InputError(f'{name}: cannot be written as a graph ({first})') from error
-        content = with_metadata(static_graph(traced.read_bytes(), size), info)
-    with written_whole(output) as temporary:
-        temporary.write_bytes(content)
+            fold(traced, output, info.size, data.name if is_large else '')
+    except OSError as error:
+        raise InputError(f'{output}: cannot be written ({error.strerror})') from error
+    except InputError:
+        raise
+    except Exception as error:  # operators that ONNX lacks, in whatever words
+        first = str(error).strip().partition('\n')[0]
+        raise InputError(f'{info.depth}: cannot be written as a graph ({first})') from error
+    output.write_bytes(with_metadata(output.read_bytes(), info, sha256_of(data) if is_large else ''))
 
 
 def _matrices(resize: Callable[[Tensor], Tensor], height: int, width: int, channels: int) -> tuple[Tensor, Tensor]:

@@ -19,24 +19,33 @@ def static_graph(content: bytes, size: tuple[int, int]) -> bytes:
     Raises:
         InputError: ``content`` is not a readable graph, or one for images of another size.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        source, folded = Path(folder) / 'source.onnx', Path(folder) / 'folded.onnx'
+        source.write_bytes(content)
+        fold(source, folded, size)
+        return folded.read_bytes()
+
+
+def fold(source: Path, folded: Path, size: tuple[int, int], data: str = '') -> None:
+    """The same from file to file; ``data`` names a file beside ``folded`` for the weights, which one of ONNX can't hold
+    above 2 GB."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    if data:
+        options.add_session_config_entry('session.optimized_model_external_initializers_file_name', data)
     for name, length in zip(('width', 'height'), size, strict=True):
         options.add_free_dimension_override_by_name(name, length)
-    with tempfile.TemporaryDirectory() as folder:
-        folded = Path(folder) / 'folded.onnx'
-        options.optimized_model_filepath = str(folded)
-        try:
-            session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
-        except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
-            raise InputError(f'the graph cannot be folded for {size[0]}x{size[1]} ({error})') from error
-        height, width = session.get_inputs()[0].shape[1:3]
-        if (width, height) != size:
-            raise InputError(f'the graph takes images of {width}x{height} only, not {size[0]}x{size[1]}')
-        return folded.read_bytes()
+    try:
+        session = onnxruntime.InferenceSession(str(source), options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
+        raise InputError(f'the graph cannot be folded for {size[0]}x{size[1]} ({error})') from error
+    height, width = session.get_inputs()[0].shape[1:3]
+    if (width, height) != size:
+        raise InputError(f'the graph takes images of {width}x{height} only, not {size[0]}x{size[1]}')
 
 
 def products_as_convolutions(content: bytes) -> bytes:
@@ -45,14 +54,18 @@ def products_as_convolutions(content: bytes) -> bytes:
     TensorRT for RTX has no products in float32 for Turing (compute capability 7.5), but convolutions it has.
     """
     import onnx
-    from onnx import helper, numpy_helper
+    from onnx import helper, numpy_helper, shape_inference
 
-    model = onnx.load_from_string(content)
+    model = shape_inference.infer_shapes(onnx.load_from_string(content))
     graph = model.graph
+    # Products of more than one row, as those of transformers, have no convolution of their shape.
+    rows = {info.name for info in graph.value_info if len(info.type.tensor_type.shape.dim) == 2}
+    rows |= {info.name for info in graph.input}
     fixed = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     nodes: list[Any] = []
     for node in graph.node:
-        if node.op_type not in ('MatMul', 'Gemm') or node.input[1] not in fixed:
+        is_product = node.op_type in ('MatMul', 'Gemm') and node.input[0] in rows and node.input[1] in fixed
+        if not is_product:
             nodes.append(node)
             continue
         settings = {item.name: item.i for item in node.attribute}
@@ -68,5 +81,6 @@ def products_as_convolutions(content: bytes) -> bytes:
             helper.make_node('Squeeze', [names['product'], names['axes']], list(node.output), f'{node.name}/Squeeze'),
         ]
     replace_nodes(graph, nodes)
+    del graph.value_info[:]
     result: bytes = model.SerializeToString()
     return result

@@ -1,4 +1,4 @@
-"""A published captioner (BLIP and the like) through transformers, with a phrase for the layout of depth."""
+"""A published captioner (BLIP, Florence-2, SmolVLM and the like) through transformers, with a phrase for depth."""
 
 from typing import Any
 
@@ -14,6 +14,8 @@ from ldfusion_models.published.store import local_model
 
 LONGEST = 40
 INSTRUCTION = 'Describe the image in one sentence.'
+# Florence-2's word for it.
+TASK = '<CAPTION>'
 
 
 class PublishedCaptioner:
@@ -27,8 +29,6 @@ class PublishedCaptioner:
         """Take over a processor and a network in eval mode."""
         self._processor = processor
         self._network = network
-        # Models that follow instructions (SmolVLM and the like) repeat theirs before the answer.
-        self._converses = bool(getattr(processor, 'chat_template', None))
 
     @classmethod
     def load(cls, setting: str) -> 'PublishedCaptioner':
@@ -75,14 +75,17 @@ class PublishedCaptioner:
         inputs = self._processor(images=pixels, return_tensors='pt', **self._request())
         with torch.inference_mode():
             tokens = self._network.generate(**inputs, max_new_tokens=LONGEST, do_sample=False)
-        if self._converses:
+        if 'input_ids' in inputs and not self._network.config.is_encoder_decoder:
+            # Models that follow instructions (SmolVLM and the like) repeat theirs before the answer.
             tokens = tokens[:, inputs['input_ids'].shape[1] :]
         text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0].strip().rstrip('.')
         sentences = [f'{text[:1].upper()}{text[1:]}.'] if text else []
         return Description(' '.join([*sentences, *depth_phrase(depth)]))
 
     def _request(self) -> dict[str, str]:
-        if not self._converses:
+        if TASK in getattr(self._processor, 'task_prompts_without_inputs', {}):
+            return {'text': TASK}
+        if not getattr(self._processor, 'chat_template', None):
             return {}
         content = [{'type': 'image'}, {'type': 'text', 'text': INSTRUCTION}]
         message = {'role': 'user', 'content': content}

@@ -1,10 +1,11 @@
 """Published metric depth networks through transformers: ZoeDepth, Depth Anything V2 (metric) and others.
 
 They are slower than the networks of ``depth.py`` by orders of magnitude: for offline work, and to teach and to judge in
-training. Each brings its own way to scale and normalise images, and has learned the lenses of its own training images:
-a focal length tells it nothing.
+training. Each brings its own way to scale and normalise images. Most have learned the lenses of their own training
+images: a focal length tells them nothing. DepthPro takes one, and guesses it where none is given.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,12 @@ from ldfusion_models.published.store import local_model
 # No network says how certain it is: all pixels count alike.
 VARIANCE = 0.01
 SMALLEST_METRES = 1e-3
-# Architectures whose published weights give depth without a unit, or that want more than an image.
-WITHOUT_METRES = frozenset({'dpt', 'prompt_depth_anything'})
+# Pixels; depth in a graph is for this focal length where the network takes one.
+CANONICAL_FOCAL = 500.0
+# What DepthPro's own processor clamps 1 / depth to.
+INVERSE_RANGE = (1e-4, 1e4)
+# Architectures whose published weights give depth without a unit or heights of trees, or want more than an image.
+WITHOUT_METRES = frozenset({'chmv2', 'dpt', 'prompt_depth_anything', 'tipsv2_dpt'})
 
 
 class PublishedDepth(nn.Module):
@@ -37,6 +42,7 @@ class PublishedDepth(nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.processor = processor
+        self.takes_focal = network.config.model_type == 'depth_pro'
         self._removes_padding = bool(getattr(processor, 'do_pad', False)) and network.config.model_type == 'zoedepth'
 
     @classmethod
@@ -81,17 +87,23 @@ class PublishedDepth(nn.Module):
         return DepthOutput(log_depth, torch.full_like(log_depth, VARIANCE))
 
     @torch.inference_mode()
-    def metres_of(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Depth (H, W) in metres of ``image`` (H, W, 3), prepared with 8 bits as in the model's own pipeline."""
+    def metres_of(self, image: npt.NDArray[np.uint8], focal: float | None = None) -> npt.NDArray[np.float32]:
+        """Depth (H, W) in metres of ``image`` (H, W, 3), prepared with 8 bits as in the model's own pipeline.
+
+        ``focal`` is the focal length in pixels, for networks that take one; None for their own guess.
+        """
         planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        depth: npt.NDArray[np.float32] = self._metres(planes).clamp(min=SMALLEST_METRES)[0, 0].numpy()
+        depth: npt.NDArray[np.float32] = self._metres(planes, focal).clamp(min=SMALLEST_METRES)[0, 0].numpy()
         return depth
 
-    def _metres(self, colours: Tensor, **options: Any) -> Tensor:
+    def _metres(self, colours: Tensor, focal: float | None = None, **options: Any) -> Tensor:
         """Depth (B, 1, H, W) of ``colours`` (B, 3, H, W)."""
         inputs = self.processor(images=list(colours), return_tensors='pt', **options)
         height, width = colours.shape[2:]
-        return self.finished(self.network(**inputs), (height, width))
+        output = self.network(**inputs)
+        if self.takes_focal and focal:
+            output.field_of_view = torch.full((len(colours),), math.degrees(2.0 * math.atan(width / (2.0 * focal))))
+        return self.finished(output, (height, width))
 
     def finished(self, output: Any, size: tuple[int, int]) -> Tensor:
         """What the network gave, as depth (B, 1, H, W) of images of ``size`` (height, width)."""
@@ -115,12 +127,12 @@ class PublishedEstimator:
     def __call__(self, image: AnyImage, focal: float | None = None) -> npt.NDArray[np.float32]:
         """Depth (H, W) in metres along the optical axis of (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
 
-        ``focal`` changes nothing: published networks estimate for lenses like those of their training images.
+        ``focal`` in pixels matters to DepthPro only: the others estimate for the lenses of their training images.
 
         Raises:
             InputError: an image that the network can't take.
         """
-        return self._network.metres_of(as_rgb8(as_grey8(image, self._gain) if self._is_thermal else image))
+        return self._network.metres_of(as_rgb8(as_grey8(image, self._gain) if self._is_thermal else image), focal)
 
 
 def _check_metric(config: Any, model: str) -> None:

@@ -1,5 +1,6 @@
 """``ldfusion models prepare`` and ``use``: a published depth network as a part of the frame graph."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 from ldfusion_models.camera.images import MINIMUM_SIZE
 from ldfusion_models.errors import InputError
+from ldfusion_models.graph.export import data_of
 from ldfusion_models.published.store import graph_of, local_model, prepared_graph
 from ldfusion_training.commands.options import Size
 from ldfusion_training.report.tables import write_text
@@ -53,22 +55,27 @@ class Use:
 
 def run_prepare(options: Prepare) -> int:
     """Export, compare, keep."""
-    from ldfusion_models.graph.published_depth_graph import export_with_depth
+    from ldfusion_models.graph.published_depth_graph import export_with_depth, frame_graph_with
     from ldfusion_models.networks.published_depth import PublishedDepth
 
     if min(options.size) < MINIMUM_SIZE:
         raise InputError(f'--size {options.size[0]}x{options.size[1]}: at least {MINIMUM_SIZE} pixels each way')
     depth = PublishedDepth.load(options.name)
     path = graph_of(local_model(options.name), options.depth_source)
-    begun = path.with_name(f'.begun-{path.name}')
+    begun = path.parent / '.begun' / path.name
     try:
-        export_with_depth(begun, depth, options.name, options.size, options.depth_source)
+        begun.parent.mkdir(exist_ok=True)
+        export_with_depth(begun, *frame_graph_with(depth, options.name, options.size, options.depth_source))
         difference = _difference(begun, depth, options.depth_source)
         if not difference < LARGEST_DIFFERENCE:
             raise InputError(f'{options.name}: as a graph its depth is off by {difference:.2%} (median); not kept')
-        begun.replace(path)
+        data_of(path).unlink(missing_ok=True)
+        for file in sorted(begun.parent.iterdir(), reverse=True):
+            file.replace(path.parent / file.name)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written ({error.strerror})') from error
     finally:
-        begun.unlink(missing_ok=True)
+        shutil.rmtree(begun.parent, ignore_errors=True)
     print(f'{path}: depth as by transformers to {difference:.4%} (median)')
     print(f'fusion_node takes it by its parameter depth, or ros2 launch ... depth:={options.name}')
     return 0
@@ -94,4 +101,5 @@ def _difference(path: Path, depth: 'PublishedDepth', source: str) -> float:
     engine = OnnxRuntimeEngine(path)
     pair = Reference.compute(engine, engine.info.size)
     images = {'fused': pair.expected.fused, 'visible': pair.visible, 'thermal': pair.thermal.repeat(3, axis=3)}
-    return float(np.median(np.abs(pair.expected.depth[0] / depth.metres_of(images[source][0]) - 1)))
+    expected = depth.metres_of(images[source][0], engine.info.canonical_focal or None)
+    return float(np.median(np.abs(pair.expected.depth[0] / expected - 1)))
