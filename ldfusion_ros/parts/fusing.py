@@ -152,7 +152,8 @@ class Fusing(Part):
             visible, thermal = decode(moment, self._node.parameters.thermal_encoding)
         infos = calibrations.infos
         measured = self.ranges.of(moment) or self.slow_depth.of(moment.stamp_ns)
-        shot = Shot(visible, thermal, calibrations.known, self._extrinsics.of(moment), measured)
+        extrinsics, above = self._extrinsics.of(moment), self.ranges.height(moment)
+        shot = Shot(visible, thermal, calibrations.known, extrinsics, measured, above)
         frame = self.rig(shot, self._text.embedding())
         self.ranges.tell(frame, self.rig.correction_problem)
         self.slow_depth.offer(frame.view, moment.stamp_ns)

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2, Range
 
 from ldfusion_models.camera.registration import Matrix
+from ldfusion_models.errors import InputError
+from ldfusion_models.rig.ground import height_above
 from ldfusion_models.rig.measured import Gathered, Measured, Sweep, Sweeps
 from ldfusion_models.rig.rig import Frame, Rig
 from ldfusion_models.rig.streams import Moment
@@ -17,7 +19,7 @@ from ldfusion_ros.node.lifecycle import ManagedNode, Part
 
 RangeMessage: TypeAlias = PointCloud2 | LaserScan | Range
 TOPICS: dict[str, type] = {'ranges/points': PointCloud2, 'ranges/scan': LaserScan, 'ranges/range': Range}
-REMEDY = 'write visible_T_ranges into the registration file, or send ranges in the frame of the camera'
+REMEDY = 'or write visible_T_ranges into the registration file, or send ranges in the frame of the camera'
 
 
 class Ranges(Part):
@@ -29,7 +31,7 @@ class Ranges(Part):
         self._sweeps = Sweeps()
         self._transforms: Transforms | None = None
         self._gathered = Gathered()
-        self._problem = ''
+        self._problem = self._height_problem = ''
         self._status = ''
 
     def start(self) -> None:
@@ -54,6 +56,18 @@ class Ranges(Part):
         self._gathered = self._sweeps.at(moment.stamp_ns, tolerance, partial(self._locate, moment))
         return self._gathered.measured
 
+    def height(self, moment: Moment[Image | CompressedImage]) -> float:
+        """Metres of the camera that leads above the ground, by TF; 0 if no frame on the ground is named, or unknown."""
+        frame = self._node.parameters.ground_frame
+        self._height_problem = ''
+        if not frame:
+            return 0.0
+        try:
+            return height_above(frame, self._lookup(frame, moment.leading.header.frame_id, 'or set camera_height'))
+        except InputError as error:
+            self._height_problem = str(error)
+            return 0.0
+
     def tell(self, frame: Frame, problem: str) -> None:
         """Take note of what became of a frame; says once why depth is not corrected by what was to correct it."""
         correction = frame.correction
@@ -62,7 +76,7 @@ class Ranges(Part):
             is_measured = self._gathered.measured is not None and correction.source.startswith('ranges/')
             late = f', {self._gathered.apart_s:.2f} s apart' if is_measured else ''
             self._status = f'{correction.source}: {correction.used} points, scale {correction.scale:.2f}{late}'
-        self._problem = self._gathered.problem or problem
+        self._problem = self._gathered.problem or problem or self._height_problem
         if self._problem:
             rest = f'corrected by {correction.source}' if correction is not None else 'not corrected'
             self._node.announcer.once('ranges', f'{self._problem}; depth is {rest}')
@@ -87,9 +101,12 @@ class Ranges(Part):
             known = self._rig.asked.ranges_to('thermal' if moment.visible is None else 'visible', frame)
             if known is not None:
                 return known
+        return self._lookup(camera, frame, REMEDY)
+
+    def _lookup(self, target: str, source: str, remedy: str) -> Matrix:
         if self._transforms is None:
             self._transforms = Transforms(self._node)
-        return self._transforms.lookup(camera, frame, REMEDY)
+        return self._transforms.lookup(target, source, remedy)
 
     def _on_sweep(self, topic: str, message: RangeMessage) -> None:
         self._node.statistics.count(f'{topic} in')

@@ -26,7 +26,11 @@ LEAST_UPRIGHT = 0.82
 # Banks and walls beside a road are planes, too: the pixels of a plane count by this power of its normal's cosine.
 UPRIGHTNESS = 8
 # Part of the lower half of the image that must be ground.
-SMALLEST_PART = 0.15
+SMALLEST_PART = 0.25
+# Log height by which left and right half, or near and far, may differ: more is not one plane.
+LARGEST_DISAGREEMENT = 0.2
+# Log scale that the height is not sure of, for planes in an estimate are not quite flat: so much is left as it is.
+UNSURE = 0.05
 # Beyond this many camera heights slopes matter more than the height.
 FARTHEST_HEIGHTS = 12.0
 
@@ -55,7 +59,7 @@ def find_ground(depth: Depth, directions: Values) -> Ground:
         directions: (H, W, 3) rays with z = 1 in the optical frame (y down).
 
     Raises:
-        InputError: no ground is in view.
+        InputError: no ground is in view, or what looks like it is not one plane.
     """
     height, width = depth.shape
     step = max(1, width // COLUMNS)
@@ -68,11 +72,27 @@ def find_ground(depth: Depth, directions: Values) -> Ground:
     if on_it.sum() < max(3, SMALLEST_PART * usable.size):
         raise InputError('camera_height: no ground in view')
     for _ in range(3):
-        weight = near[on_it, None]
-        plane = np.linalg.lstsq(rays[on_it] * weight, np.ones(on_it.sum()), rcond=None)[0]
+        plane = _plane_through(rays[on_it], near[on_it])
         on_it = np.abs((rays @ plane) * near - 1) < TOLERANCE
     own_height = 1.0 / float(np.linalg.norm(plane))
+    _check_halves(rays[on_it], near[on_it], rows[on_it], columns[on_it])
     return Ground((plane * own_height).astype(np.float32), own_height, rows[on_it], columns[on_it])
+
+
+def _plane_through(rays: Doubles, depth: Doubles) -> Doubles:
+    """The plane (3,), n / h, that fits depth (N,) along rays (N, 3) best in relative error."""
+    return np.asarray(np.linalg.lstsq(rays * depth[:, None], np.ones(len(rays)), rcond=None)[0])
+
+
+def _check_halves(rays: Doubles, depth: Doubles, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
+    """Raise InputError where halves of the ground, left and right or near and far, are planes of different heights."""
+    for place in (rows, columns):
+        first = place < np.median(place)
+        heights = [
+            1.0 / np.linalg.norm(_plane_through(rays[half], depth[half])) for half in (first, ~first) if half.sum() >= 3
+        ]
+        if len(heights) < 2 or abs(np.log(heights[0] / heights[1])) > LARGEST_DISAGREEMENT:
+            raise InputError('camera_height: what looks like ground is not one plane')
 
 
 def _best_plane(rays: Doubles, inverse: Doubles) -> Doubles:
@@ -103,7 +123,7 @@ def ground_references(depth: Depth, directions: Values, camera_height: float) ->
         camera_height: metres, above 0.
 
     Raises:
-        InputError: no ground is in view.
+        InputError: as :func:`find_ground`.
     """
     ground = find_ground(depth, directions)
     fall = directions[ground.rows, ground.columns] @ ground.normal
@@ -116,4 +136,17 @@ def ground_references(depth: Depth, directions: Values, camera_height: float) ->
         'camera height',
         width,
         height,
+        unsure=UNSURE,
     )
+
+
+def height_above(ground_frame: str, ground_T_camera: npt.ArrayLike) -> float:  # noqa: N803 (frames' usual notation)
+    """Metres of a camera above the ground, z = 0 of a frame, by the transform (4, 4) from the camera to it.
+
+    Raises:
+        InputError: it is not above.
+    """
+    height = float(np.asarray(ground_T_camera)[2, 3])
+    if not height > 0:
+        raise InputError(f'ground_frame: the camera is {height:.2f} m above {ground_frame}; name a frame on the ground')
+    return height

@@ -53,6 +53,8 @@ class References:
         depth: (N,) float32 metres along the optical axis.
         source: what measured it, for people.
         width, height: of the image in pixels.
+        unsure: log scale by which all of them may be wrong together. Above 0 they say nothing of the shape of depth,
+            and a scale only as far as it is beyond that.
     """
 
     columns: Values
@@ -61,6 +63,7 @@ class References:
     source: str
     width: int
     height: int
+    unsure: float = 0.0
 
     @classmethod
     def of_map(cls, depth: Depth, source: str) -> 'References':
@@ -82,7 +85,7 @@ class References:
             np.concatenate([getattr(part, name) for part in parts]) for name in ('columns', 'rows', 'depth')
         )
         sources = dict.fromkeys(part.source for part in parts)
-        return cls(columns, rows, depth, ', '.join(sources), parts[0].width, parts[0].height)
+        return replace(parts[0], columns=columns, rows=rows, depth=depth, source=', '.join(sources))
 
     def where(self, kept: npt.NDArray[np.bool_]) -> 'References':
         """Some of them."""
@@ -100,7 +103,8 @@ class References:
         height, width = depth.shape
         sx, sy = width / self.width, height / self.height
         columns, rows = (self.columns + 0.5) * sx - 0.5, (self.rows + 0.5) * sy - 0.5
-        return References(columns.astype(np.float32), rows.astype(np.float32), self.depth, self.source, width, height)
+        at = {'columns': columns.astype(np.float32), 'rows': rows.astype(np.float32)}
+        return replace(self, **at, width=width, height=height)
 
 
 @dataclass(frozen=True)
@@ -160,17 +164,21 @@ class Corrector:
         known = np.isfinite(residual)
         at, residual, columns, rows = (values[known] for values in (at, residual, references.columns, references.rows))
         agreeing = _agreeing(residual, references.source)
-        fit = _fit(at[agreeing], residual[agreeing])
+        unsure, source = references.unsure, references.source
+        fit = _scale_beyond(unsure, residual) if unsure > 0 else _fit(at[agreeing], residual[agreeing])
         if self._last is not None:
             fit = _between(self._last, fit, smoothing)
         left = residual - fit(at)
         used = np.abs(left) < OUTLIER
-        field = _Field(log_depth, columns[used], rows[used], at[used], left[used])
         self._last = fit
+        scale = math.exp(fit.offset)
+        if unsure > 0:
+            return Correction(depth * np.float32(scale), scale, int(used.sum()), source)
+        field = _Field(log_depth, columns[used], rows[used], at[used], left[used])
         for first in range(0, len(log_depth), STRIP):
             strip = log_depth[first : first + STRIP]
             np.exp(strip + fit(strip) + field(strip, first), out=strip)
-        return Correction(log_depth, math.exp(fit.offset), int(used.sum()), references.source)
+        return Correction(log_depth, scale, int(used.sum()), source)
 
 
 def _agreeing(residual: Values, source: str) -> npt.NDArray[np.bool_]:
@@ -204,6 +212,12 @@ def _fit(at: Values, residual: Values) -> Fit:
         if max(abs(offset - before[0]), abs(slope - before[1])) < SETTLED:
             break
     return Fit(offset, float(np.clip(slope, -0.5, 1.0)), middle)
+
+
+def _scale_beyond(unsure: float, residual: Values) -> Fit:
+    """The part of the scale that is beyond what is unsure."""
+    middle = float(np.median(residual))
+    return Fit(math.copysign(max(abs(middle) - unsure, 0.0), middle))
 
 
 def _between(last: Fit, new: Fit, part: float) -> Fit:

@@ -38,6 +38,7 @@ class Shot:
         calibrations: of the cameras, by ``visible`` and ``thermal``; without those that are not known.
         thermal_T_visible: (4, 4), points of the visible optical frame to the thermal one; None if unknown.
         measured: depth that something else has measured, in the frame or the image of the camera that leads.
+        height: metres of the camera above the ground where the settings don't say it; 0 if unknown.
     """
 
     visible: AnyImage | None
@@ -45,6 +46,7 @@ class Shot:
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     thermal_T_visible: Matrix | None = None  # noqa: N815 (frames' usual notation)
     measured: Measured | None = None
+    height: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -230,12 +232,12 @@ class Rig:
             InputError: images that the networks can't take.
         """
         if self._is_video:
-            return self._fuse(self.prepare(shot), text, shot.measured)
+            return self._fuse(self.prepare(shot), text, shot)
         self._last_depth = None
         self._corrector.forget()
-        frame = self._fuse(self.prepare(shot), text, shot.measured)
+        frame = self._fuse(self.prepare(shot), text, shot)
         # By itself a shot takes two rounds: the depth that the first one, with a plane, sees is the second's geometry.
-        return self._fuse(self.prepare(shot), text, shot.measured) if self.depends_on_depth else frame
+        return self._fuse(self.prepare(shot), text, shot) if self.depends_on_depth else frame
 
     def prepare(self, shot: Shot) -> View:
         """Registration and gain control, all that later shots depend on; where it is enough, the networks can rest.
@@ -310,7 +312,7 @@ class Rig:
         self.registration_problem = ''
         return self._registrar
 
-    def _fuse(self, view: View, text: npt.NDArray[np.float32] | None, measured: Measured | None) -> Frame:
+    def _fuse(self, view: View, text: npt.NDArray[np.float32] | None, shot: Shot) -> Frame:
         start = time.perf_counter()
         focal = view.camera.fx if view.camera else None
         result = self.pipeline(view.visible, view.thermal, text, focal, view.coverage)
@@ -319,7 +321,7 @@ class Rig:
         camera = view.camera and view.camera.scaled(width, height)
         calibration = view.calibration and view.calibration.scaled(width, height)
         start = time.perf_counter()
-        correction = self._corrected(result.depth, measured, camera, calibration)
+        correction = self._corrected(result.depth, shot, camera, calibration)
         if correction is not None or self.correction_problem:
             seconds['correct'] = time.perf_counter() - start
         depth = result.depth if correction is None else correction.depth
@@ -340,17 +342,17 @@ class Rig:
     def _corrected(
         self,
         depth: npt.NDArray[np.float32],
-        measured: Measured | None,
+        shot: Shot,
         camera: Intrinsics | None,
         calibration: Calibration | None,
     ) -> Correction | None:
         """Depth corrected by measured ranges, else by the camera's height; None if by neither."""
         self.correction_problem = ''
         sources: list[Callable[[], References]] = []
-        if measured is not None:
+        if (measured := shot.measured) is not None:
             sources.append(lambda: measured.seen_in(depth, camera, calibration))
-        if self.settings.camera_height > 0:
-            sources.append(lambda: self._by_height(depth, camera, calibration))
+        if (height := self.settings.camera_height or shot.height) > 0:
+            sources.append(lambda: _by_height(height, depth, camera, calibration))
         smoothing = self.settings.correction_smoothing if self._is_video else 0.0
         for references in sources:
             try:
@@ -360,13 +362,14 @@ class Rig:
         self._corrector.forget()
         return None
 
-    def _by_height(
-        self, depth: npt.NDArray[np.float32], camera: Intrinsics | None, calibration: Calibration | None
-    ) -> References:
-        directions = rays_of(camera, calibration, 1)
-        if directions is None:
-            raise InputError('camera_height: without camera_info there is no ground to be found')
-        return ground_references(depth, directions, self.settings.camera_height)
+
+def _by_height(
+    height: float, depth: npt.NDArray[np.float32], camera: Intrinsics | None, calibration: Calibration | None
+) -> References:
+    directions = rays_of(camera, calibration, 1)
+    if directions is None:
+        raise InputError('camera_height: without camera_info there is no ground to be found')
+    return ground_references(depth, directions, height)
 
 
 def pipeline_of(engine: Engine, settings: RigSettings) -> Pipeline:

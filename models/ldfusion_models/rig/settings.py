@@ -162,9 +162,14 @@ class RigSettings(StreamSettings):
         'Metres of the visible camera above the ground, which correct depth where ground is in view; 0 is unknown.',
         limits=(0.0, 100.0),
     )
+    ground_frame: str = setting(
+        '',
+        'Frame on the ground, such as base_footprint, above which TF knows the visible camera, in place of '
+        'camera_height; empty: none.',
+    )
     correction_smoothing: float = setting(
         0.8,
-        'Part of the scale of corrected depth (by measured ranges or camera_height) that stays from frame to frame.',
+        'Part of the scale of corrected depth (by measured ranges or a height) that stays from frame to frame.',
         limits=(0.0, 0.999),
     )
     minimum_depth: float = setting(0.0, 'Depth below this many metres is unknown; 0 is no limit.', limits=(0.0, 1e4))

@@ -6,7 +6,7 @@ import pytest
 
 from ldfusion_models.camera.lens import Intrinsics, rays
 from ldfusion_models.errors import InputError
-from ldfusion_models.rig.ground import find_ground, ground_references
+from ldfusion_models.rig.ground import find_ground, ground_references, height_above
 from ldfusion_models.rig.references import Corrector, References
 
 WIDTH, HEIGHT = 160, 120
@@ -134,11 +134,38 @@ def test_a_bank_beside_the_road_is_not_the_ground() -> None:
     assert ground.normal == pytest.approx([0, 1, 0], abs=0.03)
 
 
-def test_the_camera_height_mends_a_wrong_scale() -> None:
+@pytest.mark.parametrize(('error', 'left'), [(0.5, 0.05), (-0.5, -0.05), (0.04, 0.04)])
+def test_the_camera_height_mends_a_wrong_scale_but_for_what_it_is_not_sure_of(error: float, left: float) -> None:
+    """Of errors of log scale 0.05 stay, as they are not known better."""
     truth = street(1.2, 8.0)
-    estimate = truth * np.float32(1.6)
-    references = ground_references(estimate, rays(CAMERA), 1.2)
-    assert error(Corrector()(estimate, references).depth, truth) < 0.02
+    estimate = truth * np.float32(np.exp(error))
+    corrected = Corrector()(estimate, ground_references(estimate, rays(CAMERA), 1.2)).depth
+    np.testing.assert_allclose(np.log(corrected / truth), left, atol=0.01)
+
+
+def test_the_camera_height_says_nothing_of_the_shape() -> None:
+    bent = street(1.2, 8.0) * np.exp(0.1 * np.arange(WIDTH) / WIDTH).astype(np.float32)
+    change = Corrector()(bent, ground_references(bent, rays(CAMERA), 2.4)).depth / bent
+    np.testing.assert_allclose(change, change[0, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize('power', [0.6, 1.5])
+def test_ground_whose_far_half_says_another_height_than_the_near_one_is_refused(power: float) -> None:
+    """Depth that grows too slowly or too fast bends the ground: the height of the plane through it is a guess."""
+    level = street(1.5, 0.0, 60.0)
+    find_ground(level, rays(CAMERA))
+    with pytest.raises(InputError, match='not one plane'):
+        find_ground((4.0 * (level / 4.0) ** power).astype(np.float32), rays(CAMERA))
+
+
+def test_a_frame_on_the_ground_tells_the_height_and_one_above_the_camera_is_refused() -> None:
+    above = np.eye(4)
+    above[2, 3] = 0.7
+    assert height_above('base_footprint', above) == pytest.approx(0.7)
+    for height in (0.0, -0.2):
+        above[2, 3] = height
+        with pytest.raises(InputError, match='above mast'):
+            height_above('mast', above)
 
 
 def test_no_ground_is_found_where_there_is_none() -> None:

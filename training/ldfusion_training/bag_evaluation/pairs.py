@@ -11,6 +11,7 @@ from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.registration import Matrix, Registration, as_matrix
 from ldfusion_models.errors import InputError
+from ldfusion_models.rig.ground import height_above
 from ldfusion_models.rig.measured import Measured, Sweep, Sweeps
 from ldfusion_models.rig.rig import Frame, Shot
 from ldfusion_models.rig.streams import Moment, Streams
@@ -208,9 +209,9 @@ class PairReader:
                 return None
         visible, thermal = moment.visible, moment.thermal
         frame_id = moment.leading.message.header.frame_id
-        measured = self._measured(moment)
+        measured, height = self._measured(moment), self._height(frame_id)
         if visible is None or thermal is None:
-            shot = Shot(images['visible'], images['thermal'], self._calibrations, measured=measured)
+            shot = Shot(images['visible'], images['thermal'], self._calibrations, None, measured, height)
             return RecordedShot(moment.stamp_ns, 0, shot, frame_id, None, None)
         truth = min(self._truths, key=lambda record: abs(record.stamp_ns - moment.stamp_ns), default=None)
         if truth is not None and abs(truth.stamp_ns - moment.stamp_ns) > self._tolerance_ns:
@@ -220,7 +221,7 @@ class PairReader:
         self.counts['pairs'] += 1
         self.counts['pairs with measured depth'] += truth is not None
         matrix = None if extrinsics is None else as_matrix(extrinsics)
-        shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix, measured)
+        shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix, measured, height)
         return RecordedShot(moment.stamp_ns, moment.offset_ns, shot, frame_id, truth, transform)
 
     def _measured(self, moment: Moment[Record]) -> Measured | None:
@@ -241,6 +242,19 @@ class PairReader:
         if gathered.problem:
             self.notes.setdefault('ranges', f'{gathered.problem}; depth of such frames is not corrected by it')
         return gathered.measured
+
+    def _height(self, camera: str) -> float:
+        """Metres of a camera above ``ground_frame``; 0 if it is unknown."""
+        frame = self._settings.ground_frame
+        if not frame:
+            return 0.0
+        try:
+            if (found := self._transform(frame, camera)) is None:
+                raise InputError(f'ground_frame: /tf_static does not say where {camera} is above {frame}')
+            return height_above(frame, found)
+        except InputError as error:
+            self.notes.setdefault('ground_frame', f'{error}; depth is not corrected by it')
+            return 0.0
 
     def _transform(self, target: str, source: str) -> npt.NDArray[np.float64] | None:
         """Points of ``source`` to ``target``; None if the static transforms don't join the two."""

@@ -138,7 +138,8 @@ class _Evaluation:
     def _fused(self, done: int, everything: bool) -> Iterator[FusedShot | None]:
         """All pairs; None for those done before that nothing depends on."""
         # The scale of corrected depth is smoothed from frame to frame.
-        is_corrected = bool(self._topics.ranges) or self._settings.node.camera_height > 0
+        node = self._settings.node
+        is_corrected = bool(self._topics.ranges or node.ground_frame) or node.camera_height > 0
         needed_from = 0 if everything or is_corrected or self._rig.depends_on_depth else done - 1
         warm = False
         index = 0

@@ -206,7 +206,7 @@ def score(estimate: Estimate, truth: Depth) -> Score:
 
 
 def report(frames: Sequence[Frame], scores: dict[str, list[Score]]) -> str:
-    """Markdown: a row for each family and method, then AbsRel and delta1 of each place."""
+    """Markdown: a row for each family and method, then for each place: how its scale wanders along a drive, too."""
     header = ['family', 'method', 'frames', 'AbsRel', 'd<1.25', 'AbsRel scaled', 'd<1.25 scaled']
     header += [f'{near:.0f}-{far:.0f} m' for near, far in RANGES] + ['deviation of scale', 'surer half / all']
     rows: list[list[str | float]] = []
@@ -216,14 +216,14 @@ def report(frames: Sequence[Frame], scores: dict[str, list[Score]]) -> str:
             means = summary(own)
             rows.append([family, method, str(len(own)), *means.values()])
     places: list[list[str | float]] = [
-        [place, method, str(len(own)), _mean([each.abs_rel for each in own]), _mean([each.delta1 for each in own])]
+        [place, method, str(len(own)), means['abs_rel'], means['delta1'], means['scale_deviation']]
         for place in dict.fromkeys(frame.place for frame in frames)
         for method, all_scores in scores.items()
         for own in [[each for frame, each in zip(frames, all_scores, strict=True) if frame.place == place]]
+        for means in [summary(own)]
     ]
-    return '\n\n'.join(
-        [markdown_table(header, rows), markdown_table(['place', 'method', 'frames', 'AbsRel', 'd<1.25'], places)]
-    )
+    of_places = markdown_table(['place', 'method', 'frames', 'AbsRel', 'd<1.25', 'deviation of scale'], places)
+    return f'{markdown_table(header, rows)}\n\n{of_places}'
 
 
 def summary(scores: Sequence[Score]) -> dict[str, float]:
