@@ -1,6 +1,7 @@
 """Ranges that a robot measures correct the depth of fusion_node over real DDS; what can not be used changes nothing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from ldfusion_models.camera.registration_file import write_registration
 
 pytest.importorskip('sensor_msgs', reason='needs ROS 2: pip install .[ros]')
 from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
+
+from ldfusion_ros.messages.conversions import camera_info_from_intrinsics
 
 FIELDS = [PointField(name=name, offset=4 * place, datatype=7, count=1) for place, name in enumerate('xyz')]
 
@@ -119,13 +122,23 @@ def test_ranges_come_from_where_the_registration_file_says(robot: Robot, plain: 
     assert np.median(np.abs(corrected / (1.5 * plain) - 1)) < 0.01
 
 
+# What 0.01 to 100 times the depth, at random, says of depth.
+CONTRADICTORY = np.random.default_rng(0).permutation(np.geomspace(0.01, 100, HEIGHT * WIDTH)).reshape(HEIGHT, WIDTH)
+
+
 @pytest.mark.parametrize(
     ('frame', 'late_ns', 'factor', 'word'),
-    [('lidar', 0, 1.5, 'TF'), ('visible_optical', 500 * MS, 1.5, '0.50 s'), ('visible_optical', 0, 50.0, 'factor')],
-    ids=['frame that nobody knows', 'too late', 'wrong unit'],
+    [
+        ('lidar', 0, 1.5, 'TF'),
+        ('visible_optical', 500 * MS, 1.5, '0.50 s'),
+        ('visible_optical', 0, 50.0, 'factor'),
+        ('visible_optical', 0, CONTRADICTORY, 'contradict'),
+        ('visible_optical', 0, np.nan, '0 measured points'),
+    ],
+    ids=['frame that nobody knows', 'too late', 'wrong unit', 'contradictory', 'NaN'],
 )
 def test_ranges_that_can_not_be_used_change_nothing(
-    robot: Robot, plain: Array, frame: str, late_ns: int, factor: float, word: str
+    robot: Robot, plain: Array, frame: str, late_ns: int, factor: float | Array, word: str
 ) -> None:
     send_points(robot, factor * plain, frame, late_ns)
     assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
@@ -149,6 +162,26 @@ def test_a_scan_comes_from_its_own_frame(robot: Robot, plain: Array) -> None:
     robot.wait(lambda: 'ranges/scan' in robot.told()['message'], 'reason in diagnostics')
 
 
+def test_a_height_without_ground_in_view_changes_nothing(robot: Robot, plain: Array) -> None:
+    """Of a camera whose image is all above the horizon."""
+    robot.send_info(camera_info_from_intrinsics(replace(CAMERA, cy=3.0 * HEIGHT), header(0, 'visible_optical')))
+    with robot.settings(camera_height=1.5):
+        robot.wait(
+            lambda: robot.fuse_to_depth() and 'camera_height: no ground in view' in robot.told()['message'],
+            'reason in diagnostics',
+        )
+        assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+        assert robot.told()['depth corrected by'] == 'nothing'
+    robot.send_info()
+
+
+def test_a_height_that_tf_does_not_know_changes_nothing(robot: Robot, plain: Array) -> None:
+    with robot.settings(ground_frame='base_footprint'):
+        assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+        robot.wait(lambda: 'TF' in robot.told()['message'], 'reason in diagnostics')
+        assert 'set camera_height' in robot.told()['message']
+
+
 def test_the_height_of_the_camera_is_used_where_ground_is_in_view(robot: Robot, plain: Array) -> None:
     with robot.settings(camera_height=1.5):
         robot.fuse_to_depth()
@@ -160,3 +193,5 @@ def test_the_height_of_the_camera_is_used_where_ground_is_in_view(robot: Robot, 
             'what the height brought',
         )
     assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
+    # A height of 0 is none.
+    assert robot.told()['depth corrected by'] == 'nothing'

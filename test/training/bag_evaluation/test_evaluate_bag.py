@@ -28,9 +28,11 @@ from ldfusion_training.bag_evaluation.compare import bootstrap_interval
 from ldfusion_training.bag_evaluation.frame_log import FrameLog, read_rows
 from ldfusion_training.bag_evaluation.gallery import EVEN, KINDS, WORST, WORST_BY, Gallery
 from ldfusion_training.bag_evaluation.page import write_report_page
+from ldfusion_training.bag_evaluation.pairs import PairReader
 from ldfusion_training.bag_evaluation.run import evaluate_recording
 from ldfusion_training.bag_evaluation.settings import BagSettings, Topics, node_settings
 from ldfusion_training.bag_evaluation.summary import Evaluated, frame_table, latencies, make_report
+from ldfusion_training.bag_evaluation.topics import choose_topics
 from ldfusion_training.cli import main
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth
 from ldfusion_training.metrics import chroma_error, evaluate_fusion, to_grey
@@ -42,6 +44,7 @@ from ldfusion_training.recordings.bags import (
     TYPES,
     BagWriter,
     Transform,
+    open_recording,
     read_bag,
 )
 
@@ -283,31 +286,51 @@ def test_ranges_correct_depth_as_on_the_robot(tmp_path: Path, engine: Engine) ->
         evaluate_recording(bag, tmp_path / 'both', engine, BagSettings(topics=both))
 
 
-def test_sonars_that_the_registration_file_places_correct_depth(tmp_path: Path, engine: Engine) -> None:
-    """No transform is recorded; two sonars on one topic see the wall, each from a frame of its own."""
-    sonars = {'left': (-0.3, 5.9), 'right': (0.3, 5.9)}
+def test_sonars_are_where_the_registration_file_says(tmp_path: Path, engine: Engine) -> None:
+    """No transform is recorded; two sonars on one topic, each with a frame of its own, see a wall at 6 m."""
     with BagWriter(tmp_path / 'drive') as writer:
-        for index in range(3):
-            stamp = START_NS + index * PERIOD_NS
-            visible, thermal, truth = scene(index)
-            writer.write_camera_info('/rig/rgb/camera_info', stamp, 'rgb', CAMERA)
-            writer.write_image('/rig/rgb/image_raw', stamp, 'rgb', visible)
-            writer.write_image('/rig/lwir/image_raw', stamp, 'lwir', thermal)
-            writer.write_image('/rig/rgb/depth', stamp, 'rgb', truth)
-            for frame, (_, distance) in sonars.items():
-                write_range(writer, stamp, frame, distance)
-    # A sensor's x is the camera's z; 0.1 m behind it.
-    placed = {frame: ((0, -1, 0, x), (0, 0, -1, 0), (1, 0, 0, 0.1), (0, 0, 0, 1)) for frame, (x, _) in sonars.items()}
+        for frame in ('left', 'right'):
+            write_range(writer, START_NS, frame, 5.9)
+        writer.write_camera_info('/rig/rgb/camera_info', START_NS, 'rgb', CAMERA)
+        writer.write_image('/rig/rgb/image_raw', START_NS + 1, 'rgb', scene(0)[0])
+        writer.write_image('/rig/lwir/image_raw', START_NS + 1, 'lwir', scene(0)[1])
+    # A sensor's x is the camera's z; 0.1 m before it.
+    placed = {
+        frame: ((0.0, -1.0, 0.0, x), (0.0, 0.0, -1.0, 0.0), (1.0, 0.0, 0.0, 0.1), (0.0, 0.0, 0.0, 1.0))
+        for frame, x in (('left', -0.5), ('right', 0.5))
+    }
     write_registration(tmp_path / 'rig.yaml', Registration(visible_T_ranges=placed))
-    errors = {}
-    for name, file in (('plain', ''), ('corrected', str(tmp_path / 'rig.yaml'))):
-        node = NodeSettings(registration_file=file)
-        asked = BagSettings(node, Topics(depth='/rig/rgb/depth', ranges='/sonars'), metrics_every=1)
+    notes = {}
+    for name, file in (('lost', ''), ('placed', str(tmp_path / 'rig.yaml'))):
+        asked = BagSettings(NodeSettings(registration_file=file), Topics(ranges='/sonars'), metrics_every=0)
         evaluate_recording(tmp_path / 'drive', tmp_path / name, engine, asked)
-        errors[name] = [row['AbsRel'] for row in read_rows(tmp_path / name / 'frames.jsonl')]
-    assert max(errors['corrected']) < 0.5 * min(errors['plain'])
-    notes = json.loads((tmp_path / 'plain/done.json').read_text())['notes']
-    assert any('neither /tf_static nor visible_T_ranges' in note for note in notes)
+        notes[name] = json.loads((tmp_path / name / 'done.json').read_text())['notes']
+    assert any('neither /tf_static nor visible_T_ranges' in note for note in notes['lost'])
+    assert not notes['placed']
+    with open_recording(tmp_path / 'drive') as recording:
+        topics, _ = choose_topics(asked.topics, recording.topics, tmp_path)
+        (recorded,) = PairReader(recording, topics, asked, Registration(visible_T_ranges=placed))
+    assert recorded.shot.measured is not None
+    seen = recorded.shot.measured.seen_in(np.full((HEIGHT, WIDTH), 6.0, np.float32), CAMERA, None)
+    assert seen.depth == pytest.approx(6.0, abs=0.07)
+    middle = (WIDTH - 1) / 2
+    assert (seen.columns < middle).any() and (seen.columns > middle).any()
+
+
+@pytest.mark.parametrize(('metres', 'known'), [(0.7, 0.7), (-0.1, 0.0), (None, 0.0)])
+def test_a_frame_on_the_ground_tells_the_height(tmp_path: Path, metres: float | None, known: float) -> None:
+    with BagWriter(tmp_path / 'drive') as writer:
+        if metres is not None:
+            matrix = np.array([[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, metres], [0, 0, 0, 1.0]])
+            writer.write_transforms(START_NS, [Transform('base_footprint', 'rgb', matrix)], static=True)
+        writer.write_image('/rig/rgb/image_raw', START_NS, 'rgb', scene(0)[0])
+        writer.write_image('/rig/lwir/image_raw', START_NS, 'lwir', scene(0)[1])
+    settings = BagSettings(NodeSettings(ground_frame='base_footprint'))
+    with open_recording(tmp_path / 'drive') as recording:
+        topics, _ = choose_topics(settings.topics, recording.topics, tmp_path)
+        reader = PairReader(recording, topics, settings)
+        assert [recorded.shot.height for recorded in reader] == pytest.approx([known])
+    assert bool(reader.notes) == (known == 0.0) == any('ground_frame' in note for note in reader.notes.values())
 
 
 def test_recordings_without_depth_have_the_other_measures(tmp_path: Path, engine: Engine) -> None:
