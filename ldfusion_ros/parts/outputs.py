@@ -13,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ldfusion_models.files import depth_to_millimetres
+from ldfusion_models.depth_files import UNKNOWN, depth_to_units
 from ldfusion_models.rig.rig import Frame
 from ldfusion_ros.messages.clouds import CloudBuilder, stride_within
 from ldfusion_ros.messages.conversions import (
@@ -139,7 +139,8 @@ class Outputs(Part):
         if self._is_wanted(self._depth, parameters.depth_rate):
             with self._sending('depth'):
                 depth = frame.depth
-                stored = depth_to_millimetres(depth) if parameters.depth_encoding == '16UC1' else depth
+                # REP 118 has no word for what is beyond the range.
+                stored = depth_to_units(depth, 1000, UNKNOWN) if parameters.depth_encoding == '16UC1' else depth
                 self._depth.send(fill_image(self._depth_message, stored, header), *info)
         if self._confidence.has_subscribers() and self._confidence.is_due(parameters.depth_rate):
             with self._sending('confidence'):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ldfusion_models.depth_files import write_depth
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import depth_to_millimetres, folder_written_whole, write_image
+from ldfusion_models.files import folder_written_whole, write_image
 from ldfusion_models.rig.rig import Shot
 from ldfusion_ros.messages.conversions import nanoseconds
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
@@ -25,9 +26,9 @@ def save_snapshot(
     """Write a new folder ``STAMP`` into ``folder``, whole or not at all; returns its path.
 
     ``visible.png`` and ``thermal.png`` (``.tiff`` of temperatures and signed counts) as they came in, without that of a
-    camera that is lost, ``fused.png``,
-    ``depth.png`` in millimetres (16 bits, 0 unknown), ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame,
-    camera, parameters, and ``facts``, which say what engine and weights are in place.
+    camera that is lost, ``fused.png``, ``depth.png`` in millimetres (16 bits, 0 unknown, 65535 beyond that),
+    ``depth.npy`` in metres, and ``frame.yaml`` with stamp, frame, camera, parameters, and ``facts``, which say what
+    engine and weights are in place.
 
     Raises:
         InputError: it exists already, or can't be written.
@@ -50,7 +51,7 @@ def save_snapshot(
                     suffix = 'png' if image.dtype in (np.uint8, np.uint16) else 'tiff'
                     write_image(unfinished / f'{name}.{suffix}', image)
             write_image(unfinished / 'fused.png', frame.fused)
-            write_image(unfinished / 'depth.png', depth_to_millimetres(frame.depth))
+            write_depth(unfinished, 'depth', frame.depth)
             np.save(unfinished / 'depth.npy', frame.depth)
             (unfinished / 'frame.yaml').write_text(yaml.safe_dump(description, sort_keys=False))
     except OSError as error:

@@ -46,11 +46,11 @@ def write_depth(
     return path
 
 
-def depth_to_units(depth: Depth, units_per_metre: float) -> npt.NDArray[np.uint16]:
-    """Depth (H, W) in metres as 16 bits: ``UNKNOWN`` where it is not known, ``BEYOND`` where they do not reach."""
+def depth_to_units(depth: Depth, units_per_metre: float, beyond: int = BEYOND) -> npt.NDArray[np.uint16]:
+    """Depth (H, W) in metres as 16 bits: ``UNKNOWN`` where it is not known, ``beyond`` where they do not reach."""
     known = np.isfinite(depth) & (depth > 0)
     units = np.round(np.where(known, depth, 0) * units_per_metre)
-    return np.where(known, np.clip(units, 1, BEYOND), UNKNOWN).astype(np.uint16)
+    return np.where(known, np.where(units < BEYOND, np.maximum(units, 1), beyond), UNKNOWN).astype(np.uint16)
 
 
 def read_float_depth(path: Path) -> Depth:

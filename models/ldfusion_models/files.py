@@ -161,12 +161,6 @@ def write_image(path: Path, image: npt.NDArray[Any]) -> None:
             raise InputError(f'{path}: cannot write there ({error.strerror})') from error
 
 
-def depth_to_millimetres(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Depth (H, W) in metres to 16-bit millimetres (REP 118); unknown, or beyond 65.535 m, becomes 0."""
-    millimetres = np.round(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0)
-    return np.where((millimetres > 0) & (millimetres <= 65535), millimetres, 0).astype(np.uint16)
-
-
 def read_yaml(path: Path) -> Any:
     """What a YAML file says.
 

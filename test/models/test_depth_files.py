@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldfusion_models.depth_files import read_float_depth, write_depth
+from ldfusion_models.depth_files import depth_to_units, read_float_depth, write_depth
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
 
@@ -17,6 +17,7 @@ def test_sixteen_bits_tell_beyond_range_from_unknown(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored, [[1, 1234, 65534], [65535, 0, 0]])
     coarser = read_image(write_depth(tmp_path, 'b', DEPTH, units_per_metre=256.0))
     np.testing.assert_array_equal(coarser[1], [70 * 256, 0, 0])
+    np.testing.assert_array_equal(depth_to_units(DEPTH, 1000.0, 0), [[1, 1234, 65534], [0, 0, 0]])
 
 
 @pytest.mark.parametrize('form', ['tiff', 'npz'])

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from live import CAMERA, HEIGHT, WIDTH, Array, Robot, depth_of, header, scene, stamp_of
 
-from ldfusion_models.files import depth_to_millimetres, read_image
+from ldfusion_models.depth_files import depth_to_units
+from ldfusion_models.files import read_image
 from ldfusion_models.rig.pipeline import Pipeline
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
@@ -58,7 +59,7 @@ def test_depth_in_millimetres_within_range(robot: Robot) -> None:
         message = robot.fuse_to_depth()
     assert message.encoding == '16UC1'
     kept = np.where((metres >= low) & (metres <= high), metres, np.float32(np.nan))
-    assert np.array_equal(np.frombuffer(message.data, '<u2').reshape(HEIGHT, WIDTH), depth_to_millimetres(kept))
+    assert np.array_equal(np.frombuffer(message.data, '<u2').reshape(HEIGHT, WIDTH), depth_to_units(kept, 1000, 0))
     assert 0.4 < np.isfinite(kept).mean() < 0.6
 
 

@@ -17,8 +17,9 @@ pytest.importorskip('accelerate')
 from safetensors.torch import load_file  # noqa: E402
 
 from ldfusion_models.camera.lens import Intrinsics  # noqa: E402
+from ldfusion_models.depth_files import depth_to_units  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
-from ldfusion_models.files import depth_to_millimetres, write_image  # noqa: E402
+from ldfusion_models.files import write_image  # noqa: E402
 from ldfusion_models.graph.manifest import SHIPPED  # noqa: E402
 from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
@@ -152,7 +153,7 @@ def depth_folder(tmp_path: Path) -> Path:
         shade = np.random.default_rng(index).integers(0, 255, (96, 128, 3), dtype=np.uint8)
         write_image(folder / 'visible' / f'{index}.png', shade)
         write_image(folder / 'thermal' / f'{index}.png', shade[..., 0])
-        write_image(folder / 'depth' / f'{index}.png', depth_to_millimetres(depth))
+        write_image(folder / 'depth' / f'{index}.png', depth_to_units(depth, 1000))
     values = {name: getattr(camera, name) for name in ('width', 'height', 'fx', 'fy', 'cx', 'cy')}
     (folder / 'camera.json').write_text(json.dumps(values))
     return folder

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.camera.lens import Intrinsics
-from ldfusion_models.depth_files import BEYOND, UNKNOWN, read_float_depth
+from ldfusion_models.depth_files import BEYOND, UNKNOWN, depth_to_units, read_float_depth
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
 from ldfusion_training.data.pairs import Image8, as_thermal8
@@ -95,8 +95,7 @@ def read_depth(path: Path, units_per_metre: float) -> Depth:
 
 def depth_to_kitti(depth: Depth) -> npt.NDArray[np.uint16]:
     """Depth (H, W) in metres to KITTI's 16 bits, metres x 256; unknown, or 256 m and beyond, becomes 0."""
-    stored = np.round(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * KITTI_UNITS_PER_METRE)
-    return np.where((stored > 0) & (stored <= 65535), stored, 0).astype(np.uint16)
+    return depth_to_units(depth, KITTI_UNITS_PER_METRE, UNKNOWN)
 
 
 def read_camera(path: Path) -> Intrinsics:
