@@ -143,7 +143,7 @@ def test_ranges_that_can_not_be_used_change_nothing(
     send_points(robot, factor * plain, frame, late_ns)
     assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
     robot.wait(lambda: word in robot.told()['message'], 'reason in diagnostics')
-    assert robot.told()['depth corrected by'] == 'nothing'
+    robot.wait(lambda: robot.told()['depth corrected by'] == 'nothing', 'diagnostics')
 
 
 def test_a_cloud_without_points_is_named(robot: Robot, plain: Array) -> None:
@@ -171,7 +171,7 @@ def test_a_height_without_ground_in_view_changes_nothing(robot: Robot, plain: Ar
             'reason in diagnostics',
         )
         assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
-        assert robot.told()['depth corrected by'] == 'nothing'
+        robot.wait(lambda: robot.told()['depth corrected by'] == 'nothing', 'diagnostics')
     robot.send_info()
 
 
@@ -194,4 +194,4 @@ def test_the_height_of_the_camera_is_used_where_ground_is_in_view(robot: Robot, 
         )
     assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
     # A height of 0 is none.
-    assert robot.told()['depth corrected by'] == 'nothing'
+    robot.wait(lambda: robot.told()['depth corrected by'] == 'nothing', 'diagnostics')
