@@ -156,16 +156,21 @@ def comparison_json(
 
 
 def find_runs(table: PaperTable, folder: Path) -> dict[str, list[Path]]:
-    """The checkpoints ``NAME/seed_N/checkpoint.pt`` of the table's runs below ``folder``; runs without are left out.
+    """The checkpoints ``NAME/seed_N/checkpoint.pt`` of the table's runs below ``folder`` that were trained to their end.
 
     Raises:
-        InputError: there is none of them.
+        InputError: there is none of them, or one is damaged.
     """
-    found = {run.name: sorted(folder.glob(f'{run.name}/seed_*/checkpoint.pt')) for run in table.runs}
+    from ldfusion_training.runs.trainer import read_checkpoint
+
+    def is_whole(checkpoint: Path) -> bool:
+        content = read_checkpoint(checkpoint)
+        return bool(content['step'] >= content['trainer']['steps'])
+
+    found = {run.name: sorted(filter(is_whole, folder.glob(f'{run.name}/seed_*/checkpoint.pt'))) for run in table.runs}
     if not any(found.values()):
-        raise InputError(
-            f'{folder}: holds no run of this table; --train trains all, or {how_to_train(table.runs[0], folder)}'
-        )
+        advice = how_to_train(table.runs[0], folder)
+        raise InputError(f'{folder}: holds no whole run of this table; --train trains all, or {advice}')
     return {name: files for name, files in found.items() if files}
 
 
