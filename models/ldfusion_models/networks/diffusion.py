@@ -47,18 +47,18 @@ class Diffusion:
         alpha_bar = _per_image(self.alpha_bar, timestep, image)
         return alpha_bar.sqrt() * image + (1.0 - alpha_bar).sqrt() * noise
 
-    def posterior_mean(self, noisy: Tensor, predicted_noise: Tensor, timestep: Tensor) -> Tensor:
-        """mu_theta(I_t, t) of eq. 7 for ``noisy`` (B, C, H, W)."""
-        alpha = _per_image(self.alpha, timestep, noisy)
-        alpha_bar = _per_image(self.alpha_bar, timestep, noisy)
-        return (noisy - (1.0 - alpha) / (1.0 - alpha_bar).sqrt() * predicted_noise) / alpha.sqrt()
+    def posterior(self, noisy: Tensor, image: Tensor, timestep: int, before: int) -> tuple[Tensor, float]:
+        """Mean (B, C, H, W) and variance of the state at ``before``, given ``noisy`` at ``timestep``: eq. 6 and 7.
 
-    def posterior_variance(self, timestep: int) -> float:
-        """sigma_t^2 of eq. 6; zero for the step that ends at the image."""
-        if timestep == 0:
-            return 0.0
-        ratio = (1.0 - self.alpha_bar[timestep - 1]) / (1.0 - self.alpha_bar[timestep])
-        return float(ratio * (1.0 - self.alpha[timestep]))
+        Args:
+            noisy, image: (B, C, H, W), ``image`` what ``noisy`` is taken to be made of, see ``image_estimate``.
+            timestep, before: ``before`` is the earlier one, -1 for the image itself.
+        """
+        alpha_bar = float(self.alpha_bar[timestep])
+        earlier = float(self.alpha_bar[before]) if before >= 0 else 1.0
+        alpha = alpha_bar / earlier
+        mean = (earlier**0.5 * (1 - alpha) * image + alpha**0.5 * (1 - earlier) * noisy) / (1 - alpha_bar)
+        return mean, (1 - earlier) / (1 - alpha_bar) * (1 - alpha)
 
     def sample(
         self, predict: NoisePredictor, shape: tuple[int, int, int, int], generator: torch.Generator, steps: int = 50
@@ -80,15 +80,11 @@ class Diffusion:
         """
         kept = torch.linspace(0, timestep, steps).round().long().tolist()
         for index in reversed(range(steps)):
-            alpha_bar = float(self.alpha_bar[kept[index]])
-            before = float(self.alpha_bar[kept[index - 1]]) if index else 1.0
             predicted = predict(state, torch.full((state.shape[0],), kept[index], dtype=torch.long))
             image = self.image_estimate(state, predicted, kept[index]).clamp(-1, 1)
-            alpha = alpha_bar / before
-            mean = (before**0.5 * (1 - alpha) * image + alpha**0.5 * (1 - before) * state) / (1 - alpha_bar)
-            variance = (1 - before) / (1 - alpha_bar) * (1 - alpha)
-            noise = torch.randn(state.shape, generator=generator) if index else torch.zeros(state.shape)
-            state = mean + variance**0.5 * noise
+            state, variance = self.posterior(state, image, kept[index], kept[index - 1] if index else -1)
+            if index:
+                state = state + variance**0.5 * torch.randn(state.shape, generator=generator)
             yield state
 
     def image_estimate(self, noisy: Tensor, predicted_noise: Tensor, timestep: int) -> Tensor:

@@ -30,8 +30,9 @@ def test_schedule_and_posterior_equal_diffusers(diffusion: Diffusion) -> None:
     for timestep in (0, 1, 57, 199):
         step = reference.step(predicted, timestep, noisy, generator=torch.Generator().manual_seed(0))
         noise = torch.randn(noisy.shape, generator=torch.Generator().manual_seed(0))
-        own = diffusion.posterior_mean(noisy, predicted, torch.tensor([timestep, timestep]))
-        own = own + diffusion.posterior_variance(timestep) ** 0.5 * noise
+        image = diffusion.image_estimate(noisy, predicted, timestep)
+        mean, variance = diffusion.posterior(noisy, image, timestep, timestep - 1)
+        own = mean + variance**0.5 * noise
         torch.testing.assert_close(step.prev_sample, own, rtol=1e-4, atol=1e-4)
 
 
@@ -58,11 +59,12 @@ def test_posterior_mean_with_the_true_noise_is_bayes_rule(diffusion: Diffusion) 
     mean = (before**0.5 * image * prior_precision + noisy / alpha**0.5 * likelihood_precision) / (
         prior_precision + likelihood_precision
     )
-    own = diffusion.posterior_mean(
-        torch.full((1, 1, 1, 1), noisy), torch.full((1, 1, 1, 1), noise), torch.tensor([timestep])
+    state = torch.full((1, 1, 1, 1), noisy)
+    own, variance = diffusion.posterior(
+        state, diffusion.image_estimate(state, torch.full((1, 1, 1, 1), noise), timestep), timestep, timestep - 1
     )
     assert float(own) == pytest.approx(mean, abs=1e-5)
-    assert diffusion.posterior_variance(timestep) == pytest.approx(1 / (prior_precision + likelihood_precision))
+    assert variance == pytest.approx(1 / (prior_precision + likelihood_precision))
 
 
 @pytest.mark.parametrize('steps', [200, 20])

@@ -156,7 +156,7 @@ def comparison_json(
 
 
 def find_runs(table: PaperTable, folder: Path) -> dict[str, list[Path]]:
-    """The checkpoints ``NAME/seed_N/checkpoint.pt`` of the table's runs below ``folder`` that were trained to their end.
+    """The checkpoints ``NAME/seed_N/checkpoint.pt`` of the table's runs below ``folder``, trained to their end.
 
     Raises:
         InputError: there is none of them, or one is damaged.
