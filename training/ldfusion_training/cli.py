@@ -38,6 +38,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         'evaluate.diffusion:run_diffusion',
         'how well the denoiser tells noise from image, and what it draws from noise',
     ),
+    'evaluate features': (
+        'evaluate.diffusion:run_features',
+        "what a linear layer reads from the denoiser's features, beside an untrained and a published network's",
+    ),
     'evaluate depth': (
         'evaluate.images:run_depth',
         'AbsRel, SqRel, RMSE, RMSElog, SILog and the share within 1.25, 1.25^2, 1.25^3',

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.networks.diffusion import Diffusion, DiffusionConfig
-from ldfusion_training.data.pairs import Image8, PairSource
+from ldfusion_training.data.pairs import Image8, Pair, PairSource
 from ldfusion_training.report.pictures import Row, contact_sheet
 from ldfusion_training.report.tables import markdown_table
 from ldfusion_training.runs.starting_weights import load_weights
@@ -53,16 +53,22 @@ def read_images(sources: Sequence[PairSource]) -> list[Tensor]:
     """Pairs as 4-channel images (1, 4, HEIGHT, W) in [-1, 1], W a multiple of 16; raises InputError if unreadable."""
     images = []
     for source in sources:
-        pair = source.read()
-        height, width = pair.thermal.shape
-        size = max(16, round(width * HEIGHT / height / 16) * 16), HEIGHT
-        small = [
-            np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8)
-            for each in (pair.visible, pair.thermal)
-        ]
-        planes = np.concatenate([as_planes(small[0]), as_planes(small[1][..., None])])
+        pair = shrunk(source.read(), HEIGHT)
+        planes = np.concatenate([as_planes(pair.visible), as_planes(pair.thermal[..., None])])
         images.append(torch.from_numpy(planes)[None] * 2.0 - 1.0)
     return images
+
+
+def shrunk(pair: Pair, height: int) -> Pair:
+    """The pair made so many pixels high, its width a multiple of 16."""
+    size = shrunk_size(*pair.thermal.shape[::-1], height)
+    visible, thermal = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (pair.visible, pair.thermal))
+    return Pair(np.asarray(visible, np.uint8), np.asarray(thermal, np.uint8))
+
+
+def shrunk_size(width: int, height: int, wanted: int) -> tuple[int, int]:
+    """Width and height of an image made ``wanted`` pixels high, its width a multiple of 16."""
+    return max(16, round(width * wanted / height / 16) * 16), wanted
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""``ldfusion evaluate diffusion``: what the denoiser has learned."""
+"""``ldfusion evaluate diffusion`` and ``evaluate features``: what the denoiser has learned."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from cyclopts import Parameter
 
 from ldfusion_models.files import write_image
+from ldfusion_training.commands.options import Count
 from ldfusion_training.report.tables import write_json, write_text
 
 
@@ -29,6 +30,61 @@ class EvaluateDiffusion:
     """write what is printed"""
     sheet: Path | None = None
     """write pairs, noisy, estimated and drawn anew from noise; below, pictures drawn from noise alone"""
+
+
+@Parameter(name='*')
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFeatures:
+    """What a linear layer reads from the denoiser's features, and from others.
+
+    Classes of street images (CamVid, IDD; mean recall), people and cars in labelled pairs (average precision of cells
+    of 8x8 pixels), depth of simulated scenes (explained variance of its logarithm). Prints the table.
+    """
+
+    data: Path
+    """holds camvid, idd_lite and the labelled sets"""
+    simulated: tuple[Path, Path] = (Path('runs/simulated/plain'), Path('runs/simulated/new'))
+    """scenes to learn from and to measure on, aligned"""
+    autoencoder: Path | None = None
+    """also this run of configs/ablations/autoencoder_denoiser.yaml"""
+    images: Count = 24
+    """of each task, to learn from; half as many to measure on"""
+    markdown: Path | None = None
+    """write what is printed"""
+
+
+def run_features(options: EvaluateFeatures) -> int:
+    """Probe every network for every task."""
+    from ldfusion_training.evaluation import probes
+    from ldfusion_training.evaluation.modalities import open_aligned
+    from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
+
+    count, fewer = options.images, max(1, options.images // 2)
+    tasks = {}
+    for name, folder, classes in (('CamVid', 'camvid', 11), ('IDD', 'idd_lite', 7)):
+        parts = [
+            probes.class_examples(options.data / folder / split, n, classes)
+            for split, n in (('train', count), ('val', fewer))
+        ]
+        tasks[f'{name}: classes, recall'] = probes.Task(*parts, probes.mean_recall)
+    splits = [[pair for pair in read_real_pairs() if pair.split == split] for split in ('training', 'validation')]
+    parts = [probes.thing_examples(open_labelled(pairs, options.data)) for pairs in splits]
+    tasks['people and cars, AP'] = probes.Task(*parts, probes.mean_precision)
+    frames = [open_aligned(folder) for folder in options.simulated]
+    parts = [
+        probes.depth_examples(each[:: max(1, len(each) // n)][:n])
+        for each, n in zip(frames, (count, fewer), strict=True)
+    ]
+    tasks['log depth, R2'] = probes.Task(*parts, probes.explained)
+    scores = {
+        name: {title: probes.probe(features, task) for title, task in tasks.items()}
+        for name, features in probes.networks(options.autoencoder).items()
+    }
+    text = probes.probes_report(scores)
+    print(text)
+    if options.markdown:
+        write_text(options.markdown, text)
+    return 0
 
 
 def run_diffusion(options: EvaluateDiffusion) -> int:
