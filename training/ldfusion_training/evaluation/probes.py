@@ -8,6 +8,7 @@ of one camera (CamVid, IDD) have their luminance as the thermal channel.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -37,6 +38,7 @@ RIDGE = 1e-3
 THINGS = ('person', 'car')
 Values = npt.NDArray[np.float64]
 Features = Callable[[Pair], list[Tensor]]
+Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,17 @@ def networks(autoencoder: Path | None) -> dict[str, Features]:
     return {**kinds, 'EfficientNet-Lite0': imagenet_features()}
 
 
+def spread(items: Sequence[Item], count: int) -> Sequence[Item]:
+    """At most so many of the items, evenly drawn."""
+    return items[:: max(1, len(items) // count)][:count]
+
+
 def class_examples(folder: Path, count: int, classes: int) -> list[Example]:
     """Images ``vi`` with masks ``label``, evenly drawn: a cell shows the class in its middle; others are unknown."""
     images, labels = images_by_name(folder / 'vi'), images_by_name(folder / 'label')
     names = sorted(images.keys() & labels.keys())
     examples = []
-    for name in names[:: max(1, len(names) // count)][:count]:
+    for name in spread(names, count):
         visible = np.asarray(read_image(images[name]), np.uint8)
         label = _cells(read_image(labels[name]).astype(np.float32))
         examples.append(Example(shrunk(Pair(visible, to_grey(visible)), HEIGHT), np.where(label < classes, label, -1)))

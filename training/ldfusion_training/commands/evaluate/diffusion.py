@@ -62,20 +62,19 @@ def run_features(options: EvaluateFeatures) -> int:
     count, fewer = options.images, max(1, options.images // 2)
     tasks = {}
     for name, folder, classes in (('CamVid', 'camvid', 11), ('IDD', 'idd_lite', 7)):
-        parts = [
-            probes.class_examples(options.data / folder / split, n, classes)
-            for split, n in (('train', count), ('val', fewer))
-        ]
-        tasks[f'{name}: classes, recall'] = probes.Task(*parts, probes.mean_recall)
-    splits = [[pair for pair in read_real_pairs() if pair.split == split] for split in ('training', 'validation')]
-    parts = [probes.thing_examples(open_labelled(pairs, options.data)) for pairs in splits]
-    tasks['people and cars, AP'] = probes.Task(*parts, probes.mean_precision)
-    frames = [open_aligned(folder) for folder in options.simulated]
-    parts = [
-        probes.depth_examples(each[:: max(1, len(each) // n)][:n])
-        for each, n in zip(frames, (count, fewer), strict=True)
-    ]
-    tasks['log depth, R2'] = probes.Task(*parts, probes.explained)
+        train = probes.class_examples(options.data / folder / 'train', count, classes)
+        test = probes.class_examples(options.data / folder / 'val', fewer, classes)
+        tasks[f'{name}: classes, recall'] = probes.Task(train, test, probes.mean_recall)
+    train, test = (
+        probes.thing_examples(open_labelled([p for p in read_real_pairs() if p.split == split], options.data))
+        for split in ('training', 'validation')
+    )
+    tasks['people and cars, AP'] = probes.Task(train, test, probes.mean_precision)
+    train, test = (
+        probes.depth_examples(probes.spread(open_aligned(scenes), most))
+        for scenes, most in zip(options.simulated, (count, fewer), strict=True)
+    )
+    tasks['log depth, R2'] = probes.Task(train, test, probes.explained)
     scores = {
         name: {title: probes.probe(features, task) for title, task in tasks.items()}
         for name, features in probes.networks(options.autoencoder).items()

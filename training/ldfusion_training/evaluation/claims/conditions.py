@@ -1,6 +1,7 @@
 """Hard inputs made of good pairs, all by a stated rule. The fused image is measured against the good pair."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,12 +69,10 @@ HARD: Mapping[str, Change] = {
 }
 
 
-def _noisy(
-    values: npt.NDArray[np.uint8] | npt.NDArray[np.float64], deviation: float, generator: np.random.Generator
-) -> Image8:
+def _noisy(values: npt.NDArray[Any], deviation: float, generator: np.random.Generator) -> Image8:
     return _levels(values + generator.normal(0.0, deviation, values.shape))
 
 
-def _levels(values: npt.NDArray[np.float64]) -> Image8:
+def _levels(values: npt.NDArray[Any]) -> Image8:
     levels: Image8 = np.clip(values + 0.5, 0, 255).astype(np.uint8)
     return levels

@@ -114,8 +114,13 @@ def _reduced(labelled: LabelledPair, height: int) -> _Reduced:
     small = [
         np.asarray(cv2.resize(i, size, interpolation=cv2.INTER_AREA), np.uint8) for i in (pair.visible, pair.thermal)
     ]
-    things = tuple(replace(thing, box=tuple(round(value * scale) for value in thing.box)) for thing in seen.objects)
+    things = tuple(replace(thing, box=_scaled(thing.box, scale)) for thing in seen.objects)
     return _Reduced(replace(seen, size=size, objects=things), Pair(*small))
+
+
+def _scaled(box: tuple[int, int, int, int], scale: float) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (round(value * scale) for value in box)
+    return left, top, right, bottom
 
 
 def _of_pair(
