@@ -58,7 +58,7 @@ def trace_graph(config: 'FrameConfig', output: Path) -> None:
 def trace_branch(config: 'DepthConfig', output: Path) -> None:
     """Write a depth branch alone, without weights: image (1, C, H, W) in [0, 1] to log_depth and variance (1, 1, H, W).
 
-    The metadata say ``stride`` and ``canonical_focal``. Raises InputError as ``trace_graph``.
+    Of any size from 32x32. The metadata say ``stride`` and ``canonical_focal``. Raises InputError as ``trace_graph``.
     """
     import torch
 
@@ -70,7 +70,7 @@ def trace_branch(config: 'DepthConfig', output: Path) -> None:
             return found.log_depth, found.variance
 
     network = Branch(config)
-    inputs = {'image': torch.zeros(1, config.image_channels, 2 * network.stride, 3 * network.stride)}
+    inputs = {'image': torch.zeros(1, config.image_channels, 96, 128)}
     outputs = ('log_depth', 'variance')
     axes = {name: {2: 'height', 3: 'width'} for name in ('image', *outputs)}
     facts = {'stride': str(network.stride), 'canonical_focal': str(config.canonical_focal)}

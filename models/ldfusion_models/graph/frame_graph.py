@@ -96,13 +96,11 @@ class FrameGraph(nn.Module):
         height, width = colours.shape[1], colours.shape[2]
         planes = (_channels_first(image) * (1.0 / 255.0) for image in (colours, heat))
         rgb, grey = (_pad(image, self.denoiser.config.stride) for image in planes)
-        fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)
-        levels = (fused[:, :, :height, :width] * 255.0).round()
+        fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)[:, :, :height, :width]
+        levels = (fused * 255.0).round()
         if self.published is None:
-            # Depth's stride is longer; padding to it first would cost the fusion, too.
-            estimate = self.depth_of_fused(_pad(fused, self.visible_depth.stride))
-            depth = estimate.log_depth[:, 0, :height, :width].exp()
-            uncertainty = estimate.variance[:, 0, :height, :width].sqrt()
+            estimate = self.depth_of_fused(fused)
+            depth, uncertainty = estimate.log_depth[:, 0].exp(), estimate.variance[:, 0].sqrt()
         else:
             sources = {'fused': levels, 'visible': _channels_first(colours), 'thermal': _channels_first(heat)}
             depth = self.published(sources[self.depth_source].expand(1, 3, height, width))

@@ -143,15 +143,24 @@ class DepthNetwork(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Image height and width must be multiples of this."""
+        """Images whose height and width are multiples of this are seen as they are; others go on mirrored."""
         return 32 * self.config.reduction
 
     def forward(self, image: Tensor) -> DepthOutput:
-        """Estimate depth of ``image`` (B, image_channels, H, W) in [0, 1]; H and W multiples of ``stride``.
+        """Estimate depth of ``image`` (B, image_channels, H, W) in [0, 1]; H and W from half a stride.
 
         Canonical depth in metres is ``exp(log_depth)``; a camera of focal length f (pixels of this image) sees
         ``exp(log_depth) * f / canonical_focal``.
         """
+        height, width = image.shape[2], image.shape[3]
+        rows, columns = (-height) % self.stride, (-width) % self.stride
+        top, left = rows // 2, columns // 2
+        framed = F.pad(image, (left, columns - left, top, rows - top), mode='reflect')
+        log_depth, variance = self._of_whole_strides(framed)
+        inside = (..., slice(top, top + height), slice(left, left + width))
+        return DepthOutput(log_depth[inside], variance[inside])
+
+    def _of_whole_strides(self, image: Tensor) -> tuple[Tensor, Tensor]:
         reduced = F.avg_pool2d(image, self.config.reduction).expand(-1, 3, -1, -1) * 2.0 - 1.0
         x: Tensor | None = None
         features = self.encoder(reduced)
@@ -172,7 +181,7 @@ class DepthNetwork(nn.Module):
         variance = (weight * (centres - mean) ** 2).sum(dim=1, keepdim=True) / total
         both = torch.cat([mean, variance], dim=1)
         fine = convex_upsample(both, self.upsampling(x), 2 * self.config.reduction)
-        return DepthOutput(fine[:, :1], fine[:, 1:])
+        return fine[:, :1], fine[:, 1:]
 
     def _centres(self, pooled: Tensor) -> Tensor:
         """Bin centres (B, bins) in log depth: softmax widths laid end to end over the range."""

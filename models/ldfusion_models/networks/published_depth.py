@@ -34,9 +34,6 @@ WITHOUT_METRES = frozenset({'chmv2', 'dpt', 'prompt_depth_anything', 'tipsv2_dpt
 class PublishedDepth(nn.Module):
     """A published network behind the interface of ``DepthNetwork``; gradients reach the image."""
 
-    # Images of any size: the network's own preparation scales them.
-    stride = 1
-
     def __init__(self, network: Any, processor: Any) -> None:
         """Take over a network of ``AutoModelForDepthEstimation`` and the image processor that belongs to it."""
         super().__init__()

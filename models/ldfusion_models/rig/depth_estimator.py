@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, check_size
+from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_rgb8, check_size
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.engines.onnxruntime_engine import open_branch
 from ldfusion_models.errors import InputError
@@ -54,15 +54,14 @@ class DepthEstimator:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Depth as for a call, and the standard deviation of its logarithm, (H, W) each."""
         check_size(image)
-        stride = self._stride
         pixels = (
             as_rgb8(image) if self._session.get_inputs()[0].shape[1] == 3 else as_grey8(image, self._gain)[..., None]
         )
         size = (pixels.shape[1], pixels.shape[0])
         scale = min(FOCAL / focal, 1.0) if focal else 1.0
-        # Whole strides: a border that is repeated would be taken for a part of the scene.
-        width = max(1, round(size[0] * scale / stride)) * stride
-        height = max(1, round(size[1] * width / size[0] / stride)) * stride
+        # Whole strides across, so that less is mirrored; the image keeps its shape, for depth is learned of such.
+        width = max(1, round(size[0] * scale / self._stride)) * self._stride
+        height = max(MINIMUM_SIZE, round(size[1] * width / size[0]))
         method = cv2.INTER_AREA if width < size[0] else cv2.INTER_LINEAR
         resized = cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
         planes = resized.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)

@@ -1,5 +1,6 @@
 """Promises of the networks that training and engines build on."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -87,6 +88,17 @@ def test_depth_stays_in_its_range_and_covers_the_image() -> None:
     assert float(depth.min()) > 2.0
     assert float(depth.max()) < 40.0
     assert float(output.variance.min()) >= 0.0
+
+
+@torch.no_grad()
+def test_depth_of_any_size_is_that_of_the_image_mirrored_to_whole_strides() -> None:
+    network = DepthNetwork(DepthConfig(image_channels=1, widths=(8, 8, 8, 8, 8), bins=4)).eval()
+    image = torch.rand(1, 1, 80, 101)
+    mirrored = torch.from_numpy(np.pad(image.numpy(), ((0, 0), (0, 0), (24, 24), (13, 14)), mode='reflect'))
+    part, whole = network(image), network(mirrored)
+    assert part.log_depth.shape == image.shape
+    torch.testing.assert_close(part.log_depth, whole.log_depth[..., 24:-24, 13:-14])
+    torch.testing.assert_close(part.variance, whole.variance[..., 24:-24, 13:-14])
 
 
 def test_convex_upsampling_repeats_the_neighbour_that_all_weight_is_on() -> None:

@@ -1,5 +1,6 @@
 """Augmentation keeps pairs aligned, cameras true and inputs untouched."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,7 +9,10 @@ from ldfusion_models.errors import InputError
 from ldfusion_training.data.augment import (
     LightConfig,
     MisalignmentConfig,
+    Turn,
     change_light,
+    exchange_look,
+    low_frequencies,
     misalign,
     random_view,
     repaint,
@@ -72,6 +76,36 @@ def test_tint_scales_each_colour_by_itself() -> None:
     assert (colours == colours[0]).all()
     assert len(set(colours[0].tolist())) == 3
     assert np.abs(colours[0].astype(int) - 100).max() <= 20
+
+
+def test_another_look_brings_light_and_colour_and_leaves_edges_where_they_are() -> None:
+    generator = np.random.default_rng(0)
+    image = np.full((64, 96, 3), (60, 90, 60), np.uint8)
+    image[:, 48:] = (160, 190, 160)
+    other = generator.integers(100, 140, (48, 80, 3)).astype(np.uint8) + np.array([80, 0, 0], np.uint8)
+    changed = exchange_look(image, low_frequencies(cv2.resize(other, (96, 64)), 4), 1.0)
+    assert np.abs(changed.mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max() < 6
+    steps = np.abs(np.diff(changed.astype(int).sum(axis=2), axis=1)).mean(axis=0)
+    assert steps.argmax() == 47
+    unchanged = exchange_look(image, low_frequencies(image, 4), 1.0)
+    assert np.abs(unchanged.astype(int) - image).max() <= 1
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_what_a_turned_camera_sees_lies_where_it_was(seed: int) -> None:
+    """A plane in space: depth by its equation in the turned camera's frame is the oracle."""
+    turn = Turn.random(np.random.default_rng(seed), CAMERA, 6.0)
+    normal, distance = np.array([0.1, 0.3, 1.0]), 8.0
+    before = (distance / (rays(CAMERA) @ normal)).astype(np.float32)
+    after = turn.of_depth(before)
+    expected = distance / (rays(CAMERA) @ (turn.rotation @ normal))
+    known = np.isfinite(after)
+    assert 0.7 < known.mean() < 1.0
+    # The nearest pixel is taken.
+    np.testing.assert_allclose(after[known], expected[known], rtol=0.01)
+    ramp = np.tile(np.arange(160, dtype=np.uint8), (120, 1))
+    moved = turn.of_instances(ramp.astype(np.uint16))
+    assert np.abs(turn.of_image(ramp)[known] - moved[known].astype(float)).max() <= 1
 
 
 def test_repainting_changes_things_but_not_the_sky_and_keeps_what_is_painted_on_them() -> None:

@@ -29,13 +29,13 @@ GREY = Surface((0.3, 0.3, 0.3))
 STANDING = Route(speed=0.0, height=1.4, side=0.0, yaw=0.0, pitch=0.0, sway=0.0)
 
 
-def depth_of(*meshes, height=1.4, yaw=0.0, pitch=0.0):
+def depth_of(*meshes, height=1.4, yaw=0.0, pitch=0.0, roll=0.0):
     """Depth (H, W) and camera pose for bodies seen from (0, 0, height)."""
     table = SurfaceTable()
     things = [Thing('wall', (Piece(mesh, GREY),)) for mesh in meshes]
     world = World(place_things(enumerate(things, start=1), 0.0, table))
     climate = draw_climate(np.random.default_rng(0), 'day', 'clear', indoors=False)
-    camera = camera_pose(replace(STANDING, height=height, yaw=yaw, pitch=pitch), 0.0, np.zeros(3))
+    camera = camera_pose(replace(STANDING, height=height, yaw=yaw, pitch=pitch, roll=roll), 0.0, np.zeros(3))
     view = look(camera, camera_rays(CAMERA, (0, 0, 0, 0, 0)), (CAMERA.height, CAMERA.width), world, table, climate, 0.0)
     return view.truth()[0], camera
 
@@ -44,12 +44,31 @@ def directions_in_world(camera):
     return rays(CAMERA).astype(np.float64) @ camera[:3, :3].T
 
 
+def test_a_camera_that_rolls_lowers_its_right_and_stays_a_rotation():
+    pose_of = camera_pose(replace(STANDING, roll=0.1, pitch=0.2, yaw=0.3), 0.0, np.zeros(3))[:3, :3]
+    np.testing.assert_allclose(pose_of.T @ pose_of, np.eye(3), atol=1e-12)
+    assert np.linalg.det(pose_of) > 0
+    assert pose_of[2, 0] == pytest.approx(-np.sin(0.1) * np.cos(0.2))
+
+
+def test_robots_carry_their_cameras_low_and_high_and_askew_and_see_narrow_and_wide():
+    scenes = [draw_scene(replace(SMALL, scenes=40, robot_cameras=True), index) for index in range(40)]
+    heights = np.array([scene.layout.route.height for scene in scenes])
+    focal = np.array([scene.visible.fx for scene in scenes])
+    assert 0.2 <= heights.min() < 0.4 and 2.0 < heights.max() <= 3.0
+    degrees = 2 * np.degrees(np.arctan(SMALL.width / 2 / focal))
+    assert 40 <= degrees.min() < 50 and 100 < degrees.max() <= 110
+    assert all(s.layout.route.height <= 2.0 for s in scenes if s.kind == 'corridor')
+    plain = draw_scene(SMALL, 3)
+    assert len(plain.layout.things) == len(draw_scene(replace(SMALL, robot_cameras=True), 3).layout.things)
+
+
 # --- depth ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(('height', 'pitch'), [(1.4, 0.0), (0.5, 0.2), (2.5, 0.05)])
-def test_depth_of_level_ground_is_height_over_fall(height, pitch):
-    depth, camera = depth_of(floor((-50, 150), (-100, 100)), height=height, pitch=pitch)
+@pytest.mark.parametrize(('height', 'pitch', 'roll'), [(1.4, 0.0, 0.0), (0.5, 0.2, 0.0), (2.5, 0.05, -0.1)])
+def test_depth_of_level_ground_is_height_over_fall(height, pitch, roll):
+    depth, camera = depth_of(floor((-50, 150), (-100, 100)), height=height, pitch=pitch, roll=roll)
     fall = -directions_in_world(camera)[..., 2]
     with np.errstate(divide='ignore'):
         expected = np.where(fall > 0, height / fall, np.inf)

@@ -47,6 +47,8 @@ class Simulate:
     """visible image (640x480)"""
     field_of_view: float = 60.0
     """horizontal, in degrees"""
+    robot_cameras: bool = False
+    """another field of view, height, pitch and roll in every scene, as robots have"""
     baseline: float = 0.0
     """metres by which the thermal camera is to the right; 0: both images are aligned"""
     thermal_size: Size | None = None
@@ -97,6 +99,7 @@ def config_from(options: Simulate) -> SimulationConfig:
         thermal_width=thermal_width,
         thermal_height=thermal_height,
         thermal_field_of_view=options.thermal_field_of_view,
+        robot_cameras=options.robot_cameras,
         distortion=options.distortion,
         kinds=options.kinds,
         lights=options.lights,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.camera.lens import Intrinsics, rays
 from ldfusion_models.errors import InputError
 from ldfusion_training.data.depth import Depth
 from ldfusion_training.data.pairs import Image8
@@ -107,6 +107,7 @@ class LightConfig:
         saturation: factor of the difference to grey (colour images), from 1 - saturation to 1 + saturation.
         noise: largest standard deviation of Gaussian noise, as part of the full range.
         tint: factor of each colour by itself, from 1 - tint to 1 + tint (colour images).
+        blur: largest standard deviation of a Gaussian blur in pixels; half of the images stay sharp.
     """
 
     brightness: float = 0.1
@@ -115,10 +116,11 @@ class LightConfig:
     saturation: float = 0.2
     noise: float = 0.02
     tint: float = 0.0
+    blur: float = 0.0
 
 
 def change_light(generator: np.random.Generator, image: Image8, config: LightConfig | None = None) -> Image8:
-    """Another exposure of an image (H, W) or (H, W, 3): gamma, contrast, brightness, saturation, tint, then noise."""
+    """Another exposure of an image (H, W) or (H, W, 3): gamma, contrast, brightness, saturation, tint, blur, noise."""
     limits = config or LightConfig()
     values = image.astype(np.float32) / np.float32(255.0)
     exponent = (1 + limits.gamma) ** generator.uniform(-1, 1)
@@ -133,10 +135,88 @@ def change_light(generator: np.random.Generator, image: Image8, config: LightCon
         values = grey + (values - grey) * colourfulness
         if limits.tint:
             values *= 1 + generator.uniform(-limits.tint, limits.tint, 3).astype(np.float32)
+    if limits.blur and (spread := generator.uniform(-limits.blur, limits.blur)) > 0.1:
+        values = cv2.GaussianBlur(values, (0, 0), spread)
     deviation = np.float32(generator.uniform(0, limits.noise))
     values = values + deviation * generator.standard_normal(values.shape, np.float32)
     changed: Image8 = np.clip(values * np.float32(255.0) + np.float32(0.5), 0, 255).astype(np.uint8)
     return changed
+
+
+def low_frequencies(image: Image8, reach: int) -> npt.NDArray[np.float32]:
+    """Amplitudes (2 reach + 1, reach + 1, 3) of the lowest spatial frequencies of an image (H, W, 3), per pixel."""
+    amplitudes = np.abs(np.fft.rfft2(image.astype(np.float32), axes=(0, 1))[_lowest_rows(reach), : reach + 1])
+    return (amplitudes / (image.shape[0] * image.shape[1])).astype(np.float32)
+
+
+def exchange_look(image: Image8, amplitudes: npt.NDArray[np.float32], part: float) -> Image8:
+    """An image (H, W, 3) with the light and colours of another (Yang and Soatto 2020, "FDA"); things stay in place.
+
+    Args:
+        image: what is changed.
+        amplitudes: of the other image, as ``low_frequencies`` gives them.
+        part: how far, from 0 to 1.
+    """
+    height, width = image.shape[:2]
+    reach = amplitudes.shape[1] - 1
+    waves = np.fft.rfft2(image.astype(np.float32), axes=(0, 1))
+    lowest = waves[_lowest_rows(reach), : reach + 1]
+    own = np.abs(lowest)
+    wanted = (1 - part) * own + part * amplitudes * (height * width)
+    waves[_lowest_rows(reach), : reach + 1] = lowest * (wanted / np.maximum(own, 1e-6))
+    changed: Image8 = np.clip(np.fft.irfft2(waves, (height, width), axes=(0, 1)) + 0.5, 0, 255).astype(np.uint8)
+    return changed
+
+
+def _lowest_rows(reach: int) -> npt.NDArray[np.int64]:
+    """Where a transform keeps frequencies from 0 to ``reach``, and from ``-reach`` to -1, of rows."""
+    return np.r_[0 : reach + 1, -reach:0]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A camera turned about its optical centre: pixels move by a homography, whatever the depth.
+
+    Attributes:
+        rotation: (3, 3), directions in the camera as it was to the turned one.
+        camera: intrinsics of both.
+    """
+
+    rotation: npt.NDArray[np.float64]
+    camera: Intrinsics
+
+    @classmethod
+    def random(cls, generator: np.random.Generator, camera: Intrinsics, degrees: float) -> 'Turn':
+        """Pitch and roll drawn evenly up to ``degrees`` either way."""
+        pitch, roll = np.radians(generator.uniform(-degrees, degrees, 2))
+        about_x, _ = cv2.Rodrigues(np.array([pitch, 0.0, 0.0]))
+        about_z, _ = cv2.Rodrigues(np.array([0.0, 0.0, roll]))
+        return cls(np.asarray(about_z @ about_x), camera)
+
+    def of_image(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """What the turned camera sees of an image (H, W) or (H, W, C); the border is mirrored."""
+        turned = self._warp(image, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101, 0)
+        return np.asarray(turned, np.uint8).reshape(image.shape)
+
+    def of_instances(self, instances: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """Instance numbers (H, W), 0 beyond the border."""
+        return np.asarray(self._warp(instances, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, 0), np.uint16)
+
+    def of_depth(self, depth: Depth) -> Depth:
+        """Depth (H, W) along the turned axis, NaN beyond the border."""
+        # A pixel at depth z lies at z * ray, whose part along the new axis is z times this.
+        factor = rays(self.camera) @ self.rotation[2].astype(np.float32)
+        turned = self._warp(depth * factor, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, np.nan)
+        return np.asarray(turned, np.float32)
+
+    def _warp(self, image: npt.NDArray[Any], interpolation: int, border: int, beyond: float) -> npt.NDArray[Any]:
+        camera = self.camera
+        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        homography = matrix @ self.rotation @ np.linalg.inv(matrix)
+        size = camera.width, camera.height
+        return cv2.warpPerspective(
+            image, homography, size, flags=interpolation, borderMode=border, borderValue=(beyond,) * 4
+        )
 
 
 def repaint(generator: np.random.Generator, image: Image8, instances: npt.NDArray[np.uint16]) -> Image8:

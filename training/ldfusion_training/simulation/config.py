@@ -33,6 +33,8 @@ class SimulationConfig:
         baseline_m: distance of the thermal camera to the right of the visible one; 0 is a rig whose images are
             aligned pixel by pixel (beam splitter, or registered), so that both cameras are the same.
         thermal_width, thermal_height, thermal_field_of_view: of the thermal camera; only with a baseline.
+        robot_cameras: another field of view (40 to 110 degrees), height (0.2 to 3 m), pitch and roll in every scene,
+            instead of ``field_of_view`` and the height of a car or a person; for aligned rigs.
         distortion: k1, k2, p1, p2, k3 of the visible and, in an aligned rig, the thermal lens (plumb bob model).
         kinds, lights, weathers: what to draw from.
 
@@ -51,6 +53,7 @@ class SimulationConfig:
     thermal_width: int | None = None
     thermal_height: int | None = None
     thermal_field_of_view: float | None = None
+    robot_cameras: bool = False
     distortion: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
     kinds: tuple[str, ...] = KINDS
     lights: tuple[str, ...] = LIGHTS
@@ -67,6 +70,8 @@ class SimulationConfig:
         own_lens = (self.thermal_width, self.thermal_height, self.thermal_field_of_view)
         if self.aligned and own_lens != (None, None, None):
             raise InputError('a thermal size or field of view of its own needs a baseline; give --baseline as well')
+        if self.robot_cameras and not self.aligned:
+            raise InputError('robot cameras are aligned rigs; leave out the baseline')
         if not all(math.isfinite(value) and abs(value) <= 1 for value in self.distortion) or len(self.distortion) != 5:
             raise InputError(f'distortion {self.distortion}: five numbers k1 k2 p1 p2 k3 between -1 and 1 are needed')
 

@@ -1,7 +1,7 @@
 """One simulated scene: its climate, its things, its rig, and its frames one after another."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,14 @@ from ldfusion_training.simulation.scenery import indoors, outdoors
 from ldfusion_training.simulation.scenery.climate import Climate, draw_climate
 from ldfusion_training.simulation.scenery.describe import Seen, describe, objects_seen
 from ldfusion_training.simulation.scenery.meshes import Floats
-from ldfusion_training.simulation.scenery.routes import Layout, Route
+from ldfusion_training.simulation.scenery.routes import Layout, Route, as_robot
 from ldfusion_training.simulation.scenery.things import CLASSES, LampLight
 
 EPOCH_NS = 1_700_000_000 * 10**9
 """Stamp of the first frame of scene 0; every scene starts a day after the one before."""
 OPTICAL_T_BODY = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
 """Points in a body frame (x forward, z up) to the optical frame (z forward) at the same place."""
+ROBOT_FIELDS_OF_VIEW = (40.0, 110.0)
 MOST_LAMPS = 10
 FAINTEST = 0.05
 """Descriptions leave out what sends less of its radiance to the thermal camera."""
@@ -95,7 +96,13 @@ def draw_scene(config: SimulationConfig, index: int) -> Scene:
     layout = LAYOUTS[kind](random, climate, config.frames / config.rate_hz)
     thermal_from_visible = np.eye(4)
     thermal_from_visible[0, 3] = -config.baseline_m
-    return Scene(index, kind, climate, layout, config.visible_camera, config.thermal_camera, thermal_from_visible)
+    visible, thermal = config.visible_camera, config.thermal_camera
+    if config.robot_cameras:
+        random = np.random.default_rng([config.seed, 5, index])
+        layout = replace(layout, route=as_robot(random, layout.route, 2.0 if kind == 'corridor' else 3.0))
+        degrees = random.uniform(*ROBOT_FIELDS_OF_VIEW)
+        visible = thermal = Intrinsics.from_field_of_view(config.width, config.height, degrees)
+    return Scene(index, kind, climate, layout, visible, thermal, thermal_from_visible)
 
 
 def _draw_weather(random: np.random.Generator, kind: str, weathers: tuple[str, ...]) -> str:
@@ -275,7 +282,9 @@ def camera_pose(route: Route, seconds: float, phase: npt.NDArray[np.float64]) ->
     bob = 0.6 * route.sway * np.sin(6.3 * seconds + phase[2])
     forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)])
     right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    down = np.cross(forward, right)
+    cosine, sine = np.cos(route.roll), np.sin(route.roll)
     matrix = np.eye(4)
-    matrix[:3, :3] = np.stack((right, np.cross(forward, right), forward), axis=1)
+    matrix[:3, :3] = np.stack((cosine * right + sine * down, cosine * down - sine * right, forward), axis=1)
     matrix[:3, 3] = route.speed * seconds, route.side, route.height + bob
     return matrix

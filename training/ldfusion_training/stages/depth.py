@@ -11,16 +11,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image
 from ldfusion_models.networks.depth import DepthConfig, DepthNetwork
 from ldfusion_models.networks.published_depth import PublishedDepth
 from ldfusion_models.rig.pipeline import Pipeline
-from ldfusion_training.data.augment import LightConfig, View, change_light, random_view, repaint
+from ldfusion_training.data.augment import (
+    LightConfig,
+    Turn,
+    View,
+    change_light,
+    exchange_look,
+    low_frequencies,
+    random_view,
+    repaint,
+)
 from ldfusion_training.data.depth import DepthSource, Modality
 from ldfusion_training.data.depth_sets import open_depth
 from ldfusion_training.data.pairs import Faults, Pair, as_thermal8, images_by_name, open_pairs, read_each
@@ -54,6 +63,9 @@ class DepthDataConfig:
             branch can read fused images.
         fusion: weights whose fusion makes them, ``released`` or a folder of released weights.
         repainted: part of the simulated samples whose things get other colours (visible branch).
+        looks: folders of any images, whose light and colours samples take over (visible branch).
+        relooked: part of the samples that do.
+        turned: largest pitch and roll in degrees by which a camera is turned; half of the samples stay as they are.
         taught: data sets of aligned pairs without depth; their truth is what the trained visible branch says of the
             visible image, in canonical depth, where it is certain and the image is not dark.
         teacher: weights of the visible branch, as ``initial_weights``, or a published network (a local folder, or
@@ -75,6 +87,9 @@ class DepthDataConfig:
     fused: float = 0.3
     fusion: str = RELEASED
     repainted: float = 0.0
+    looks: tuple[str, ...] = ()
+    relooked: float = 0.0
+    turned: float = 0.0
     taught: tuple[str, ...] = ()
     teacher: str = RELEASED
     teacher_variance: float = 0.05
@@ -124,6 +139,8 @@ class DepthStageConfig:
 
 
 CONFIG = DepthStageConfig
+# Waves over an image's width and height that make up its look.
+LOOK = 8
 # Visible (H, W, 3) and thermal (H, W) to RGB (H, W, 3), all uint8; None where no fused images are shown.
 Fusion = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.uint8]] | None
 
@@ -167,6 +184,7 @@ class DepthStage(Stage):
         sets += [_taught_pairs(Path(folder), config, fuse) for folder in config.data.taught]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
+        self._looks = [look for folder in config.data.looks for look in _looks_of(Path(folder), config)]
 
     def _network(self) -> nn.Module:
         config = self.config
@@ -191,16 +209,22 @@ class DepthStage(Stage):
 
     def sample(self, generator: np.random.Generator) -> Sample:
         """``image`` (C, h, w) in [0, 1], canonical ``truth`` (1, h, w) metres with NaN, ``sky`` (1, h, w) bool."""
+        data = self.config.data
         item = self.items[int(generator.choice(len(self.items), p=self._probability))]
-        height, width = item.depth.shape
-        view = random_view(generator, (width, height), self.config.data.crop, self.config.data.zoom)
         image = item.image
-        if item.fused is not None and generator.random() < self.config.data.fused:
+        if item.fused is not None and generator.random() < data.fused:
             image = item.fused
+        if data.turned and generator.random() < 0.5:
+            item, image = _turned(item, image, Turn.random(generator, item.camera, data.turned))
+        height, width = item.depth.shape
+        view = random_view(generator, (width, height), data.crop, data.zoom)
         shown = _cut(image, view)
-        if item.instances is not None and generator.random() < self.config.data.repainted:
+        if item.instances is not None and generator.random() < data.repainted:
             shown = repaint(generator, shown, view.of_instances(item.instances))
-        return self._prepare(item, view, change_light(generator, shown, self.config.data.light))
+        if self._looks and generator.random() < data.relooked:
+            look = self._looks[int(generator.integers(len(self._looks)))]
+            shown = exchange_look(shown, look, generator.random())
+        return self._prepare(item, view, change_light(generator, shown, data.light))
 
     def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
         depth = view.of_depth(item.depth)
@@ -341,15 +365,29 @@ def _load_teacher(config: DepthStageConfig) -> DepthNetwork | PublishedDepth:
 @torch.no_grad()
 def _taught(pair: Pair, teacher: DepthNetwork | PublishedDepth, config: DepthStageConfig) -> DepthItem:
     height, width = pair.thermal.shape
-    padding = (0, -width % teacher.stride, 0, -height % teacher.stride)
-    planes = F.pad(torch.from_numpy(as_planes(pair.visible))[None], padding, mode='replicate')
-    output = teacher(planes)
-    depth: npt.NDArray[np.float32] = output.log_depth.exp()[0, 0, :height, :width].numpy()
-    depth[output.variance[0, 0, :height, :width].numpy() > config.data.teacher_variance] = np.nan
+    output = teacher(torch.from_numpy(as_planes(pair.visible))[None])
+    depth: npt.NDArray[np.float32] = output.log_depth.exp()[0, 0].numpy()
+    depth[output.variance[0, 0].numpy() > config.data.teacher_variance] = np.nan
     focal = config.network.canonical_focal
     camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
     image = pair.visible if config.branch == 'visible' else pair.thermal[..., None]
     return DepthItem(image, None, depth, camera, False)
+
+
+def _turned(item: DepthItem, image: npt.NDArray[np.uint8], turn: Turn) -> tuple[DepthItem, npt.NDArray[np.uint8]]:
+    """An item and what is shown of it, by a turned camera; nothing is known beyond the border, no sky either."""
+    instances = None if item.instances is None else turn.of_instances(item.instances)
+    turned = dataclasses.replace(item, depth=turn.of_depth(item.depth), open_sky=False, instances=instances)
+    return turned, turn.of_image(image)
+
+
+def _looks_of(folder: Path, config: DepthStageConfig) -> list[npt.NDArray[np.float32]]:
+    """The lowest frequencies of the images in ``folder/vi``."""
+    if config.branch != 'visible':
+        raise InputError('data.looks: is for the visible branch; the thermal branch sees no colours')
+    images = (as_rgb8(read_image(path)) for path in images_by_name(folder / 'vi').values())
+    small = (cv2.resize(image, config.data.crop, interpolation=cv2.INTER_AREA) for image in images)
+    return [low_frequencies(np.asarray(image, np.uint8), LOOK) for image in small]
 
 
 def _cut(image: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:

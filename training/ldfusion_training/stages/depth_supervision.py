@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldfusion_models.graph.manifest import SHIPPED, load_part, read_manifest
-from ldfusion_models.networks.depth import DepthNetwork, DepthOutput, combine
+from ldfusion_models.networks.depth import DepthNetwork, combine
 from ldfusion_models.networks.fusion import luminance
 from ldfusion_models.networks.published_depth import PublishedDepth
 from ldfusion_training.losses import silog
@@ -60,7 +59,7 @@ class DepthSupervision(nn.Module):
             fused: of which gradients are wanted.
             truth: (B, 1, H, W) canonical metres, NaN where unknown.
         """
-        of_colours, of_luminance = _run(self.visible, fused), _run(self.thermal, luminance(fused))
+        of_colours, of_luminance = self.visible(fused), self.thermal(luminance(fused))
         weight = self.config.variance_weight
         return silog(of_colours.log_depth, truth, weight) + silog(of_luminance.log_depth, truth, weight)
 
@@ -77,7 +76,7 @@ class DepthSupervision(nn.Module):
             visible: (B, 3, H, W) in [0, 1].
             thermal: (B, 1, H, W) in [0, 1].
         """
-        of_visible, of_thermal = _run(self.visible, visible), _run(self.thermal, thermal)
+        of_visible, of_thermal = self.visible(visible), self.thermal(thermal)
         agree = (of_visible.log_depth - of_thermal.log_depth).abs() <= self.config.agreement
         return torch.where(agree, combine(of_visible, of_thermal).log_depth.exp(), torch.nan)
 
@@ -107,11 +106,3 @@ def create_supervision(config: DepthSupervisionConfig) -> DepthSupervision:
         load_part(network, manifest, part)
         branches.append(network)
     return DepthSupervision(branches[0], branches[1], config)
-
-
-def _run(network: Network, image: Tensor) -> DepthOutput:
-    """Depth of images of any size, padded to the network's stride by repeating the border."""
-    height, width = image.shape[2:]
-    stride = network.stride
-    output = network(F.pad(image, (0, -width % stride, 0, -height % stride), mode='replicate'))
-    return DepthOutput(output.log_depth[..., :height, :width], output.variance[..., :height, :width])

@@ -68,13 +68,8 @@ class TeacherNetwork(nn.Module):
         nn.init.zeros_(self.log_depth_and_variance.weight)
         self.log_depth_and_variance.bias = nn.Parameter(torch.tensor([2.5, -3.0]))
 
-    @property
-    def stride(self) -> int:
-        """Image height and width must be multiples of this."""
-        return 2 * self.encoder.patch
-
     def forward(self, image: Tensor) -> DepthOutput:
-        """Depth of ``image`` (B, 5, H, W): colours in [0, 1], then where each pixel looks (``rays``)."""
+        """Depth of ``image`` (B, 5, H, W): colours in [0, 1], then ``rays``; H and W multiples of 28."""
         colours, rays = image[:, :3], image[:, 3:]
         taps = [norm(each) for norm, each in zip(self.norms, self.encoder(colours)[1::2], strict=True)]
         x = self.coarse(self.gather(torch.cat([*taps, F.avg_pool2d(rays, self.encoder.patch)], dim=1)))

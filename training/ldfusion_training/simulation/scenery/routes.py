@@ -1,6 +1,6 @@
 """How a rig goes through a scene, and what a scene's layout holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from ldfusion_training.simulation.scenery.things import LampLight, Random, Thing
 
 @dataclass(frozen=True)
 class Route:
-    """How the rig goes: along x at ``speed`` m/s at a height, beside the axis, looking ahead with a slight sway."""
+    """How the rig goes: along x at ``speed`` m/s at a height, beside the axis, looking ahead with a slight sway.
+
+    Angles in radians: ``pitch`` looks down, ``roll`` lowers the right.
+    """
 
     speed: float
     height: float
@@ -20,6 +23,7 @@ class Route:
     pitch: float
     sway: float
     lamps: tuple[LampLight, ...] = ()
+    roll: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ def draw_route(random: Random, climate: Climate, seconds: float, driving: bool, 
         pitch=float(random.uniform(-0.01, 0.09)),
         sway=float(0.004 if driving else 0.012),
         lamps=lamps if climate.lamps_on else (),
+    )
+
+
+def as_robot(random: Random, route: Route, highest: float) -> Route:
+    """The same way for a camera as low, as high and as askew as robots carry theirs: 0.2 to ``highest`` metres."""
+    return replace(
+        route,
+        height=float(np.exp(random.uniform(np.log(0.2), np.log(highest)))),
+        pitch=float(random.uniform(-0.15, 0.3)),
+        roll=float(random.normal(0, 0.05)),
     )
 
 
