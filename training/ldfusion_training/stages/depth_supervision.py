@@ -66,7 +66,7 @@ class DepthSupervision(nn.Module):
     @torch.no_grad()
     def depth(self, fused: Tensor) -> Tensor:
         """Canonical metres (B, 1, H, W) of ``fused`` (B, 3, H, W) in [0, 1], by both branches, as on the robot."""
-        return combine(_run(self.visible, fused), _run(self.thermal, luminance(fused))).log_depth.exp()
+        return combine(self.visible(fused), self.thermal(luminance(fused))).log_depth.exp()
 
     @torch.no_grad()
     def pseudo_truth(self, visible: Tensor, thermal: Tensor) -> Tensor:
