@@ -53,7 +53,6 @@ class DepthDataConfig:
         weights: how often each of ``folders``, ``luminance`` and ``taught`` is drawn, in this order, relative; empty
             for evenly by images.
         held_out: patterns of sample names that are never trained on, but measured on.
-        unusable: patterns of sample names that are neither, because something is wrong with them that no check finds.
         luminance: data sets whose visible images the thermal branch reads as luminance: measured depth for what a
             fused image looks like by day. The visible branch has none.
         crop: width and height of the training crops, multiples of the network's stride.
@@ -79,7 +78,6 @@ class DepthDataConfig:
     right: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     held_out: tuple[str, ...] = ()
-    unusable: tuple[str, ...] = ()
     luminance: tuple[str, ...] = ()
     crop: tuple[int, int] = (384, 256)
     zoom: tuple[float, float] = (0.7, 1.4)
@@ -290,9 +288,8 @@ def _read_folder(named: str, modality: Modality, data: DepthDataConfig, fuse: Fu
         readers = [partial(_simulated, frame, modality, repaints, fuse) for frame in open_simulation(folder)]
     else:
         sources = open_depth(folder, modality=modality, faults=data.faults).sources
-        left_out = (*data.held_out, *data.unusable)
         wanted = [source for source in sources if fnmatch.fnmatch(source.name, pattern)]
-        kept = [source for source in wanted if not any(fnmatch.fnmatch(source.name, p) for p in left_out)]
+        kept = [source for source in wanted if not any(fnmatch.fnmatch(source.name, p) for p in data.held_out)]
         right = [open_right_images(Path(each)) for each in data.right]
         thermal = images_by_name(folder / 'ir') if modality == 'visible' and (folder / 'ir').is_dir() else {}
         readers = [partial(_measured_pair, source, right, thermal.get(source.name), fuse) for source in kept]
