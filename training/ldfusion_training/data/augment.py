@@ -146,7 +146,7 @@ def change_light(generator: np.random.Generator, image: Image8, config: LightCon
 def low_frequencies(image: Image8, reach: int) -> npt.NDArray[np.float32]:
     """Amplitudes (2 reach + 1, reach + 1, 3) of the lowest spatial frequencies of an image (H, W, 3), per pixel."""
     amplitudes = np.abs(np.fft.rfft2(image.astype(np.float32), axes=(0, 1))[_lowest_rows(reach), : reach + 1])
-    return (amplitudes / (image.shape[0] * image.shape[1])).astype(np.float32)
+    return np.asarray(amplitudes / (image.shape[0] * image.shape[1]), np.float32)
 
 
 def exchange_look(image: Image8, amplitudes: npt.NDArray[np.float32], part: float) -> Image8:
@@ -170,7 +170,7 @@ def exchange_look(image: Image8, amplitudes: npt.NDArray[np.float32], part: floa
 
 def _lowest_rows(reach: int) -> npt.NDArray[np.int64]:
     """Where a transform keeps frequencies from 0 to ``reach``, and from ``-reach`` to -1, of rows."""
-    return np.r_[0 : reach + 1, -reach:0]
+    return np.concatenate([np.arange(reach + 1), np.arange(-reach, 0)])
 
 
 @dataclass(frozen=True)

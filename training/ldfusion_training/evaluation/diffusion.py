@@ -61,7 +61,8 @@ def read_images(sources: Sequence[PairSource]) -> list[Tensor]:
 
 def shrunk(pair: Pair, height: int) -> Pair:
     """The pair made so many pixels high, its width a multiple of 16."""
-    size = shrunk_size(*pair.thermal.shape[::-1], height)
+    rows, columns = pair.thermal.shape
+    size = shrunk_size(columns, rows, height)
     visible, thermal = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (pair.visible, pair.thermal))
     return Pair(np.asarray(visible, np.uint8), np.asarray(thermal, np.uint8))
 

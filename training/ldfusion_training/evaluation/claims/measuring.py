@@ -136,8 +136,10 @@ def _of_pair(
         fused = as_rgb8(method.fused(seen.name, shown))
         values: dict[str, Any] = measures_of(good.pair, fused)
         if things.any():
-            grey = (to_grey(image).astype(np.float64) for image in (good.pair.thermal, good.pair.visible, fused))
-            values[THINGS] = edge_preservation(*grey, where=things)
+            thermal, visible, grey = (
+                to_grey(image).astype(np.float64) for image in (good.pair.thermal, good.pair.visible, fused)
+            )
+            values[THINGS] = edge_preservation(thermal, visible, grey, things)
         if torch.isfinite(truth).any():
             with torch.no_grad():
                 values[SILOG] = float(judge(torch.from_numpy(as_planes(fused))[None], truth))
