@@ -76,7 +76,7 @@ class Ranges(Part):
             is_measured = self._gathered.measured is not None and correction.source.startswith('ranges/')
             late = f', {self._gathered.apart_s:.2f} s apart' if is_measured else ''
             self._status = f'{correction.source}: {correction.used} points, scale {correction.scale:.2f}{late}'
-        self._problem = self._gathered.problem or problem or self._height_problem
+        self._problem = '; '.join(filter(None, (self._gathered.problem, problem, self._height_problem)))
         if self._problem:
             rest = f'corrected by {correction.source}' if correction is not None else 'not corrected'
             self._node.announcer.once('ranges', f'{self._problem}; depth is {rest}')
