@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from ldfusion_training.data.pairs import Pair  # noqa: E402
-from ldfusion_training.evaluation import probes  # noqa: E402
+from ldfusion_training.evaluation.downstream import probes  # noqa: E402
 
 
 def examples(seed: int, of: str) -> list[probes.Example]:

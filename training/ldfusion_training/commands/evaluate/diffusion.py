@@ -55,7 +55,7 @@ class EvaluateFeatures:
 
 def run_features(options: EvaluateFeatures) -> int:
     """Probe every network for every task."""
-    from ldfusion_training.evaluation import probes
+    from ldfusion_training.evaluation.downstream import probes
     from ldfusion_training.evaluation.modalities import open_aligned
     from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
 
