@@ -17,7 +17,14 @@ from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.depth import depth_to_kitti, read_depth  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
 from ldfusion_training.evaluation.depth_metrics import evaluate_depth, ground_plane_depth  # noqa: E402
-from ldfusion_training.evaluation.places import Estimate, corrected_by_points, open_frames, score  # noqa: E402
+from ldfusion_training.evaluation.places import (  # noqa: E402
+    Estimate,
+    corrected_by_points,
+    measure,
+    open_frames,
+    report,
+    score,
+)
 
 
 @pytest.fixture(scope='module')
@@ -113,6 +120,18 @@ def test_correction_by_points_is_judged_on_the_other_pixels(measured: Path) -> N
     left_out = np.isnan(depth) & np.isfinite(sample.depth)
     assert left_out.sum() == 20
     np.testing.assert_allclose(depth[~np.isnan(depth)], sample.depth[~np.isnan(depth)], rtol=0.01)
+
+
+def test_the_report_says_how_the_scale_wanders_along_each_drive(measured: Path) -> None:
+    """Two drives, one at twice the scale of the other: each is steady or not by itself."""
+    for path in list(measured.rglob('[0-9].*')):
+        path.rename(path.with_name(f'drive{int(path.stem) // 3}_{path.name}'))
+    frames, _ = open_frames([measured], [], [])
+    factors = iter(np.exp([0.3, 0.0, -0.3, 0.7, 0.7]))
+    scores = measure(frames, {'known': lambda sample: Estimate(sample.depth * np.float32(next(factors)))})
+    rows = [line.strip('|').split('|') for line in report(frames, scores).splitlines() if line.startswith('| drive')]
+    wander = {row[0].strip(): float(row[-1]) for row in rows}
+    assert wander == pytest.approx({'drive0': np.std([0.3, 0.0, -0.3]), 'drive1': 0.0}, abs=1e-3)
 
 
 def test_frames_that_were_trained_on_are_not_measured(
