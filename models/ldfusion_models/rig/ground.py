@@ -81,7 +81,10 @@ def find_ground(depth: Depth, directions: Values) -> Ground:
 
 def _plane_through(rays: Doubles, depth: Doubles) -> Doubles:
     """The plane (3,), n / h, that fits depth (N,) along rays (N, 3) best in relative error."""
-    return np.asarray(np.linalg.lstsq(rays * depth[:, None], np.ones(len(rays)), rcond=None)[0])
+    points = rays * depth[:, None]
+    squares = points.T @ points
+    # Points on one line have many planes; this takes the least.
+    return np.asarray(np.linalg.solve(squares + 1e-12 * np.trace(squares) * np.eye(3), points.sum(axis=0)))
 
 
 def _check_halves(rays: Doubles, depth: Doubles, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
