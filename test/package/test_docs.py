@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -229,6 +231,17 @@ def test_make_has_the_targets(command: Command) -> None:
     for word in command.words[1:]:
         name, equals, _ = word.partition('=')
         assert name in (MAKE_VARIABLES if equals else targets)
+
+
+@pytest.mark.skipif(not shutil.which('make'), reason='needs make')
+@pytest.mark.parametrize(
+    ('given', 'homes'),
+    [([], ['.venv', '.venv-jazzy']), (['ROS=kilted'], ['.venv']), (['ROS=jazzy'], ['.venv-jazzy'])],
+)
+def test_make_test_runs_on_both_distributions_or_on_the_one_named(given: list[str], homes: list[str]) -> None:
+    command = ['make', '--dry-run', '--always-make', 'test', *given]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r'^(?:ROS_DISTRO=\w+ )?(\S+)/bin/python -m pytest', shown, re.MULTILINE) == homes
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
