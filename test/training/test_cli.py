@@ -145,6 +145,25 @@ class TestFuse:
         np.testing.assert_array_equal(metres, read_float_depth(tmp_path / 'c/depth/a.npz'))
         np.testing.assert_allclose(stored[metres < 65] / 1000, metres[metres < 65], atol=0.0006)
 
+    def test_depth_that_is_not_sure_enough_is_unknown(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
+        from ldfusion_models.depth_files import read_float_depth
+        from ldfusion_models.files import read_image
+        from ldfusion_models.rig.depth_estimator import DepthEstimator
+
+        # Nothing is known for certain.
+        words = (*options(pairs), '--depth-format', 'npz', '--minimum-confidence', 1, '--output', tmp_path / 'fused')
+        assert run('fuse', *words) == (0, '')
+        assert np.isnan(read_float_depth(tmp_path / 'fused/depth/a.npz')).all()
+        image = pairs['visible'] / 'a.jpg'
+        depth, deviation = DepthEstimator.load('visible').with_deviation(read_image(image))
+        wanted = float(np.exp(-np.median(deviation)))
+        words = ('--image', image, '--branch', 'visible', '--depth-format', 'npz', '--minimum-confidence', wanted)
+        assert run('depth', *words, '--output', tmp_path / 'single') == (0, '')
+        found = read_float_depth(tmp_path / 'single/depth/a.npz')
+        assert 0.4 < np.isfinite(found).mean() < 0.6
+        np.testing.assert_allclose(found[np.isfinite(found)], depth[np.isfinite(found)], rtol=1e-5)
+        assert deviation[np.isfinite(found)].max() <= deviation[np.isnan(found)].min() + 1e-5
+
     def test_depth_goes_with_the_focal_length(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
         """The same picture through a lens twice as long shows things twice as far."""
         one = {name: next(folder.glob('a.*')) for name, folder in pairs.items()}

@@ -5,14 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from cyclopts import Parameter
 from tqdm import tqdm
 
+from ldfusion_models.camera.images import AnyImage
+from ldfusion_models.depth_files import Depth as Values
 from ldfusion_models.depth_files import DepthFormat, write_depth
-from ldfusion_models.errors import naming
+from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import list_images, read_image
 from ldfusion_models.rig.depth_estimator import DepthEstimator
-from ldfusion_training.commands.options import Positive
+from ldfusion_training.commands.options import Part, Positive
 from ldfusion_training.report.run_summary import RunSummary
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ class Depth:
     """png: 16 bits; tiff, npz: 32-bit floats, metres, NaN = unknown"""
     depth_units: Positive = 1000.0
     """of 16-bit depth, per metre: 1000 ends at 65.5 m, 256 at 256 m"""
+    minimum_confidence: Part = 0.0
+    """depth that the branch is less sure of is unknown; confidence as the node's"""
 
 
 def run(options: Depth) -> int:
@@ -55,11 +60,20 @@ def run(options: Depth) -> int:
     for path in tqdm(images, unit='image', disable=None):
         image = read_image(path)
         with naming(path), summary.timed(image.shape[1], image.shape[0]):
-            depth = estimator(image, options.fx)
+            depth = _sure_depth(estimator, image, options)
         write_depth(options.output / 'depth', path.stem, depth, options.depth_format, options.depth_units)
     summary.write(options.output / 'summary.json', branch=branch, model=options.model, focal_length_px=options.fx)
     print(f'{len(images)} depth maps in {options.output}')
     return 0
+
+
+def _sure_depth(estimator: 'DepthEstimator | PublishedEstimator', image: AnyImage, options: Depth) -> Values:
+    if options.minimum_confidence <= 0:
+        return estimator(image, options.fx)
+    if not isinstance(estimator, DepthEstimator):
+        raise InputError(f'--minimum-confidence: {options.model} does not say how sure it is; leave it out')
+    depth, deviation = estimator.with_deviation(image, options.fx)
+    return np.where(np.exp(-deviation) >= options.minimum_confidence, depth, np.float32(np.nan))
 
 
 @Parameter(name='*')
@@ -83,8 +97,6 @@ class TeachDepth:
 
 def run_teach(options: TeachDepth) -> int:
     """Teach every image."""
-    import numpy as np
-
     from ldfusion_models.camera.images import as_rgb8
     from ldfusion_models.camera.lens import Intrinsics
     from ldfusion_models.files import write_image

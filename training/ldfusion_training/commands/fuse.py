@@ -24,7 +24,7 @@ from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import RigSettings
 from ldfusion_models.shown import one_line
-from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Positive
+from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Part, Positive
 from ldfusion_training.data.depth import FLOAT_ENDINGS, read_depth
 from ldfusion_training.data.lidar import SCAN_SUFFIXES, read_scan
 from ldfusion_training.report.cloud_sheet import cloud_sheet
@@ -77,6 +77,8 @@ class Fuse:
     registration file places"""
     camera_height: NotNegative = 0.0
     """metres of the visible camera above the ground, which correct depth where ground is in view; needs --fx"""
+    minimum_confidence: Part = 0.0
+    """depth that the network is less sure of is unknown, as on the robot"""
     prompt: str | None = None
     """what matters, in English, such as 'people behind the smoke'"""
 
@@ -90,6 +92,7 @@ def run(options: Fuse) -> int:
         registration_file=str(options.registration or ''),
         thermal_gain=options.thermal_gain,
         camera_height=options.camera_height,
+        minimum_confidence=options.minimum_confidence,
     )
     references = None
     if options.references is not None:

@@ -42,6 +42,7 @@ def read_size(_: type, tokens: Sequence[Token]) -> tuple[int, int]:
 
 Positive = Annotated[float, Parameter(validator=check_positive)]
 NotNegative = Annotated[float, Parameter(validator=Number(gte=0))]
+Part = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 InferenceSize = Annotated[int, Parameter(validator=check_inference_size)]
 Size = Annotated[tuple[int, int], Parameter(converter=read_size, n_tokens=1, accepts_keys=False)]
