@@ -64,26 +64,43 @@ def test_seeds_that_disagree_and_differences_by_chance_show_nothing() -> None:
     assert effect.shown == 0
 
 
+def test_a_few_images_show_nothing() -> None:
+    few, same = record(0.1), record()
+    for each in (few, same):
+        each['images'] = each['images'][:4]
+    assert found_of({'a': [few] * 3, 'b': [same] * 3}, 'a', 'b')['all', 'Qabf'].shown == 0
+
+
 def test_detections_are_compared_as_average_precision() -> None:
-    effect = found_of({'a': [record(hit=True)], 'b': [record(hit=False)]}, 'a', 'b')['all', 'AP50 of people']
+    effect = found_of({'a': [record(hit=True)] * 3, 'b': [record(hit=False)] * 3}, 'a', 'b')['all', 'AP50 of people']
     assert (effect.difference, effect.low, effect.high, effect.shown) == (1.0, 1.0, 1.0, 1)
 
 
+def test_with_two_seeds_nothing_is_shown() -> None:
+    rows = {'a': [record(0.1)] * 2, 'b': [record()] * 2}
+    found = effects(rows, 'a', 'b')
+    assert not any(effect.shown for effect in found)
+    words = claims_in_words([Claim('it helps', 'a', ('b',), 'Qabf', 'all')], rows, found)
+    assert 'is not shown' in words
+    assert 'fewer than 3 seeds' in words
+
+
 def test_claims_are_judged_by_all_rows_that_they_name() -> None:
-    rows = {'a': [record(0.1)], 'b': [record()], 'c': [record(0.3)], 'd': [record(0.1)]}
+    rows = {'a': [record(0.1)] * 3, 'b': [record()] * 3, 'c': [record(0.3)] * 3, 'd': [record(0.1)] * 3}
     found = [effect for than in 'bcd' for effect in effects(rows, 'a', than)]
 
     def verdict(*than: str) -> str:
         return claims_in_words([Claim('it helps', 'a', than, 'Qabf', 'all')], rows, found)
 
-    assert verdict('b').startswith('"it helps" is shown: Qabf of a, all, against b +0.100')
+    assert verdict('b').startswith('"it helps" is shown: Qabf of a, all, against b +0.1000')
     assert verdict('b', 'd').startswith('"it helps" is not shown')
     assert verdict('b', 'c').startswith('"it helps" is refuted')
-    assert 'is not measured' in verdict('absent')
+    assert 'is not measured whole' in verdict('b', 'absent')
+    assert 'against b +0.1000' in verdict('b', 'absent')
     assert 'not equal' not in verdict('b')
-    rows['b'] = [record(steps=9)]
+    rows['b'] = [record(steps=9)] * 3
     assert 'Steps, parameters or GFLOP are not equal' in verdict('b')
-    assert '| a | 1 | 5 | 0.00 | 1.0 |' in rows_table(rows)
+    assert '| a | 3 | 5 | 0.00 | 1.0 |' in rows_table(rows)
 
 
 def test_every_claim_names_rows_and_measures_that_there_are() -> None:

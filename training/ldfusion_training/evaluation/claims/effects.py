@@ -1,8 +1,9 @@
 """Effects between rows of runs with 95 % intervals over pairs, and what they show, by a rule.
 
 An effect is the difference of two rows, each the mean of its seeds, on the same images. It is *shown* if its interval
-excludes zero and each seed by itself has the same sign: intervals over pairs know nothing of how much two trainings
-differ. A claim is shown if its effect is shown against every row that it names, refuted if the opposite is shown.
+excludes zero and each seed by itself has the same sign, with three seeds and five images at least: intervals over pairs
+know nothing of how much two trainings differ, and those of few images nothing at all. A claim is shown if its effect is
+shown against every row that it names, refuted if the opposite is shown.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ from ldfusion_training.report.tables import UNDEFINED, markdown_table
 
 # What is shown, and whether more is better.
 MEASURES = {'Qabf': 1, THINGS: 1, 'VIF': 1, 'SCD': 1, **dict.fromkeys(DETECTED, 1), SILOG: -1, ABS_REL: -1}
+LEAST_SEEDS, LEAST_IMAGES = 3, 5
 GROUPS = (ALL, *LIGHTS, ' or '.join(THICK_AIR), *HARD, HARD_MEAN)
 # Rows of one table: each a name and the records of its seeds.
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -50,18 +52,20 @@ class Effect:
     difference: float
     low: float
     high: float
-    seeds_agree: bool
+    by_seed: tuple[float, ...]
 
     @property
     def shown(self) -> int:
         """1 if ``row`` is shown to be better, -1 if it is shown to be worse, else 0."""
-        if not self.seeds_agree or self.low <= 0 <= self.high:
+        signs = {value > 0 for value in self.by_seed}
+        few = len(self.by_seed) < LEAST_SEEDS or self.images < LEAST_IMAGES
+        if few or len(signs) > 1 or self.low <= 0 <= self.high:
             return 0
         return MEASURES[self.measure] * (1 if self.difference > 0 else -1)
 
     def __str__(self) -> str:
         mark = {1: ' better', -1: ' worse', 0: ''}[self.shown]
-        return f'{self.difference:+.3f} ({self.low:+.3f} to {self.high:+.3f}){mark}'
+        return f'{self.difference:+.4f} ({self.low:+.4f} to {self.high:+.4f}){mark}'
 
 
 def effects(rows: Rows, row: str, than: str) -> list[Effect]:
@@ -93,8 +97,7 @@ def _effect(
 
     by_seed = differences(np.ones(count))
     low, high = bootstrap(count, lambda weights: float(np.mean(differences(weights))))
-    agree = all(value > 0 for value in by_seed) or all(value < 0 for value in by_seed)
-    return Effect(row, than, group, measure, count, float(np.mean(by_seed)), low, high, agree)
+    return Effect(row, than, group, measure, count, float(np.mean(by_seed)), low, high, tuple(by_seed))
 
 
 def _values(record: Mapping[str, Any], group: str, measure: str) -> list[Any]:
@@ -122,18 +125,21 @@ def claims_in_words(claims: Sequence[Claim], rows: Rows, found: Sequence[Effect]
             if (effect.row, effect.group, effect.measure) == (claim.row, claim.group, claim.measure)
             and effect.than in claim.than
         ]
-        if len(judged) < len(claim.than):
-            sentences.append(f'"{claim.text}" is not measured: runs or images are missing.')
-            continue
-        worst = min(effect.shown for effect in judged)
-        verdict = {1: 'shown', 0: 'not shown', -1: 'refuted'}[worst]
         numbers = '; '.join(f'against {effect.than} {effect}' for effect in judged)
+        if len(judged) < len(claim.than):
+            sentences.append(
+                f'"{claim.text}" is not measured whole, for runs or images are missing: {numbers or "none"}.'
+            )
+            continue
+        verdict = {1: 'shown', 0: 'not shown', -1: 'refuted'}[min(effect.shown for effect in judged)]
         sentences.append(f'"{claim.text}" is {verdict}: {claim.measure} of {claim.row}, {claim.group}, {numbers}.')
     better, worse = (sum(effect.shown == sign for effect in found) for sign in (1, -1))
     sentences.append(
         f'Of all {len(found)} effects {better} are shown to be better and {worse} to be worse; by chance alone '
         f'{0.05 * len(found):.0f} intervals would exclude zero.'
     )
+    if any(len(effect.by_seed) < LEAST_SEEDS for effect in found):
+        sentences.append(f'With fewer than {LEAST_SEEDS} seeds nothing counts as shown.')
     costs = {
         (record['steps'], record['parameters'], round(record['gflop'], 2)) for row in rows.values() for record in row
     }
