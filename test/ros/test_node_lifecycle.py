@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from domains import own_domain
@@ -19,7 +20,8 @@ pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 
@@ -97,6 +99,24 @@ def test_what_the_state_does_not_allow_is_refused_and_said_once_and_the_node_liv
         robot.fuse_good_pair()
         assert change(robot, Transition.TRANSITION_ACTIVE_SHUTDOWN)
         assert 'nothing more' in refuse_all_else(State.PRIMARY_STATE_FINALIZED)
+
+
+def test_what_the_parameter_services_say_can_be_given_to_the_next_node() -> None:
+    """As ``ros2 param dump`` asks for it, and a file of parameters gives it back."""
+    with Robot({'autostart': False, 'sync_tolerance': 0.05}) as robot:
+        client = AsyncParameterClient(robot.other, '/fusion')
+        robot.wait(client.services_are_ready, 'parameter services')
+
+        def ask(future: Any) -> Any:
+            robot.wait(future.done, 'answer')
+            return future.result()
+
+        names = ask(client.list_parameters()).result.names
+        values = [parameter_value_to_python(value) for value in ask(client.get_parameters(names)).values]
+        (refused,) = ask(client.set_parameters([Parameter('engine', value='nonsense')])).results
+        assert (refused.successful, 'choose one of' in refused.reason) == (False, True)
+    with Robot(dict(zip(names, values, strict=True))) as robot:
+        assert (robot.node.parameters.sync_tolerance, robot.node.parameters.autostart) == (0.05, False)
 
 
 def test_after_a_restart_the_text_that_its_publisher_keeps_is_applied_again() -> None:
