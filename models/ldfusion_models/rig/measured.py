@@ -133,7 +133,7 @@ def _in_image(
 ) -> tuple[Values, Values]:
     """The points (N, 3) that fall into the image, and their pixels (N, 2)."""
     if camera is None:
-        raise InputError(f'{measured.source}: without camera_info measured points have no place in the image')
+        raise InputError(f'{measured.source}: without camera_info (or --fx) measured points have no place in the image')
     height, width = depth.shape
     points = measured.points[np.isfinite(measured.points).all(axis=1)]
     lens = calibration.lens if calibration is not None and calibration.lens is not None else Lens(camera)

@@ -368,7 +368,7 @@ def _by_height(
 ) -> References:
     directions = rays_of(camera, calibration, 1)
     if directions is None:
-        raise InputError('camera_height: without camera_info there is no ground to be found')
+        raise InputError('camera_height: without camera_info (or --fx) there is no ground to be found')
     return ground_references(depth, directions, height)
 
 
