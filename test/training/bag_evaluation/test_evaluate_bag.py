@@ -15,7 +15,7 @@ import pytest
 from paths import ROOT
 from scipy.signal import lfilter
 
-from ldfusion_models.camera.lens import Intrinsics
+from ldfusion_models.camera.lens import Intrinsics, Lens
 from ldfusion_models.camera.registration import Registration
 from ldfusion_models.camera.registration_file import write_registration
 from ldfusion_models.camera.thermal import GainControl
@@ -458,7 +458,16 @@ class TestBadInput:
             write_cloud(writer, START_NS, truth)
         code, error = run(tmp_path / 'drive', '--output', tmp_path / 'out')
         assert code == 1
-        assert '/tf_static has no way from scanner to rgb; give --calibration' in error
+        assert '/tf_static has no way from scanner to rgb; write visible_T_ranges into the --registration-file' in error
+        # The scanner is 0.1 m to the right; the wall is 6 m away in both files.
+        placed = {'scanner': ((1.0, 0.0, 0.0, 0.1), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))}
+        lens = Lens(CAMERA)
+        registration = Registration(undistort=True, visible=lens, thermal=lens, visible_T_ranges=placed)
+        write_registration(tmp_path / 'rig.yaml', registration)
+        words = ('--registration-file', tmp_path / 'rig.yaml', '--metrics-every', 1)
+        assert run(tmp_path / 'drive', '--output', tmp_path / 'placed', *words)[0] == 0
+        (row,) = read_rows(tmp_path / 'placed/recordings/drive/frames.jsonl')
+        assert row['coverage'] == 1.0 and row['AbsRel'] > 0
 
     def test_other_settings_are_not_mixed_into_an_evaluation(self, tmp_path: Path, run: Run) -> None:
         bag = record(tmp_path / 'drive', frames=2)

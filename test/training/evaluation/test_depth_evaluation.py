@@ -155,3 +155,5 @@ def test_scores_by_range_scale_and_certainty_are_those_of_their_definitions() ->
     assert twice.log_scale == pytest.approx(np.log(2))
     assert twice.scaled_abs_rel == pytest.approx(0.0, abs=1e-6)
     assert np.isnan(twice.surer)
+    # The median of the ratios (1.2, 1, 1.1, 1, 1), not the ratio of the medians (22 / 20).
+    assert found.log_scale == pytest.approx(0.0, abs=1e-6)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
-from ldfusion_training.bag_evaluation.measures import BY_NAME, DepthTruth
+from ldfusion_training.bag_evaluation.measures import BY_NAME, measured_depth
 from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.evaluation.depth_metrics import Depth, is_known
 from ldfusion_training.recordings.bags import SECOND
@@ -80,7 +80,7 @@ def _with(kept: list[Worst], new: Worst, better: int) -> list[Worst]:
     return sorted([*far, new], key=lambda worst: worst.value * better)[:WORST]
 
 
-def save_pictures(folder: Path, shot: FusedShot, truth: DepthTruth) -> None:
+def save_pictures(folder: Path, shot: FusedShot) -> None:
     """Write a frame's images, reduced, into a folder of its own."""
     frame = shot.frame
     pictures = {
@@ -92,7 +92,7 @@ def save_pictures(folder: Path, shot: FusedShot, truth: DepthTruth) -> None:
     if shot.recorded.truth is not None:
         # The measures have said what is wrong with it, if anything is.
         with suppress(InputError):
-            pictures['measured depth'] = colour_depth(reduce_depth(truth(shot)), DEPTH_SCALE)
+            pictures['measured depth'] = colour_depth(reduce_depth(measured_depth(shot)), DEPTH_SCALE)
     for kind, picture in pictures.items():
         _write_jpeg(folder / f'{kind}.jpg', reduce_picture(picture))
 

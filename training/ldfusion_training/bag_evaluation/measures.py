@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from ldfusion_models.errors import InputError, naming
 from ldfusion_training import metrics
 from ldfusion_training.bag_evaluation.pairs import FusedShot
 from ldfusion_training.bag_evaluation.settings import BagSettings
-from ldfusion_training.data.lidar import Mounting, project_scan, read_mounting
+from ldfusion_training.data.lidar import Mounting, project_scan
 from ldfusion_training.evaluation import depth_metrics
 from ldfusion_training.evaluation.flicker import estimated_motion, flicker_between
 from ldfusion_training.recordings.bags import POINTS, Record
@@ -78,42 +77,28 @@ FLICKER_NAMES = ('flicker', 'flicker, relative', 'pumping', 'compared')
 UNUSED_DEPTH = ('scale',)
 
 
-class DepthTruth:
-    """Measured depth of a frame from the message that came with it."""
+def measured_depth(shot: FusedShot) -> Depth:
+    """Depth (H, W) in metres, NaN unknown, from the message that came with a shot.
 
-    def __init__(self, calibration: str) -> None:
-        """Read where the scanner is, if a file tells.
+    At the size of its own image or, of a cloud, at the frame's.
 
-        Raises:
-            InputError: the file can't be used.
-        """
-        self._mounting = read_mounting(Path(calibration), 'visible') if calibration else None
-
-    def __call__(self, shot: FusedShot) -> Depth:
-        """Depth (H, W) in metres, NaN unknown, at the size of its own image or, of a cloud, at the frame's.
-
-        Raises:
-            InputError: no usable depth.
-        """
-        truth = shot.recorded.truth
-        assert truth is not None
-        if truth.type != POINTS:
-            return truth.depth()
-        camera, transform = shot.frame.camera, shot.recorded.camera_T_truth
-        if self._mounting is not None:
-            height, width = shot.frame.depth.shape
-            camera = camera or self._mounting.camera.scaled(width, height)
-            transform = self._mounting.camera_T_scanner
-        if transform is None:
-            raise InputError(
-                f'{truth.topic}: /tf_static has no way from {truth.message.header.frame_id} to '
-                f'{shot.recorded.frame_id}; give --calibration'
-            )
-        return _project(truth, camera, transform)
+    Raises:
+        InputError: no usable depth.
+    """
+    truth = shot.recorded.truth
+    assert truth is not None
+    if truth.type != POINTS:
+        return truth.depth()
+    if shot.recorded.camera_T_truth is None:
+        raise InputError(
+            f'{truth.topic}: /tf_static has no way from {truth.message.header.frame_id} to {shot.recorded.frame_id}; '
+            'write visible_T_ranges into the --registration-file'
+        )
+    return _project(truth, shot.frame.camera, shot.recorded.camera_T_truth)
 
 
 def measure(
-    shot: FusedShot, before: FusedShot | None, full: bool, truth: DepthTruth, settings: BagSettings
+    shot: FusedShot, before: FusedShot | None, full: bool, settings: BagSettings
 ) -> tuple[dict[str, float], str]:
     """The measures of a frame by name, and what is wrong with its measured depth, if anything is.
 
@@ -121,7 +106,6 @@ def measure(
         shot: of a recording.
         before: the shot before, for flicker; None if there is none.
         full: take all measures, not only the quick ones.
-        truth: of the recording.
         settings: range of depth.
     """
     frame = shot.frame
@@ -137,7 +121,7 @@ def measure(
     if shot.recorded.truth is None:
         return values, ''
     try:
-        return values | _depth_measures(shot, truth, settings), ''
+        return values | _depth_measures(shot, settings), ''
     except InputError as error:
         return values, str(error)
 
@@ -146,8 +130,8 @@ def _by_title(values: dict[str, float]) -> dict[str, float]:
     return {metrics.TITLES[name]: value for name, value in values.items()}
 
 
-def _depth_measures(shot: FusedShot, truth: DepthTruth, settings: BagSettings) -> dict[str, float]:
-    known, predicted = truth(shot), shot.frame.depth
+def _depth_measures(shot: FusedShot, settings: BagSettings) -> dict[str, float]:
+    known, predicted = measured_depth(shot), shot.frame.depth
     if predicted.shape != known.shape:
         predicted = np.asarray(cv2.resize(predicted, known.shape[::-1], interpolation=cv2.INTER_NEAREST), np.float32)
     values = asdict(depth_metrics.evaluate_depth(predicted, known, settings.depth_range))

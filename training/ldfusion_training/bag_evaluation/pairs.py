@@ -216,7 +216,7 @@ class PairReader:
         truth = min(self._truths, key=lambda record: abs(record.stamp_ns - moment.stamp_ns), default=None)
         if truth is not None and abs(truth.stamp_ns - moment.stamp_ns) > self._tolerance_ns:
             truth = None
-        transform = None if truth is None else self._transform(frame_id, truth.message.header.frame_id)
+        transform = None if truth is None else self._to_camera('visible', frame_id, truth.message.header.frame_id)
         extrinsics = self._transform(thermal.message.header.frame_id, frame_id)
         self.counts['pairs'] += 1
         self.counts['pairs with measured depth'] += truth is not None
@@ -230,9 +230,7 @@ class PairReader:
         camera = 'thermal' if moment.visible is None else 'visible'
 
         def locate(frame: str) -> Matrix:
-            if (known := self._registration.ranges_to(camera, frame)) is not None:
-                return known
-            if (found := self._transform(leading, frame)) is None:
+            if (found := self._to_camera(camera, leading, frame)) is None:
                 raise InputError(
                     f'neither /tf_static nor visible_T_ranges of the registration file says where {frame} is'
                 )
@@ -255,6 +253,11 @@ class PairReader:
         except InputError as error:
             self.notes.setdefault('ground_frame', f'{error}; depth is not corrected by it')
             return 0.0
+
+    def _to_camera(self, camera: str, camera_frame: str, frame: str) -> npt.NDArray[np.float64] | None:
+        """Points of a sensor's frame to that of a camera, by the registration file, else by static transforms."""
+        known = self._registration.ranges_to(camera, frame)
+        return self._transform(camera_frame, frame) if known is None else np.array(known)
 
     def _transform(self, target: str, source: str) -> npt.NDArray[np.float64] | None:
         """Points of ``source`` to ``target``; None if the static transforms don't join the two."""

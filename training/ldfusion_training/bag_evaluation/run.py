@@ -18,7 +18,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.rig.rig import Rig, pipeline_of
 from ldfusion_training.bag_evaluation.frame_log import FrameLog, Row
 from ldfusion_training.bag_evaluation.gallery import Gallery, remove_pictures, save_pictures
-from ldfusion_training.bag_evaluation.measures import DepthTruth, measure
+from ldfusion_training.bag_evaluation.measures import measure
 from ldfusion_training.bag_evaluation.outputs import WriteFrame, open_output_bag, open_video
 from ldfusion_training.bag_evaluation.pairs import FusedShot, PairReader, RecordedShot
 from ldfusion_training.bag_evaluation.settings import BagSettings
@@ -93,7 +93,6 @@ class _Evaluation:
         self._engine, self._topics = engine, topics
         self._rig = Rig(pipeline_of(engine, settings.node), settings.node)
         self._reader = PairReader(recording, topics, settings, self._rig.asked)
-        self._truth = DepthTruth(settings.calibration)
         self._gallery = Gallery()
         self._problems: dict[str, str] = {}
         self._refused = 0
@@ -187,7 +186,7 @@ class _Evaluation:
 
     def _measure(self, index: int, shot: FusedShot, before: FusedShot | None) -> Measured:
         every = self._settings.metrics_every
-        return measure(shot, before, index % every == 0, self._truth, self._settings) if every else ({}, '')
+        return measure(shot, before, index % every == 0, self._settings) if every else ({}, '')
 
     def _remember(self, rows: list[Row]) -> None:
         for index, row in enumerate(rows):
@@ -207,7 +206,7 @@ class _Evaluation:
             self._problems.setdefault('depth', problem)
         taken, left_out = self._gallery.offer(pending.index, recorded.stamp_ns, values)
         if taken:
-            save_pictures(self._pictures(pending.index), pending.shot, self._truth)
+            save_pictures(self._pictures(pending.index), pending.shot)
         log.append(
             {
                 'frame': pending.index,

@@ -36,7 +36,6 @@ class BagSettings:
         depth_tolerance: seconds that stamps of measured depth and visible image may differ.
         depth_range: of measured depth that counts, in metres.
         pair_by: ``stamps`` of the headers as the node does, or ``arrival``: when the messages were recorded.
-        calibration: file with where the laser scanner is, see ``data/lidar.py``; empty: ``/tf_static`` tells.
         output_bag, mp4: write the fused images and depth so as well.
     """
 
@@ -46,7 +45,6 @@ class BagSettings:
     depth_tolerance: float = 0.02
     depth_range: DepthRange = field(default_factory=DepthRange)
     pair_by: str = PAIR_BY[0]
-    calibration: str = ''
     output_bag: bool = False
     mp4: bool = False
 

@@ -189,8 +189,9 @@ def score(estimate: Estimate, truth: Depth) -> Score:
     """Measure one frame; raises InputError as ``evaluate_depth``."""
     plain = evaluate_depth(estimate.depth, truth, LIMITS)
     scaled = evaluate_depth(estimate.depth, truth, LIMITS, median_scaling=True)
-    error = np.abs(relative_error(estimate.depth, truth))
-    error[~(is_known(truth) & (truth <= LIMITS.far))] = np.nan
+    signed = relative_error(estimate.depth, truth)
+    signed[~(is_known(truth) & (truth <= LIMITS.far))] = np.nan
+    error = np.abs(signed)
     near, middle, far = (_mean(error[(truth >= nearest) & (truth < farthest)]) for nearest, farthest in RANGES)
     return Score(
         abs_rel=plain.abs_rel,
@@ -200,7 +201,7 @@ def score(estimate: Estimate, truth: Depth) -> Score:
         near=near,
         middle=middle,
         far=far,
-        log_scale=-float(np.log(scaled.scale)),
+        log_scale=float(np.log1p(np.nanmedian(signed))),
         surer=_surer(error, estimate),
     )
 

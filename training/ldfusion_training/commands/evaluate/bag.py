@@ -55,7 +55,7 @@ class EvaluateBag:
     threads: int | None = None
     """CPU threads of the engine"""
     registration_file: str | None = None
-    """how the thermal image lies in the visible one; default: aligned"""
+    """how the thermal image lies in the visible one (default: aligned), and where scanners are (default: /tf_static)"""
     sync_tolerance: float | None = None
     """seconds that the stamps of a pair may differ"""
     clock_offset: float | None = None
@@ -79,8 +79,6 @@ class EvaluateBag:
     """VIF, Qabf, SSIM, Nabf, chroma error, flicker and depth of every Nth frame (default; 1: of all, 0: no
     measures); the other measures are of all frames
     """
-    calibration: Path | None = None
-    """where the scanner is; default: /tf_static"""
     depth_tolerance: Positive = 0.02
     """between depth and visible image"""
     near: Positive = 0.001
@@ -155,7 +153,6 @@ def settings_from(options: EvaluateBag) -> 'BagSettings':
         depth_tolerance=options.depth_tolerance,
         pair_by=options.pair_by,
         depth_range=DepthRange(options.near, options.far),
-        calibration=str(options.calibration or ''),
         output_bag=options.output_bag,
         mp4=options.mp4,
     )
