@@ -16,7 +16,7 @@ from std_msgs.msg import Float32MultiArray, String
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.thermal_reader import ThermalReader
 from ldfusion_models.errors import InputError
-from ldfusion_models.language.guidance import Captions, Prompt, embedding_of, read_prompt
+from ldfusion_models.language.guidance import Captions, Prompt, embedding_of, embedding_of_captions, read_prompt
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.conversions import message_from_embedding
 from ldfusion_ros.messages.decoding import BadFrameError, decode
@@ -99,7 +99,7 @@ class Describing(Part):
         self._worker.stop()
         self._answers.clear()
         if self._is_sending:
-            self._send(self._answer(Task(), ''))
+            self._send(self._answer(Task()))
             # A process that ends at once would take its last message along.
             self._embeddings.wait_for_all_acked(FAREWELL)
             self._is_sending = False
@@ -163,9 +163,8 @@ class Describing(Part):
         give_way(self._node.parameters.niceness)
         try:
             captions = None if task.moment is None else self.describe(task.moment)
-            text = captions.text if captions else task.prompt
             scene = scene_json(captions, task.moment.stamp_ns) if captions and task.moment else ''
-            self._answers.append(self._answer(task, text, scene))
+            self._answers.append(self._answer(task, captions, scene))
         except BadFrameError as error:
             self._node.drop(f'{error.camera}_bad', error)
             return
@@ -200,10 +199,10 @@ class Describing(Part):
         intrinsics = self._node.calibrations.intrinsics(camera, width, height, self._node.parameters)
         return intrinsics.fx if intrinsics else None
 
-    def _answer(self, task: Task, text: str, scene: str = '') -> Answer:
-        encoder = self._language.encoder
+    def _answer(self, task: Task, captions: Captions | None = None, scene: str = '') -> Answer:
+        encoder, text = self._language.encoder, captions.text if captions else task.prompt
         with self._node.statistics.timed('embedding'):
-            embedding = embedding_of(encoder, text)
+            embedding = embedding_of_captions(encoder, captions) if captions else embedding_of(encoder, text)
         if not np.isfinite(embedding).all():
             raise InputError(f'text encoder {encoder.name} makes numbers of {text!r} that are not finite')
         return Answer(task.prompt, text, message_from_embedding(embedding, encoder.name), scene)

@@ -14,6 +14,7 @@ from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.language.captioner import MODALITIES, Describer, load_captioners
+from ldfusion_models.language.captions import plural
 from ldfusion_models.language.facts import Description
 from ldfusion_models.language.words import clean
 from ldfusion_models.rig.depth_estimator import DepthEstimator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # What a text encoder of 77 tokens can read.
 LONGEST_PROMPT = 300
+# How strongly captions act, beside prompts, that somebody chose: of more, edges suffer more than can be spared.
+CAPTION_STRENGTH = 0.2
 # Unknown words that are named one by one.
 WORDS_SHOWN = 8
 # Captions need no more; the time for depth grows with the pixels.
@@ -40,6 +43,13 @@ class Captions:
     def text(self) -> str:
         """Both texts, one after the other, as the paper gives them to the text encoder."""
         return ' '.join(each.text for each in (self.visible, self.thermal) if each.text)
+
+    @property
+    def named(self) -> str:
+        """The things that both texts tell of; of a captioner that gives no facts, its texts."""
+        facts = [each.facts for each in (self.visible, self.thermal) if each.facts]
+        names = dict.fromkeys(plural(mention.name) for each in facts for mention in each.mentions)
+        return ' and '.join(names) if facts else self.text
 
     def as_json(self) -> dict[str, Any]:
         """The facts of each camera as ``docs/node.md`` describes them; null where a captioner gives none."""
@@ -118,9 +128,14 @@ def describe(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) 
 
 
 def embedding_of(encoder: 'TextEncoder', text: str) -> npt.NDArray[np.float32]:
-    """The embedding (D,) of a text; zeros, which change nothing, for one that is empty or says nothing."""
-    embedding: npt.NDArray[np.float32] = encoder.encode([text])[0]
+    """The embedding (D,) of what a text names; zeros, which change nothing, for one that names nothing."""
+    embedding: npt.NDArray[np.float32] = encoder.encode_named([text])[0]
     return embedding
+
+
+def embedding_of_captions(encoder: 'TextEncoder', captions: Captions) -> npt.NDArray[np.float32]:
+    """The embedding (D,) of the things that captions tell of, of length ``CAPTION_STRENGTH``; zeros for none."""
+    return (CAPTION_STRENGTH * embedding_of(encoder, captions.named)).astype(np.float32)
 
 
 @dataclass(frozen=True)

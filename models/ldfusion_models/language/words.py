@@ -31,11 +31,13 @@ class Reading:
 
     Attributes:
         text: for the encoder; empty if it knows nothing of it.
+        named: classes of things that it names, each by its own word, in the order of the list; empty for none.
         unknown: words without any effect.
         negated: parts that say what is not wanted, left out.
     """
 
     text: str
+    named: str = ''
     unknown: tuple[str, ...] = ()
     negated: tuple[str, ...] = ()
 
@@ -59,11 +61,11 @@ def read_words(text: str, lexicon: Mapping[str, str], is_known: Callable[[str], 
     meanings = {word: meaning_of(word, lexicon) for word in words}
     unknown = tuple(dict.fromkeys(word for word in words if not (meanings[word] or is_known(word))))
     known = [word for word in words if is_known(word)]
+    heads = {next((meanings[word] for word in reversed(run) if meanings[word]), '') for run in runs}
+    named = ' and '.join(name for name in dict.fromkeys(lexicon.values()) if name in heads)
     if all(is_known(word) for word in WORD.findall(kept)):
-        return Reading(kept.strip(' ,') if words else '', unknown, negated)
-    named = [next((meanings[word] for word in reversed(run) if meanings[word]), '') for run in runs]
-    said = ' and '.join(dict.fromkeys(name for name in named if name)) or ' '.join(known)
-    return Reading(said, unknown, negated)
+        return Reading(kept.strip(' ,') if words else '', named, unknown, negated)
+    return Reading(named or ' '.join(known), named, unknown, negated)
 
 
 def meaning_of(word: str, lexicon: Mapping[str, str]) -> str:

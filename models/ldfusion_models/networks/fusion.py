@@ -26,6 +26,10 @@ _GAIN = 1.25
 _LARGEST_GAIN = 2.0
 # So much of the detail of the size of a pixel is added once more: hardly to be seen, but spatial frequency rises.
 _CRISPNESS = 0.09
+# What a text names differs so much more from what is around it (means of 5x5 cells); so much of what is above this
+# brightness is taken from it, or it would be white.
+_EMPHASIS = 1.2
+_LIGHT, _HELD_BACK = 0.8, 0.9
 # What is decided at each place, see ``decide``.
 DECISIONS = 5
 # Differences below this, in hundredths per pixel, are noise.
@@ -41,18 +45,20 @@ class FusionConfig:
         feature_widths: channels of the denoiser's features, finest first.
         widths: channels of the fusion at the same scales.
         text_dim: length of the text embedding.
-        context: channels of what texts look around with at the coarsest scale; 0 for none, see ``Emphasis``.
+        context: channels of what texts look around with at the coarsest scale.
+        classes: of things that texts can name.
     """
 
     timesteps: tuple[int, ...] = (50,)
     feature_widths: tuple[int, ...] = (32, 64, 96)
     widths: tuple[int, ...] = (32, 48, 64)
     text_dim: int = 64
-    context: int = 0
+    context: int = 96
+    classes: int = 27
 
 
 class FusionNetwork(nn.Module):
-    """From coarse to fine: gather features, let the text modulate them; decide; put the image together."""
+    """From coarse to fine: gather features; decide; put the image together; let what a text names stand out."""
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
@@ -64,7 +70,8 @@ class FusionNetwork(nn.Module):
         )
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
-        self.modulation = LanguageModulation(config.text_dim, widths, config.context, DECISIONS)
+        known = 4 + sum(config.feature_widths[1:]) * len(config.timesteps)
+        self.modulation = LanguageModulation(config.text_dim, known, config.context, config.classes)
         self.activity = nn.ModuleList(nn.Conv2d(2, width, 3, padding=1) for width in widths)
         self.images = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)
         # How bright the whole picture is decides how much can be added before it saturates.
@@ -92,15 +99,17 @@ class FusionNetwork(nn.Module):
         right, below = forward_differences(sources)
         activities = activity(right, below, len(self.lateral))
         images = self.images(torch.cat([visible, thermal], dim=1))
-        decision = self._decision(features, activities, images, text)
+        decision = self._decision(features, activities, images)
         maps = enlarge(decide(decision, activities[0]))
         lift = self._lift(sources, right, below, maps)
         drawn = sources[:, :1] + lift
-        return visible + lift + _CRISPNESS * (drawn - _mean_around(drawn, 3))
+        fused = visible + lift + _CRISPNESS * (drawn - _mean_around(drawn, 3))
+        named = self.modulation(known_of(visible, thermal, features), text)
+        return fused + stand_out(luminance(fused), named, 1 << len(self.lateral))
 
-    def _decision(self, features: list[Tensor], activities: list[Tensor], images: Tensor, text: Tensor) -> Tensor:
+    def _decision(self, features: list[Tensor], activities: list[Tensor], images: Tensor) -> Tensor:
         """(B, DECISIONS, H / 2, W / 2), see ``decide``."""
-        coarser, tone, change = None, None, None
+        coarser, tone = None, None
         for scale in reversed(range(len(self.lateral))):
             x = self.lateral[scale](features[scale]) + self.activity[scale](activities[scale])
             if coarser is not None:
@@ -108,16 +117,12 @@ class FusionNetwork(nn.Module):
             if scale == 0:
                 x = x + images
             x = F.relu(x)
-            x = x + F.relu(self.mix[scale](x))
-            coarser = self.modulation.stages[scale](x, text)
+            coarser = x + F.relu(self.mix[scale](x))
             if tone is None:
                 tone = self.tone(coarser.mean(dim=(2, 3)))
-                change = self.modulation.emphasis(x, text) if self.modulation.emphasis is not None else None
         assert coarser is not None
         assert tone is not None
         decision: Tensor = self.decide(coarser + tone[:, :, None, None])
-        if change is not None:
-            decision = decision + enlarge(change, 1 << (len(self.lateral) - 1))
         return decision
 
     def _lift(self, sources: Tensor, right: Tensor, below: Tensor, maps: Tensor) -> Tensor:
@@ -156,6 +161,28 @@ def decide(decision: Tensor, activities: Tensor) -> Tensor:
     gains = _LARGEST_GAIN * torch.sigmoid(gains + bias)
     factors = torch.cat([visible_wins, 1.0 - visible_wins], dim=1) * gains
     return torch.cat([factors, torch.sigmoid(contrasts), offset], dim=1)
+
+
+def known_of(visible: Tensor, thermal: Tensor, features: list[Tensor]) -> Tensor:
+    """All but the finest features, and the images, (B, C, h, w) at the coarsest scale: what tells classes apart."""
+    coarsest = len(features) - 1
+    pooled = [F.avg_pool2d(each, 1 << (coarsest - scale)) for scale, each in enumerate(features) if scale]
+    return torch.cat([*pooled, F.avg_pool2d(torch.cat([visible, thermal], dim=1), 2 << coarsest)], dim=1)
+
+
+def stand_out(luma: Tensor, named: Tensor, side: int) -> Tensor:
+    """What is added (B, 1, H, W) to ``luma`` (B, 1, H, W) where something is named; nothing where ``named`` is 0.
+
+    Args:
+        luma: fused.
+        named: (B, 1, H / side, W / side), how far each cell holds what a text names, 0 to 1 (clipped).
+        side: of a cell in pixels.
+    """
+    around = enlarge(_mean_around(F.avg_pool2d(luma, side), 5), side)
+    # With the cells beside it: what is around a thing makes its contrast as much as the thing does.
+    named = enlarge(F.max_pool2d(named.clamp(0.0, 1.0), 3, stride=1, padding=1), side)
+    raised = named * _EMPHASIS * (luma - around)
+    return raised - named * _HELD_BACK * F.relu(luma + raised - _LIGHT)
 
 
 def luminance(rgb: Tensor) -> Tensor:

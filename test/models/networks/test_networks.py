@@ -42,12 +42,14 @@ def test_denoiser_at_a_pixel_does_not_depend_on_the_size_of_the_image() -> None:
 @torch.no_grad()
 def test_modulation_is_the_papers_formula_and_the_identity_without_text() -> None:
     modulation = randomise(SemanticModulation(text_dim=5, channels=3))
-    features, text = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
-    torch.testing.assert_close(modulation(features, torch.zeros(2, 5)), features)
+    features, text = torch.randn(2, 3, 4, 4), torch.nn.functional.normalize(torch.randn(2, 5))
+    assert torch.equal(modulation(features, torch.zeros(2, 5)), features)
     hidden = torch.nn.functional.silu(text @ modulation.hidden.weight.T)
     sigma, mu = (hidden @ modulation.parameters_of_text.weight.T).chunk(2, dim=1)
     expected = (1 + sigma[:, :, None, None]) * features + mu[:, :, None, None]
     torch.testing.assert_close(modulation(features, text), expected)
+    # A shorter embedding does less.
+    torch.testing.assert_close(modulation(features, 0.2 * text) - features, 0.2 * (expected - features))
 
 
 def zero_features(height: int, width: int) -> list[torch.Tensor]:

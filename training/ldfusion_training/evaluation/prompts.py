@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,31 @@ import torch
 from ldfusion_models.camera.images import as_uint8
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.manifest import load_frame_graph
-from ldfusion_models.language.guidance import embedding_of
+from ldfusion_models.language.guidance import CAPTION_STRENGTH, embedding_of
 from ldfusion_models.language.text import TextEncoder, load_text_encoder
-from ldfusion_training.data.pairs import Image8, Pair, PairSource
+from ldfusion_training.data.pairs import Image8, Pair
 from ldfusion_training.data.simulated import SimulatedFrame
 from ldfusion_training.evaluation.fusion import Method
-from ldfusion_training.language.pair_texts import PairText
 from ldfusion_training.language.prompt_effect import (
     SURFACES,
     Luminance,
     Mask,
     contrast_of_things,
     contrast_within,
-    hot_spots,
     mask_of,
 )
+from ldfusion_training.language.real_pairs import LabelledPair
 from ldfusion_training.metrics import FusionMetrics, evaluate_fusion, mean_metrics, to_grey
 from ldfusion_training.report.pictures import Row, contact_sheet
 from ldfusion_training.report.tables import markdown_table
 from ldfusion_training.stages.pairs_in_memory import as_planes
 
 NO_TEXT = 'no text'
+# What real pairs tell of, and how far in pixels ``rest`` stays away from things.
+REST = 'rest'
+REAL_KINDS = ('person', 'car', REST)
+AROUND = 16
+FLIPS = 100_000
 SHEET_CELL = (320, 240)
 
 
@@ -91,6 +96,16 @@ class Subject:
     contrasts: Mapping[str, Callable[[Luminance], list[float]]]
 
 
+@dataclass(frozen=True)
+class WordingScore:
+    """A wording, what the encoder is given of it, and its effect as a part of that of the class's own word."""
+
+    word: str
+    wording: str
+    read_as: str
+    share: float
+
+
 @dataclass
 class PromptScores:
     """Contrast by prompt and kind, one value per pair that has such things; the first prompt is no text."""
@@ -126,20 +141,26 @@ def simulated_subjects(frames: Sequence[SimulatedFrame], kinds: Sequence[str]) -
 
 def _measure(kind: str, mask: Mask, instances: npt.NDArray[np.int32]) -> Callable[[Luminance], list[float]]:
     if kind in SURFACES:
-        return lambda luma: contrast_within(luma, mask)
-    return lambda luma: contrast_of_things(luma, np.where(mask, instances, 0), mask)
+        return partial(contrast_within, surface=mask)
+    return partial(contrast_of_things, things=np.where(mask, instances, 0), excluded=mask)
 
 
-def real_subjects(sources: Sequence[PairSource]) -> Iterator[Subject]:
-    """Unlabelled subjects: hot spots stand for people, and what is left for all else."""
-    for source in sources:
-        pair = source.read()
-        spots = hot_spots(pair.thermal)
-        yield Subject(source.name, pair, {'person': _spots_measure(spots)} if spots.any() else {})
-
-
-def _spots_measure(spots: npt.NDArray[np.int32]) -> Callable[[Luminance], list[float]]:
-    return lambda luma: contrast_of_things(luma, spots, spots > 0)
+def labelled_subjects(pairs: Iterable[LabelledPair]) -> Iterator[Subject]:
+    """Labelled real pairs with ``REAL_KINDS``: a thing is the ellipse in its box, ``rest`` what no box is near."""
+    for labelled in pairs:
+        pair = labelled.source.read()
+        things = {kind: np.zeros(pair.thermal.shape, np.int32) for kind in REAL_KINDS if kind != REST}
+        boxes = np.zeros(pair.thermal.shape, np.uint8)
+        for number, each in enumerate(labelled.seen.objects, 1):
+            left, top, right, bottom = each.box
+            boxes[top:bottom, left:right] = 1
+            if each.name in things:
+                middle, axes = ((left + right) // 2, (top + bottom) // 2), ((right - left) // 2, (bottom - top) // 2)
+                cv2.ellipse(things[each.name], middle, axes, 0, 0, 360, number, cv2.FILLED)
+        rest = ~cv2.dilate(boxes, np.ones((2 * AROUND + 1, 2 * AROUND + 1))).astype(bool)
+        measures = {kind: partial(contrast_of_things, things=mask, excluded=boxes > 0) for kind, mask in things.items()}
+        present = {kind: measures[kind] for kind, mask in things.items() if mask.any()}
+        yield Subject(labelled.seen.name, pair, {**present, REST: partial(contrast_within, surface=rest)})
 
 
 def score_prompts(
@@ -209,40 +230,90 @@ def prompt_sheet(fusion: TextFusion, subjects: Sequence[Subject], prompts: Seque
 
 
 def score_texts(
-    fusion: TextFusion,
-    frames: Sequence[SimulatedFrame],
-    texts: Mapping[str, Sequence[PairText]],
-    rows: Sequence[str],
-    kind: str,
-) -> dict[str, dict[str, float]]:
+    fusion: TextFusion, subjects: Sequence[Subject], texts: Sequence[str], rows: Sequence[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, npt.NDArray[np.float64]]]:
     """Fuse every pair without text, with its own, and with another pair's.
 
     Args:
         fusion: what fuses.
-        frames: labelled pairs.
-        texts: of every frame; the first of ``kind`` counts.
+        subjects: pairs; the contrast of their things is measured.
+        texts: of each pair, which act as strongly as captions do.
         rows: which of ``none``, ``own``, ``shuffled``.
-        kind: ``caption`` or ``description``.
 
     Returns:
-        by row the means of ``contrast``, of what the pairs' own texts name, and of the usual measures.
+        by row the means of ``contrast`` and of the usual measures, and each pair's contrast, NaN without things.
     """
-    own = [next(text for text in texts[frame.name] if text.kind == kind) for frame in frames]
-    embeddings = fusion.encoder.encode([text.text for text in own])
+    embeddings = (CAPTION_STRENGTH * np.stack(fusion.embeddings(texts))).astype(np.float32)
     # Far enough to leave the scene, whose frames follow each other and resemble.
-    shuffled = np.roll(embeddings, len(frames) // 2, axis=0)
+    shuffled = np.roll(embeddings, len(subjects) // 2, axis=0)
     chosen = {'none': np.zeros_like(embeddings), 'own': embeddings, 'shuffled': shuffled}
     contrasts: dict[str, list[float]] = {row: [] for row in rows}
     metrics: dict[str, list[FusionMetrics]] = {row: [] for row in rows}
-    for number, (frame, text) in enumerate(zip(frames, own, strict=True)):
-        (subject,) = simulated_subjects([frame], text.names)
+    for number, subject in enumerate(subjects):
         sources = to_grey(subject.pair.visible), subject.pair.thermal
         images = fusion(subject.pair, [chosen[row][number] for row in rows])
         for row, image in zip(rows, images, strict=True):
             luma = to_grey(image).astype(np.float32) / np.float32(255.0)
-            contrasts[row] += [value for measure in subject.contrasts.values() for value in measure(luma)]
+            things = [v for kind, measure in subject.contrasts.items() if kind != REST for v in measure(luma)]
+            contrasts[row].append(float(np.mean(things)) if things else float('nan'))
             metrics[row].append(evaluate_fusion(*sources, to_grey(image)))
-    return {row: {'contrast': float(np.mean(contrasts[row])), **asdict(mean_metrics(metrics[row]))} for row in rows}
+    by_pair = {row: np.array(values) for row, values in contrasts.items()}
+    return {
+        row: {'contrast': float(np.nanmean(by_pair[row])), **asdict(mean_metrics(metrics[row]))} for row in rows
+    }, by_pair
+
+
+def sign_test(differences: npt.NDArray[np.float64]) -> float:
+    """How likely a mean as far from zero is if signs are by chance, two-sided; NaN are left out.
+
+    Fisher's permutation test of paired values, by 100,000 random flips.
+    """
+    known = differences[np.isfinite(differences)]
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), (FLIPS, known.size))
+    extreme = np.abs(signs @ known) >= abs(known.sum()) * (1 - 1e-9)
+    return float((extreme.sum() + 1) / (FLIPS + 1))
+
+
+def score_wordings(
+    fusion: TextFusion, subjects: Sequence[Subject], wordings: Mapping[str, Sequence[str]], kinds: Mapping[str, str]
+) -> list[WordingScore]:
+    """How much of the effect of a class's own word each of its ``wordings`` has on the class's ``kinds``."""
+    texts = [*wordings, *(wording for each in wordings.values() for wording in each)]
+    # Many wordings are read as the same words.
+    embeddings = dict(zip(texts, fusion.embeddings(texts), strict=True))
+    distinct = {embedding.tobytes(): embedding for embedding in embeddings.values()}
+    zeros = np.zeros(fusion.encoder.dim, np.float32)
+    raised: dict[tuple[str, bytes], list[float]] = {}
+    for subject in subjects:
+        plain, *images = (
+            to_grey(image).astype(np.float32) / np.float32(255.0)
+            for image in fusion(subject.pair, [zeros, *distinct.values()])
+        )
+        for kind, measure in subject.contrasts.items():
+            before = measure(plain)
+            for key, luma in zip(distinct, images if before else [], strict=bool(before)):
+                raised.setdefault((kind, key), []).append(float(np.mean(measure(luma)) - np.mean(before)))
+    scores = []
+    for word, kind in kinds.items():
+        whole = np.mean(raised[kind, embeddings[word].tobytes()])
+        scores += [
+            WordingScore(
+                word,
+                wording,
+                fusion.encoder.read(wording).named,
+                float(np.mean(raised[kind, embeddings[wording].tobytes()]) / whole),
+            )
+            for wording in wordings[word]
+        ]
+    return scores
+
+
+def wording_report(scores: Sequence[WordingScore]) -> str:
+    """Markdown: each wording, and how many have 70 % and 90 % of the effect of the class's own word."""
+    rows: list[list[str | float]] = [[each.word, each.wording, each.read_as, each.share] for each in scores]
+    table = markdown_table(['own word', 'wording', 'read as', 'part of the effect'], rows)
+    counts = [sum(each.share >= least for each in scores) for least in (0.7, 0.9)]
+    return f'{table}\n\nOf {len(scores)}, {counts[0]} have at least 70 % and {counts[1]} at least 90 % of the effect.'
 
 
 def text_report(rows: Mapping[str, Mapping[str, float]]) -> str:

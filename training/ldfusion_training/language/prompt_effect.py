@@ -1,7 +1,6 @@
-"""What a prompt should do, and how much of it a fused image shows: contrast of the named things, nothing else changed.
+"""What a text names, and how much of it a fused image shows: contrast of the named things, nothing else changed.
 
-A thing stands out by the difference of its brightness from what is around it. A prompt that names it should enlarge
-that difference, whichever sign it has; the rest of the picture should stay.
+A thing stands out by the difference of its brightness from what is around it, whichever sign that has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.networks.fusion import LUMA
 from ldfusion_training.simulation.scenery.things import CLASSES
 
 # What the words of prompts and captions mean in the simulator's classes; other classes mean themselves.
@@ -30,35 +28,20 @@ SURFACES = ('road', 'road markings', 'pavement', 'asphalt', 'grass', 'floor', 'w
 # Smaller things tell more of noise than of contrast.
 FEWEST_PIXELS = 40
 RING = 9
-# What a hot spot is, on real pairs that nobody has labelled: grey levels above its surroundings, and its size.
-HOT_LEVELS = 35.0
-HOT_NEARBY = 25.0
-LARGEST_PART = 0.05
 Mask = npt.NDArray[np.bool_]
 Luminance = npt.NDArray[np.float32]
 
 
+def classes_named(names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which of the simulator's classes (classes,) the named ones mean."""
+    parts = {part for name in names for part in PARTS_OF.get(name, (name,))}
+    return np.array([name in parts for name in CLASSES])
+
+
 def mask_of(names: Sequence[str], classes: npt.NDArray[np.uint8]) -> Mask:
     """Pixels (H, W) of the named classes in a class image (H, W)."""
-    parts = {part for name in names for part in PARTS_OF.get(name, (name,))}
-    return np.isin(classes, [number for number, name in enumerate(CLASSES) if name in parts])
-
-
-def raise_contrast(fused: npt.NDArray[np.float32], named: Mask, gain: float, reach: float) -> npt.NDArray[np.float32]:
-    """The fused image (3, H, W) in [0, 1] with the contrast of what is named enlarged.
-
-    Args:
-        fused: RGB.
-        named: (H, W) where a named thing is.
-        gain: of the difference to the surroundings.
-        reach: standard deviation in pixels of what counts as surroundings. Deep within a large surface there are none
-            but itself.
-    """
-    luma: Luminance = np.tensordot(np.asarray(LUMA, np.float32), fused, axes=1).astype(np.float32)
-    outside: Luminance = np.where(named, 0.02, 1.0).astype(np.float32)
-    difference = luma - blur(luma * outside, reach) / blur(outside, reach)
-    target: npt.NDArray[np.float32] = np.clip(fused + np.float32(gain - 1.0) * named * difference, 0.0, 1.0)
-    return target
+    mask: Mask = classes_named(names)[classes]
+    return mask
 
 
 def blur(image: Luminance, deviation: float) -> Luminance:
@@ -90,20 +73,6 @@ def contrast_within(luma: Luminance, surface: Mask) -> list[float]:
     mean: Luminance = blur(luma * weight, RING) / count
     variance = blur(np.square(luma - mean) * weight, RING) / count
     return [float((np.sqrt(variance[surface]) / np.maximum(mean[surface], 0.02)).mean())]
-
-
-def hot_spots(thermal: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    """Numbers (H, W) of upright hot regions in a thermal image (H, W); 0: none. Mostly people, on streets."""
-    grey = thermal.astype(np.float32)
-    hot = (grey > cv2.GaussianBlur(grey, (0, 0), HOT_NEARBY) + HOT_LEVELS).astype(np.uint8)
-    count, numbers, boxes, _ = cv2.connectedComponentsWithStats(
-        cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    )
-    for number in range(1, count):
-        _, _, width, height, area = boxes[number]
-        if area > LARGEST_PART * thermal.size or height < width:
-            numbers[numbers == number] = 0
-    return np.asarray(numbers, np.int32)
 
 
 def _things_with_rings(

@@ -79,17 +79,26 @@ def read_taught_pairs(folder: TaughtFolder, detector: Detector, labels: Path) ->
 
     Boxes of a thing that can't be told from its surroundings in one camera are ignored there.
     """
-    path = Path(folder.folder)
-    name = '/'.join(path.parts[-2:])
-    sources = {each.name: each for each in unlabelled(open_pairs(path, faults='skip').pairs, path)}
-    found = []
-    for each in folder.chosen(sources):
-        pair = sources[each].read()
-        boxes = _kept(labels / name / f'{each}.json', partial(_believed, detector, pair))
+    path, found = Path(folder.folder), []
+    for pair, boxes in believed_pairs(path, detector, labels, folder.chosen):
         for image, thermal in ((pair.visible, False), (np.repeat(pair.thermal[..., None], 3, 2), True)):
             seen = tuple(box if _is_seen(image, box) else replace(box, name=IGNORE) for box in boxes)
             found.append(_small(TaughtImage(image, thermal, seen, folder.place, folder.light, folder.weather)))
     return _some(found, path)
+
+
+def believed_pairs(
+    folder: Path, detector: Detector, labels: Path, chosen: Callable[[Iterable[str]], Iterable[str]] = list
+) -> Iterator[tuple[Pair, tuple[TaughtBox, ...]]]:
+    """Pairs of a folder, none that ``real_pairs.json`` knows, with the detector's boxes, which are kept in ``labels``.
+
+    Boxes that too few of its looks agree on are ignored ones. ``chosen`` picks from the pairs' names.
+    """
+    name = '/'.join(folder.parts[-2:])
+    sources = {each.name: each for each in unlabelled(open_pairs(folder, faults='skip').pairs, folder)}
+    for each in chosen(sources):
+        pair = sources[each].read()
+        yield pair, _kept(labels / name / f'{each}.json', partial(_believed, detector, pair))
 
 
 def read_taught_images(folder: TaughtFolder, detector: Detector, labels: Path) -> list[TaughtImage]:

@@ -80,8 +80,12 @@ CHAIN = (
     _simulate('labelled', 90, 1, '--rate 1 --size 480x360 --seed 5000'),
     _train('captioner', 0.2, trial='--set data.crop=96'),
     _release('captioner', 'captioner'),
-    Step('caption --dataset runs/simulated/train --labels'),
-    _train('modulation', 0.3, '--set weights=runs/weights', '--set data.crops=4 --set data.real_crops=2'),
+    _train(
+        'modulation',
+        0.3,
+        '--set weights=runs/weights',
+        '--set data.crops=4 --set data.real_crops=2 --set data.crop=64 --set texts=100',
+    ),
     _release('fusion', 'modulation'),
 )
 

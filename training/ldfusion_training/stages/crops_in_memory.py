@@ -1,187 +1,182 @@
-"""Crops of pairs with all that is frozen, made once: what stage ``modulation`` learns from."""
+"""Crops of pairs with the denoiser's features and what is known to be where, made once: for stage ``modulation``."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from ldfusion_models.camera.images import as_uint8
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.frame_graph import FrameGraph
+from ldfusion_models.networks.fusion import known_of
 from ldfusion_training.data.augment import LightConfig, change_light
-from ldfusion_training.data.pairs import Image8, Pair, open_pairs
-from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
-from ldfusion_training.language.cells import classes_in_cells
-from ldfusion_training.language.pair_texts import PairText, prompts_about_people, read_texts
-from ldfusion_training.language.prompt_effect import Mask, hot_spots, mask_of, raise_contrast
+from ldfusion_training.data.pairs import Image8, Pair
+from ldfusion_training.data.simulated import open_simulation
+from ldfusion_training.language.real_pairs import IGNORE
+from ldfusion_training.language.taught_images import believed_pairs
+from ldfusion_training.language.teacher_labels import Detector, TaughtBox
 from ldfusion_training.simulation.scenery.things import CLASSES
 from ldfusion_training.stages.pairs_in_memory import as_planes
 
-# Larger than any class.
-UNKNOWN = 255
-Half = npt.NDArray[np.float16]
+# Side in pixels of a cell: the grid of the denoiser's coarsest features.
+CELL = 8
+# The simulator's classes that boxes of a detector tell.
+TAUGHT = {
+    'person': 'person',
+    'car': 'car',
+    'truck': 'truck',
+    'bus': 'truck',
+    'train': 'truck',
+    'bicycle': 'bicycle',
+    'motorcycle': 'bicycle',
+}
+Planes = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class CropConfig:
-    """Which pairs and texts.
+    """Which pairs.
 
     Attributes:
-        folders: simulated data sets with ``texts.json``.
-        crops: number of crops, each of another frame as far as there are frames; their features are kept in memory.
-        real: real pairs, any layout of ``ldfusion_training.data.pairs``; hot spots are people, all else is unknown.
+        folders: simulated data sets.
+        crops: number of crops of those.
+        real: real pairs, any layout of ``ldfusion_training.data.pairs``; people and vehicles are known by a detector.
         real_crops: number of crops of those.
-        crop: side of the square crops.
-        captions, descriptions, prompts: how often a text of each kind is drawn, relative.
-        centred: part of the crops that show something that a text of their frame names.
+        detector: as ``ldfusion_training.language.teacher_labels.Detector`` takes it.
+        labels: folder where the detector's boxes are kept.
+        crop: side of the square crops in pixels.
+        zoom: least and largest factor by which pairs are enlarged first.
         relit: part of the crops whose visible light is changed.
     """
 
     folders: tuple[str, ...] = ()
-    crops: int = 640
+    crops: int = 0
     real: tuple[str, ...] = ()
     real_crops: int = 0
-    crop: int = 128
-    captions: float = 0.3
-    descriptions: float = 0.1
-    prompts: float = 0.6
-    centred: float = 0.9
-    relit: float = 0.0
+    detector: str = '../shared/data/teachers/yolox_nano.onnx'
+    labels: str = 'runs/modulation_labels'
+    crop: int = 256
+    zoom: tuple[float, float] = (0.6, 1.6)
+    relit: float = 0.3
 
     def __post_init__(self) -> None:
         """Raises InputError for pairs that would not be drawn, or crops of none."""
-        if bool(self.real) != (self.real_crops > 0):
-            raise InputError('data.real and data.real_crops: give both or neither')
+        for pairs, number in (('folders', 'crops'), ('real', 'real_crops')):
+            if bool(getattr(self, pairs)) != (getattr(self, number) > 0):
+                raise InputError(f'data.{pairs} and data.{number}: give both or neither')
+        if self.crop % (2 * CELL) or self.crop <= 0:
+            raise InputError(f'data.crop is {self.crop}; give a multiple of {2 * CELL}')
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a pair with all that is frozen, float16 to save memory.
+    """A part of a pair.
 
     Attributes:
-        visible, thermal: (3, side, side) and (1, side, side) in [0, 1].
-        plain: (3, side, side), fused without text.
-        contrast: (1, side, side), each pixel's difference to its surroundings there.
-        features: of the denoiser, finest first.
-        classes: (side, side) class of each pixel; ``UNKNOWN`` where nobody knows.
-        cells: (classes, h, w), which classes each cell shows.
-        texts: of the frame, and their rows in the table of embeddings.
+        features: (C, h, w) float16, as ``ldfusion_models.networks.fusion.known_of`` gives them.
+        cells: (classes, h, w), whether each cell shows each class.
+        known: (classes, h, w), where that is known.
+        visible: (side, side, 3), for pictures.
     """
 
-    visible: Half
-    thermal: Half
-    plain: Half
-    contrast: Half
-    features: tuple[Half, ...]
-    classes: Image8
-    cells: npt.NDArray[np.bool_]
-    texts: tuple[tuple[PairText, int], ...]
+    features: npt.NDArray[np.float16]
+    cells: Planes
+    known: Planes
+    visible: Image8
 
 
-class CropMaker:
-    """Makes crops with what a frame graph says of them without text."""
+@dataclass(frozen=True)
+class LabelledImage:
+    """A pair, and by class (classes, H, W) where it is, and where that is known."""
 
-    def __init__(self, config: CropConfig, seed: int, graph: FrameGraph, reach: float) -> None:
-        """Take over what is frozen; ``reach`` in pixels is how far surroundings go."""
-        self._config, self._seed, self._graph, self._reach = config, seed, graph, reach
-        self._rows: dict[str, int] = {}
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts of all crops so far; a text's place is its row in the table of embeddings."""
-        return list(self._rows)
-
-    def simulated_crops(self) -> Iterator[Crop]:
-        """Crops of labelled frames.
-
-        Raises:
-            InputError: no such data set, or no texts.
-        """
-        for frame, texts, generator in self._draw_frames():
-            yield self._of_frame(frame, texts, generator)
-
-    def _draw_frames(self) -> Iterator[tuple[SimulatedFrame, list[PairText], np.random.Generator]]:
-        """Frames in random order, each with a source of randomness; all once before one comes again."""
-        frames: list[tuple[SimulatedFrame, list[PairText]]] = []
-        for folder in map(Path, self._config.folders):
-            texts = read_texts(folder)
-            frames += [(frame, texts[frame.name]) for frame in open_simulation(folder) if frame.name in texts]
-        if not frames:
-            raise InputError('data.folders: name simulated data sets with texts')
-        order = np.random.default_rng([self._seed, 0]).permutation(len(frames))
-        for number in range(self._config.crops):
-            yield *frames[order[number % len(frames)]], np.random.default_rng([self._seed, 1, number])
-
-    def real_crops(self) -> Iterator[Crop]:
-        """Crops of real pairs that have hot spots.
-
-        Raises:
-            InputError: as ``open_pairs``, or no pair has any.
-        """
-        config = self._config
-        pairs = [source.read() for folder in config.real for source in open_pairs(Path(folder)).pairs]
-        labelled = [(pair, spots) for pair in pairs if (spots := hot_spots(pair.thermal) > 0).any()]
-        if pairs and not labelled:
-            raise InputError('data.real: no pair has hot spots; name real pairs with people')
-        for number in range(config.real_crops):
-            generator = np.random.default_rng([self._seed, 2, number])
-            pair, spots = labelled[number % len(labelled)]
-            classes = np.where(spots, CLASSES.index('person'), UNKNOWN).astype(np.uint8)
-            yield self._of_pair(pair, classes, prompts_about_people(number), spots, generator)
-
-    def _of_frame(self, frame: SimulatedFrame, texts: Sequence[PairText], generator: np.random.Generator) -> Crop:
-        classes = frame.read_classes()
-        names = texts[int(generator.integers(len(texts)))].names
-        return self._of_pair(frame.read_pair(), classes, texts, mask_of(names, classes), generator)
-
-    def _of_pair(
-        self, pair: Pair, classes: Image8, texts: Sequence[PairText], shown: Mask, generator: np.random.Generator
-    ) -> Crop:
-        config = self._config
-        window = _window(generator, shown, config.crop, generator.random() < config.centred)
-        visible, thermal = pair.visible[window], pair.thermal[window][..., None]
-        if generator.random() < config.relit:
-            visible = change_light(generator, visible, LightConfig(noise=0.0))
-        numbered = tuple((text, self._rows.setdefault(text.text, len(self._rows))) for text in texts)
-        return self._crop(as_planes(visible), as_planes(thermal), classes[window], numbered)
-
-    @torch.no_grad()
-    def _crop(
-        self,
-        visible: npt.NDArray[np.float32],
-        thermal: npt.NDArray[np.float32],
-        classes: Image8,
-        texts: tuple[tuple[PairText, int], ...],
-    ) -> Crop:
-        images = torch.from_numpy(visible)[None], torch.from_numpy(thermal)[None]
-        features = self._graph.extractor(*images)
-        plain = self._graph.fusion(*images, features, torch.zeros(1, self._graph.config.fusion.text_dim)).clamp(0, 1)
-        fused = plain[0].numpy()
-        twice = raise_contrast(fused, np.ones(fused.shape[1:], bool), 2.0, self._reach)
-        contrast = np.abs(twice - fused).mean(axis=0, keepdims=True).astype(np.float16)
-        halves = [_half(tensor) for tensor in (*images, plain, *features)]
-        cells = classes_in_cells(classes, len(CLASSES))
-        return Crop(halves[0], halves[1], halves[2], contrast, tuple(halves[3:]), classes, cells, texts)
+    pair: Pair
+    shown: Planes
+    known: Planes
 
 
-def _half(tensor: Tensor) -> Half:
-    half: Half = tensor[0].half().numpy()
-    return half
+def make_crops(config: CropConfig, seed: int, graph: FrameGraph) -> list[Crop]:
+    """All crops of simulated and of real pairs.
+
+    Raises:
+        InputError: data sets or the detector are missing or damaged.
+    """
+    frames = [frame for folder in config.folders for frame in open_simulation(Path(folder))]
+    crops = []
+    for number, row in enumerate(_rows(config.crops, len(frames), seed)):
+        classes = frames[row].read_classes()
+        shown = np.stack([classes == each for each in range(len(CLASSES))])
+        labelled = LabelledImage(frames[row].read_pair(), shown, np.ones_like(shown))
+        crops.append(_crop(config, labelled, np.random.default_rng([seed, 1, number]), graph))
+    if config.real:
+        detector = Detector(Path(config.detector))
+        pairs = [each for folder in config.real for each in believed_pairs(Path(folder), detector, Path(config.labels))]
+        for number, row in enumerate(_rows(config.real_crops, len(pairs), seed)):
+            crops.append(_crop(config, _labelled(*pairs[row]), np.random.default_rng([seed, 2, number]), graph))
+    return crops
 
 
-def _window(generator: np.random.Generator, shown: Mask, side: int, centred: bool) -> tuple[slice, slice]:
-    """A square of the image; around a pixel of what is ``shown`` (H, W) if ``centred`` and there is any."""
-    height, width = shown.shape
-    if side > min(height, width):
-        raise InputError(f'an image of {width}x{height} pixels is smaller than data.crop={side}; set a smaller one')
-    top, left = int(generator.integers(height - side + 1)), int(generator.integers(width - side + 1))
-    places = np.flatnonzero(shown) if centred else np.empty(0, np.int64)
-    if places.size:
-        row, column = divmod(int(places[generator.integers(places.size)]), width)
-        # Not just in the middle, or the network would learn that named things are there.
-        top = int(np.clip(row - generator.integers(side // 4, 3 * side // 4), 0, height - side))
-        left = int(np.clip(column - generator.integers(side // 4, 3 * side // 4), 0, width - side))
-    return slice(top, top + side), slice(left, left + side)
+def _rows(count: int, available: int, seed: int) -> Iterator[int]:
+    """``count`` numbers in random order, all once before one comes again."""
+    order = np.random.default_rng([seed, 0]).permutation(available)
+    for number in range(count):
+        yield int(order[number % available])
+
+
+def _labelled(pair: Pair, boxes: Sequence[TaughtBox]) -> LabelledImage:
+    """Where a detector saw people and vehicles; of a box that is not sure nothing is known."""
+    shown = np.zeros((len(CLASSES), *pair.thermal.shape), bool)
+    known = np.zeros_like(shown)
+    taught = [CLASSES.index(name) for name in sorted(set(TAUGHT.values()))]
+    known[taught] = True
+    for each in boxes:
+        left, top, right, bottom = (max(0, round(value)) for value in each.box)
+        if each.name in TAUGHT:
+            shown[CLASSES.index(TAUGHT[each.name]), top:bottom, left:right] = True
+        elif each.name == IGNORE:
+            known[taught, top:bottom, left:right] = False
+    return LabelledImage(pair, shown, known | shown)
+
+
+def _crop(config: CropConfig, labelled: LabelledImage, generator: np.random.Generator, graph: FrameGraph) -> Crop:
+    pair, side = labelled.pair, config.crop
+    height, width = pair.thermal.shape
+    # A pair is never made smaller than a crop.
+    zoom = max(float(np.exp(generator.uniform(*np.log(config.zoom)))), side / min(height, width))
+    part = min(height, width, round(side / zoom))
+    top, left = int(generator.integers(height - part + 1)), int(generator.integers(width - part + 1))
+    rows, columns = slice(top, top + part), slice(left, left + part)
+    turn = -1 if generator.random() < 0.5 else 1
+
+    def cut(image: Image8) -> Image8:
+        method = cv2.INTER_AREA if part > side else cv2.INTER_LINEAR
+        return np.ascontiguousarray(
+            as_uint8(cv2.resize(image[rows, columns], (side, side), interpolation=method))[:, ::turn]
+        )
+
+    visible, thermal = cut(pair.visible), cut(pair.thermal)
+    if generator.random() < config.relit:
+        visible = change_light(generator, visible, LightConfig(noise=0.0))
+    with torch.no_grad():
+        images = [torch.from_numpy(as_planes(image))[None] for image in (visible, thermal[..., None])]
+        features = known_of(*images, graph.extractor(*images))[0].half().numpy()
+    planes = [
+        _in_cells(each[:, rows, columns][..., ::turn], side // CELL) for each in (labelled.shown, ~labelled.known)
+    ]
+    # A sixth of a cell shows that something is there; where some of it is not known, nothing is.
+    return Crop(features, planes[0] > 1 / 6, planes[1] == 0, visible)
+
+
+def _in_cells(planes: Planes, count: int) -> npt.NDArray[np.float32]:
+    """The part of each of ``count`` x ``count`` cells that each plane (classes, H, W) covers."""
+    return np.stack(
+        [
+            cv2.resize(plane.astype(np.float32), (count, count), interpolation=cv2.INTER_AREA)
+            if plane.any()
+            else np.zeros((count, count), np.float32)
+            for plane in planes
+        ]
+    )

@@ -142,7 +142,7 @@ def run_segmentation(options: EvaluateSegmentation = SEGMENTATION_DEFAULTS) -> i
 
 
 def _own_methods(options: EvaluateDetection, sources: 'Sequence[PairSource]') -> 'list[Method]':
-    from ldfusion_models.language.guidance import PairCaptioner, embedding_of
+    from ldfusion_models.language.guidance import PairCaptioner, embedding_of_captions
     from ldfusion_training.evaluation.fusion import Method
     from ldfusion_training.evaluation.prompts import TextFusion
 
@@ -154,7 +154,7 @@ def _own_methods(options: EvaluateDetection, sources: 'Sequence[PairSource]') ->
     own = {}
     for source in sources:
         pair = source.read()
-        own[source.name] = embedding_of(fusion.encoder, captioner(pair.visible, pair.thermal).text)
+        own[source.name] = embedding_of_captions(fusion.encoder, captioner(pair.visible, pair.thermal))
     return [
         *methods,
         Method('fused, own caption', lambda name, pair: fusion(pair, [own[name]])[0]),

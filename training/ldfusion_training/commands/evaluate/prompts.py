@@ -1,8 +1,9 @@
 """``ldfusion evaluate prompts`` and ``evaluate guidance``: what texts do to the fused image."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
@@ -10,6 +11,9 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_training.commands.options import Count
 from ldfusion_training.report.tables import write_json, write_text
+
+if TYPE_CHECKING:
+    from ldfusion_training.evaluation.prompts import Subject, TextFusion
 
 # What people ask for most, and the classes that these prompts are about.
 PROMPTS = ('people', 'cars', 'road', 'trees', 'buildings')
@@ -24,14 +28,18 @@ class EvaluatePrompts:
     """What prompts do to the contrast of things.
 
     Fuses each pair without text and with each prompt, and measures the contrast of things with their surroundings:
-    of labelled classes in simulated data, of upright hot spots ("person") in real pairs. Prints contrast relative
-    to no text and the part of the pairs in which it rose.
+    of labelled classes in simulated data, of people, cars and the rest in the labelled real pairs. Prints contrast
+    relative to no text and the part of the pairs in which it rose.
     """
 
     dataset: Path | None = None
     """simulated data set"""
     pairs: Path | None = None
-    """real pairs, any layout"""
+    """folder that holds the sets of the labelled real pairs"""
+    split: Literal['training', 'validation'] = 'validation'
+    """with --pairs: which of them"""
+    wordings: bool = False
+    """with --dataset: instead, 40 wordings that nothing was trained on against their classes' own words"""
     prompts: tuple[str, ...] = ('people', 'cars', 'road', 'trees', 'buildings')
     classes: tuple[str, ...] = ('person', 'car', 'road', 'tree', 'building')
     weights: Path | None = None
@@ -53,15 +61,20 @@ class EvaluatePrompts:
 class EvaluateGuidance:
     """Ablation: no text, each pair's own caption, another pair's.
 
-    Fuses each pair without text (sigma = mu = 0), with its own text of texts.json, and with that of another scene;
-    prints the contrast of what its own text names, and the usual measures.
+    Fuses each pair without text (sigma = mu = 0), with its own text, and with that of another scene. Texts are of
+    simulated data what the labels tell most of, and the contrast of that is measured; of labelled real pairs what
+    the captioner tells, and the contrast of people and cars. Prints that, the usual measures, and how likely the
+    difference of own and shuffled is by chance.
     """
 
-    dataset: Path
-    """simulated data with texts.json"""
+    dataset: Path | None = None
+    """simulated data set"""
+    pairs: Path | None = None
+    """folder that holds the sets of the labelled real pairs"""
+    split: Literal['training', 'validation'] = 'validation'
+    """with --pairs: which of them"""
     rows: tuple[Literal['none', 'own', 'shuffled'], ...] = ('none', 'own', 'shuffled')
     """(all)"""
-    kind: Literal['caption', 'description'] = 'caption'
     weights: Path | None = None
     """default: those of the package"""
     text_encoder: str = 'embedded'
@@ -75,27 +88,24 @@ class EvaluateGuidance:
 
 
 DEFAULTS = EvaluatePrompts()
+NO_DATA = EvaluateGuidance()
 
 
 def run_prompts(options: EvaluatePrompts = DEFAULTS) -> int:
     """Measure every prompt on every pair."""
-    from ldfusion_training.data.pairs import open_pairs
     from ldfusion_training.data.simulated import open_simulation
     from ldfusion_training.evaluation import prompts as evaluation
 
+    _require_one(options)
     fusion = evaluation.TextFusion(options.weights, options.text_encoder)
-    if options.dataset and options.pairs:
-        raise InputError('give either --dataset or --pairs, not both')
     if options.dataset:
-        kinds = list(options.classes)
+        kinds = options.classes
         frames = open_simulation(options.dataset)[:: options.every]
         subjects = list(evaluation.simulated_subjects(frames, kinds))
-    elif options.pairs:
-        kinds = ['person']
-        sources = open_pairs(options.pairs).pairs[:: options.every]
-        subjects = list(evaluation.real_subjects(sources))
     else:
-        raise InputError('give --dataset or --pairs')
+        kinds, subjects = evaluation.REAL_KINDS, _labelled(options)
+    if options.wordings:
+        return _run_wordings(options, fusion, subjects)
     scores = evaluation.score_prompts(fusion, subjects, options.prompts, kinds)
     _show(options, evaluation.prompt_report(scores), evaluation.prompts_as_json(scores, fusion))
     if options.sheet:
@@ -104,21 +114,61 @@ def run_prompts(options: EvaluatePrompts = DEFAULTS) -> int:
     return 0
 
 
-def run_guidance(options: EvaluateGuidance) -> int:
-    """Measure each row of the ablation."""
-    from ldfusion_training.data.simulated import open_simulation
+def _run_wordings(options: EvaluatePrompts, fusion: 'TextFusion', subjects: list['Subject']) -> int:
     from ldfusion_training.evaluation import prompts as evaluation
-    from ldfusion_training.language.pair_texts import read_texts
+    from ldfusion_training.language.wording import HELD_OUT
 
-    texts = read_texts(options.dataset)
-    frames = [frame for frame in open_simulation(options.dataset) if frame.name in texts][:: options.every]
-    fusion = evaluation.TextFusion(options.weights, options.text_encoder)
-    rows = evaluation.score_texts(fusion, frames, texts, options.rows, options.kind)
-    _show(options, evaluation.text_report(rows), dict(rows))
+    if not options.dataset:
+        raise InputError('--wordings: give --dataset; of real pairs nobody labelled roads, trees and buildings')
+    kinds = dict(zip(PROMPTS, CLASSES, strict=True))
+    scores = evaluation.score_wordings(fusion, subjects, HELD_OUT, kinds)
+    _show(options, evaluation.wording_report(scores), {each.wording: asdict(each) for each in scores})
     return 0
 
 
-def _show(options: EvaluatePrompts | EvaluateGuidance, table: str, content: dict[str, object]) -> None:
+def run_guidance(options: EvaluateGuidance = NO_DATA) -> int:
+    """Measure each row of the ablation."""
+    from ldfusion_models.language.guidance import PairCaptioner
+    from ldfusion_training.data.simulated import open_simulation
+    from ldfusion_training.evaluation import prompts as evaluation
+    from ldfusion_training.language.named import most_telling_names, text_of
+
+    _require_one(options)
+    fusion = evaluation.TextFusion(options.weights, options.text_encoder)
+    if options.dataset:
+        named = [(frame, most_telling_names(frame)) for frame in open_simulation(options.dataset)[:: options.every]]
+        subjects = [subject for frame, names in named for subject in evaluation.simulated_subjects([frame], names)]
+        texts = [text_of(names) for _, names in named]
+    else:
+        subjects = _labelled(options)
+        captioner = PairCaptioner.load(weights=options.weights)
+        texts = [captioner(subject.pair.visible, subject.pair.thermal).named for subject in subjects]
+    rows, by_pair = evaluation.score_texts(fusion, subjects, texts, options.rows)
+    report, content = evaluation.text_report(rows), {**rows}
+    if {'own', 'shuffled'} <= by_pair.keys():
+        chance = evaluation.sign_test(by_pair['own'] - by_pair['shuffled'])
+        report += f'\n\nContrast, own against shuffled: p = {chance:.5f} (permutation test of pairs).'
+        content['own against shuffled'] = {'p': chance}
+    _show(options, report, content)
+    return 0
+
+
+def _require_one(options: EvaluatePrompts | EvaluateGuidance) -> None:
+    if (options.dataset is None) == (options.pairs is None):
+        raise InputError('give --dataset or --pairs, one of them')
+
+
+def _labelled(options: EvaluatePrompts | EvaluateGuidance) -> list['Subject']:
+    """The labelled real pairs."""
+    from ldfusion_training.evaluation.prompts import labelled_subjects
+    from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
+
+    assert options.pairs
+    seen = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]
+    return list(labelled_subjects(open_labelled(seen, options.pairs)))
+
+
+def _show(options: EvaluatePrompts | EvaluateGuidance, table: str, content: Mapping[str, object]) -> None:
     print(table)
     if options.json:
         write_json(options.json, content)
