@@ -12,13 +12,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ldfusion_models.camera.camera_info import Calibration
@@ -41,7 +42,10 @@ from ldfusion_ros.parts.outputs import OutputFrame, Outputs
 WARM_UP = 20
 DISTORTION = (-0.2, 0.05, 0.001, 0.0, 0.0)
 BESIDE = ((1.0, 0.0, 0.0, -0.1), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-PARTS = ('receive', 'synchronise', 'decode', 'register', 'engine', 'fused', 'depth', 'points')
+PARTS = (
+    *('receive', 'synchronise', 'decode', 'register', 'engine'),
+    *('fused', 'compressed', 'depth', 'confidence', 'points'),
+)
 DISCOVERY_SECONDS = 10.0
 
 
@@ -73,11 +77,15 @@ class Bench:
             'thermal': Lens(Intrinsics.from_field_of_view(width, height, 50.0), 'plumb_bob', DISTORTION),
         }
         self._calibrations = {name: Calibration.of_lens(lens) for name, lens in lenses.items()}
+        # As smooth as what cameras see and networks give: noise is slow to compress, and all of its points would fly.
+        noise = generator.random((height, width, 3), np.float32)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), width / 100), np.float32)
+        smooth = (noise - noise.min()) / np.ptp(noise)
         self._images = {
-            'visible': generator.integers(0, 256, (height, width, 3), np.uint8),
-            'thermal': generator.integers(28000, 32000, (height, width), np.uint16),
+            'visible': (255 * smooth).astype(np.uint8),
+            'thermal': (28000 + 4000 * smooth[..., 0]).astype(np.uint16),
         }
-        depth = generator.uniform(1, 80, (height, width)).astype(np.float32)
+        depth = 1 + 80 * smooth[..., 1]
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / 'registration.yaml'
             beside = Registration('cameras', True, lenses['visible'], lenses['thermal'], geometry=geometry)
@@ -94,7 +102,16 @@ class Bench:
             self._node.create_subscription(Image, f'{name}/image_raw', self._received.append, sensor_data())
             self._publishers[name] = self._cameras.create_publisher(Image, f'{name}/image_raw', sensor_data())
         self._outputs = Outputs(self._node)
-        for topic, kind in (('fused/image', Image), ('depth/image', Image), ('points', PointCloud2)):
+        kinds = {
+            'fused/image': Image,
+            'fused/camera_info': CameraInfo,
+            'fused/image/compressed': CompressedImage,
+            'depth/image': Image,
+            'depth/camera_info': CameraInfo,
+            'depth/confidence': Image,
+            'points': PointCloud2,
+        }
+        for topic, kind in kinds.items():
             self._listener.create_subscription(kind, f'/bench/{topic}', lambda _: None, 2)
         self._executor = SingleThreadedExecutor(context=self._node.context)
         self._executor.add_node(self._node)

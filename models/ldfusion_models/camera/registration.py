@@ -34,6 +34,7 @@ ROTATION_TOLERANCE = 1e-3
 
 Image = AnyImage
 Pixels = npt.NDArray[np.float32]
+Maps = tuple[Pixels, Pixels]
 Matrix = tuple[tuple[float, ...], ...]
 
 
@@ -169,13 +170,11 @@ class Registrar:
         sizes = (width, height, thermal.shape[1], thermal.shape[0])
         if sizes != self._sizes:
             self._prepare(sizes)
-        maps: tuple[Any, Any] = self._maps
-        coverage = self._coverage
+        maps, coverage = self._maps, self._coverage
         if self.registration.geometry == 'depth' and depth is not None:
             maps, coverage = self._with_parallax(depth)
-        registered = cv2.remap(thermal, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         image, camera = self.alone('visible', visible)
-        return Registered(image, _as(thermal, registered), coverage, camera)
+        return Registered(image, _remapped(thermal, maps), coverage, camera)
 
     def alone(self, camera: str, image: Image) -> tuple[Image, Intrinsics | None]:
         """An image of the ``visible`` or ``thermal`` camera by itself, undistorted if the registration says so.
@@ -189,18 +188,15 @@ class Registrar:
         return image, lens.camera.scaled(width, height) if lens else None
 
     def _prepare(self, sizes: tuple[int, int, int, int]) -> None:
-        width, height, thermal_width, thermal_height = sizes
+        width, height, thermal_width, thermal_height = self._sizes = sizes
         pixels = thermal_pixels(self.registration, *sizes)
         self._coverage = _coverage(pixels, thermal_width, thermal_height)
-        self._pixels = _within_16_bits(pixels)
-        self._maps = _fixed_point(pixels)
+        self._planes = _maps(pixels)
+        self._maps = self._within_thermal(self._planes)
         self._coarse_sizes = (-(-width // DEPTH_STEP), -(-height // DEPTH_STEP), thermal_width, thermal_height)
         self._coarse_pixels = thermal_pixels(self.registration, *self._coarse_sizes)
-        self._sizes = sizes
 
-    def _with_parallax(
-        self, depth: npt.NDArray[np.float32]
-    ) -> tuple[tuple[Pixels, None], npt.NDArray[np.float32] | None]:
+    def _with_parallax(self, depth: npt.NDArray[np.float32]) -> tuple[Maps, npt.NDArray[np.float32] | None]:
         """Maps and coverage for things at this depth: those of the plane, moved by the difference in parallax."""
         width, height, thermal_width, thermal_height = self._sizes
         coarse = cv2.resize(depth, self._coarse_sizes[:2], interpolation=cv2.INTER_NEAREST)
@@ -208,12 +204,19 @@ class Registrar:
             coarse = np.where(coarse > 0, coarse, np.float32(self.registration.distance))
         moved = thermal_pixels(self.registration, *self._coarse_sizes, np.asarray(coarse, np.float32))
         parallax = np.nan_to_num(moved - self._coarse_pixels)
-        pixels = self._pixels + cv2.resize(parallax, (width, height), interpolation=cv2.INTER_LINEAR)
-        np.clip(pixels, -LARGEST_MAP, LARGEST_MAP, out=pixels)
+        columns, rows = (
+            plane + cv2.resize(np.ascontiguousarray(moved), (width, height), interpolation=cv2.INTER_LINEAR)
+            for plane, moved in zip(self._planes, np.moveaxis(parallax, 2, 0), strict=True)
+        )
         coverage = _coverage(self._coarse_pixels + parallax, thermal_width, thermal_height)
         if coverage is not None:
             coverage = np.asarray(cv2.resize(coverage, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        return (pixels, None), coverage
+        return self._within_thermal((columns, rows)), coverage
+
+    def _within_thermal(self, maps: Maps) -> Maps:
+        """Beyond its border the thermal image is as it is there."""
+        columns, rows = (np.clip(plane, 0, size - 1) for plane, size in zip(maps, self._sizes[2:], strict=True))
+        return columns, rows
 
 
 class _Undistorter:
@@ -229,9 +232,9 @@ class _Undistorter:
         if not lens.is_distorted and lens.pinhole == lens.camera:
             return image, lens.camera
         if size != self._size:
-            self._maps = _fixed_point(lens.project(rays(lens.pinhole)))
+            self._maps = _maps(lens.project(rays(lens.pinhole)))
             self._size = size
-        return _as(image, cv2.remap(image, *self._maps, cv2.INTER_LINEAR)), lens.pinhole
+        return _remapped(image, self._maps), lens.pinhole
 
 
 def thermal_pixels(
@@ -342,15 +345,21 @@ def _resize(pixels: npt.NDArray[np.float64], size: tuple[int, int], other: tuple
     return np.asarray((pixels + 0.5) * (np.array(other) / np.array(size)) - 0.5)
 
 
-def _fixed_point(pixels: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Maps for cv2.remap in the form that it is fastest with."""
-    first, second = cv2.convertMaps(_within_16_bits(pixels), np.empty(0, np.float32), cv2.CV_16SC2)
-    return np.asarray(first), np.asarray(second)
+def _maps(pixels: Pixels) -> Maps:
+    """Columns and rows (H, W) of pixels (H, W, 2), as far away as OpenCV can hold; NaN becomes a pixel far outside."""
+    within = np.clip(np.nan_to_num(pixels, nan=-LARGEST_MAP), -LARGEST_MAP, LARGEST_MAP)
+    return np.ascontiguousarray(within[..., 0], np.float32), np.ascontiguousarray(within[..., 1], np.float32)
 
 
-def _within_16_bits(pixels: npt.NDArray[Any]) -> Pixels:
-    """What OpenCV's maps can hold; NaN becomes a pixel far outside."""
-    return np.asarray(np.clip(np.nan_to_num(pixels, nan=-LARGEST_MAP), -LARGEST_MAP, LARGEST_MAP), np.float32)
+def _remapped(image: Image, maps: Maps) -> Image:
+    """``image`` at these places, black outside of it.
+
+    Maps of floats and a constant border are what OpenCV is fastest with, and three channels what it is slowest with.
+    """
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        four = cv2.remap(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), *maps, cv2.INTER_LINEAR)
+        return as_image(cv2.cvtColor(four, cv2.COLOR_RGBA2RGB))
+    return as_image(cv2.remap(image, *maps, cv2.INTER_LINEAR))
 
 
 def _coverage(pixels: Pixels, thermal_width: int, thermal_height: int) -> npt.NDArray[np.float32] | None:
@@ -367,10 +376,6 @@ def _smooth_step(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """From 0 at 0 to 1 at 1, without a bend at either."""
     ramp = np.clip(values, 0, 1)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
-
-
-def _as(like: Image, values: npt.NDArray[Any]) -> Image:
-    return as_image(values.astype(like.dtype, copy=False))
 
 
 def _check_rigid(name: str, matrix: Matrix) -> None:

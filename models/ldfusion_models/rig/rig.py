@@ -326,7 +326,7 @@ class Rig:
             seconds['correct'] = time.perf_counter() - start
         depth = result.depth if correction is None else correction.depth
         self._last_depth = depth
-        confidence = np.exp(-result.uncertainty)
+        confidence = np.asarray(cv2.exp(-result.uncertainty), np.float32)
         return Frame(
             result.fused,
             within_limits(depth, confidence, self.settings),

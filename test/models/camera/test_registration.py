@@ -128,7 +128,10 @@ def test_undistorted_images_are_those_of_opencv() -> None:
     registered = Registrar(Registration(undistort=True, visible=lens, thermal=lens))(image, image[..., 0].copy())
     k, new = (np.array([[c.fx, 0, c.cx], [0, c.fy, c.cy], [0, 0, 1]]) for c in (lens.camera, lens.pinhole))
     expected = cv2.undistort(image, k, np.array(PLUMB_BOB), None, new)
-    assert np.abs(registered.visible.astype(int) - expected).max() <= 1
+    difference = np.abs(registered.visible.astype(int) - expected)
+    # OpenCV's own maps are exact to a 32nd of a pixel; what is black beyond the image makes a steep edge.
+    assert difference.max() <= 255 / 32
+    assert difference.mean() < 0.1
     assert registered.camera == lens.rectified
     # Both images went through one lens: they still show the same, but for half a pixel at the border.
     assert registered.coverage is not None

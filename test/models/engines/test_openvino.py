@@ -36,6 +36,18 @@ def test_frames_of_any_size_give_what_onnxruntime_gives(is_exported: bool, tmp_p
 
 
 @needs_openvino
+def test_stages_are_those_of_its_own_layers() -> None:
+    from ldfusion_models.engines.openvino_engine import OpenVinoEngine
+
+    engine, reference = OpenVinoEngine(threads=1), Reference.read(None)
+    times = engine.stage_times(reference.visible, reference.thermal, reference.text)
+    assert set(times) == {'denoiser', 'fusion', 'depth', 'images and layouts'}
+    # Nearly all that is computed belongs to a network, also where layers were merged.
+    assert min(times.values()) > 0
+    assert times['images and layouts'] < 0.3 * sum(times.values())
+
+
+@needs_openvino
 def test_precisions_that_it_lacks_are_named() -> None:
     with pytest.raises(InputError, match='engine openvino has auto, fp32'):
         create_engine('openvino', precision='mixed')

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ldfusion_models.engines import EngineFailedError, create_engine
 from ldfusion_models.engines.proof import Reference
 from ldfusion_models.errors import InputError, how_to_install
+from ldfusion_training.benchmark.latency import made_inputs
 
 WARM_UP_RUNS = 10
 Size = tuple[int, int]
@@ -117,7 +117,7 @@ def _time_engine(name: str, config: GpuConfig) -> tuple[str, dict[str, Any]]:
         return str(error), {}
 
     def time_at(size: Size) -> dict[str, float]:
-        inputs = _frame(size, engine.info.text_dim)
+        inputs = made_inputs(*size, engine.info.text_dim)
         times = _timed(lambda: engine.run(**inputs), config.runs)
         if engine.name != name:
             raise EngineFailedError(engine.reason)
@@ -155,7 +155,7 @@ def _time_rtx(capabilities: tuple[str, ...], config: GpuConfig) -> dict[str, flo
         engine = deserialize(library, library.api.Runtime(library.logger), plan)
         running = RunningPlan(library, engine, library.settings(engine, '', Path(folder)), size, recipe.info.text_dim)
         Reference.compute(create_engine('onnxruntime'), size).prove(running, library.title)
-        inputs = _frame(size, recipe.info.text_dim)
+        inputs = made_inputs(*size, recipe.info.text_dim)
         return _timed(lambda: running.run(**inputs), config.runs)
 
 
@@ -175,15 +175,6 @@ def _timed(work: Callable[[], object], runs: int) -> dict[str, float]:
         times.append((time.perf_counter() - start) * 1e3)
     p50, p95 = np.percentile(times[-runs:], (50, 95))
     return {'p50': float(p50), 'p95': float(p95)}
-
-
-def _frame(size: Size, text_dim: int) -> dict[str, npt.NDArray[Any]]:
-    generator = np.random.default_rng(0)
-    return {
-        'visible': generator.integers(0, 256, (1, size[1], size[0], 3), np.uint8),
-        'thermal': generator.integers(0, 256, (1, size[1], size[0], 1), np.uint8),
-        'text': np.zeros((1, text_dim), np.float32),
-    }
 
 
 def _title(size: Size) -> str:

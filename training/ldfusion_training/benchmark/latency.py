@@ -63,9 +63,9 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
     start = time.perf_counter()
     engine = create_engine(config.engine, config.weights, config.threads, config.precision)
     load_s = time.perf_counter() - start
-    inputs = _made_inputs(config, engine.info.text_dim)
+    inputs = made_inputs(config.width, config.height, engine.info.text_dim)
     first_run = _time_frame(engine, inputs)
-    _wait_for_build(engine, inputs)
+    wait_for_build(engine, inputs)
     for _ in range(config.warm_up):
         engine.run(**inputs)
     times = [
@@ -228,11 +228,12 @@ def _roofline_in_words(line: dict[str, Any]) -> str:
     )
 
 
-def _made_inputs(config: BenchmarkConfig, text_dim: int) -> dict[str, npt.NDArray[Any]]:
+def made_inputs(width: int, height: int, text_dim: int) -> dict[str, npt.NDArray[Any]]:
+    """Noise without text for an engine."""
     generator = np.random.default_rng(0)
     return {
-        'visible': generator.integers(0, 256, (1, config.height, config.width, 3), np.uint8),
-        'thermal': generator.integers(0, 256, (1, config.height, config.width, 1), np.uint8),
+        'visible': generator.integers(0, 256, (1, height, width, 3), np.uint8),
+        'thermal': generator.integers(0, 256, (1, height, width, 1), np.uint8),
         'text': np.zeros((1, text_dim), np.float32),
     }
 
@@ -243,7 +244,7 @@ def _time_frame(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def _wait_for_build(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> None:
+def wait_for_build(engine: Engine, inputs: dict[str, npt.NDArray[Any]]) -> None:
     """TensorRT builds in the background while another engine stands in; measure what comes after."""
     deadline = time.monotonic() + LONGEST_BUILD_S
     while 'is being built' in engine.reason and time.monotonic() < deadline:

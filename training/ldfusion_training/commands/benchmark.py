@@ -15,11 +15,13 @@ class Benchmark:
 
     Prints operations, parameters, load time, latency, throughput, memory, time by stage, and how far from what the
     machine can do that is. Let nothing else run meanwhile.
+
+    Several engines or weights are compared instead, frame by frame in turn, which needs no quiet machine.
     """
 
-    engine: EngineName = 'auto'
-    weights: Path | None = None
-    """folder of weights or exported graph; default: of the package"""
+    engine: tuple[EngineName, ...] = ('auto',)
+    weights: tuple[Path, ...] = ()
+    """folders of weights or exported graphs; default: of the package"""
     precision: Precision = 'auto'
     threads: int = 0
     """of the processor; 0 lets the engine choose"""
@@ -60,9 +62,12 @@ def run(options: Benchmark = DEFAULTS) -> int:
         raise InputError(f'--layers {options.layers}: at least 0')
     if options.threads < 0:
         raise InputError(f'--threads {options.threads}: at least 0')
+    weights = options.weights or (None,)
+    if len(options.engine) * len(weights) > 1:
+        return _compare(options, weights)
     config = BenchmarkConfig(
-        engine=options.engine,
-        weights=options.weights,
+        engine=options.engine[0],
+        weights=weights[0],
         threads=options.threads,
         precision=options.precision,
         width=width,
@@ -73,6 +78,30 @@ def run(options: Benchmark = DEFAULTS) -> int:
         pairs=options.pairs,
     )
     result = run_benchmark(config)
+    if options.json:
+        write_json(options.json, result)
+    print(summary(result))
+    return 0
+
+
+def _compare(options: Benchmark, weights: tuple[Path | None, ...]) -> int:
+    from ldfusion_models.errors import InputError
+    from ldfusion_training.benchmark.turns import TurnsConfig, run_turns, summary
+    from ldfusion_training.report.tables import write_json
+
+    if options.peers or options.layers or options.pairs:
+        raise InputError('--peers, --layers, --pairs: with one engine and one folder of weights only')
+    result = run_turns(
+        TurnsConfig(
+            engines=options.engine,
+            weights=weights,
+            threads=options.threads,
+            precision=options.precision,
+            width=options.size[0],
+            height=options.size[1],
+            runs=options.runs,
+        )
+    )
     if options.json:
         write_json(options.json, result)
     print(summary(result))
