@@ -1,7 +1,8 @@
 """The frozen CLIP text encoder: texts to unit vectors that modulate the fusion.
 
 The embedded encoder is a small CLIP that this project trained with open_clip (stage ``clip``); it lies beside the
-other weights in open_clip's own format. Any other model of open_clip is a setting.
+other weights in open_clip's own format. Any other model of open_clip that was fetched is a setting; nothing is
+downloaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,10 @@ from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.graph.manifest import read_manifest
 from ldfusion_models.language.words import Reading, clean, read_lexicon, read_words
+from ldfusion_models.published.store import local_model
 
 EMBEDDED = 'embedded'
 PART, WORDS = 'text', 'words'
-# Texts that are encoded at once.
-BATCH = 256
 
 
 class TextEncoder:
@@ -46,13 +46,7 @@ class TextEncoder:
         which the embedded encoder knows no word (another language). Control characters count as spaces. What is
         beyond the encoder's context is not read.
         """
-        return self._encode([self.read(text).text for text in texts])
-
-    def encode_named(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The same of what texts name, which is all that the fusion can act on; of published encoders, of all of it."""
-        return self._encode([self.read(text).named for text in texts])
-
-    def _encode(self, cleaned: list[str]) -> npt.NDArray[np.float32]:
+        cleaned = [self.read(text).text for text in texts]
         embeddings = np.zeros((len(cleaned), self.dim), np.float32)
         rows = [row for row, text in enumerate(cleaned) if self._understands(text)]
         if rows:
@@ -62,7 +56,7 @@ class TextEncoder:
     def read(self, text: str) -> Reading:
         """What the encoder is given of a text: words that it never learned are said in words that it knows."""
         cleaned = clean(text)
-        return read_words(cleaned, self._lexicon, self._is_known) if self._lexicon else Reading(cleaned, cleaned)
+        return read_words(cleaned, self._lexicon, self._is_known) if self._lexicon else Reading(cleaned)
 
     def _is_known(self, word: str) -> bool:
         return self._meaning is None or bool(self._meaning[self._tokenize.encode(word)].all())
@@ -71,11 +65,8 @@ class TextEncoder:
         import torch
 
         with torch.inference_mode():
-            parts = [
-                self._model.encode_text(self._tokenize(texts[start : start + BATCH]), normalize=True).numpy()
-                for start in range(0, len(texts), BATCH)
-            ]
-        return np.concatenate(parts).astype(np.float32)
+            embeddings: npt.NDArray[np.float32] = self._model.encode_text(self._tokenize(texts), normalize=True).numpy()
+        return embeddings.astype(np.float32)
 
     def _understands(self, text: str) -> bool:
         if not text or self._meaning is None:
@@ -87,12 +78,13 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
     """Load a frozen text encoder.
 
     Args:
-        setting: ``embedded``; ``ARCH/PRETRAINED`` such as ``ViT-B-32/openai``, which open_clip downloads once; or a
-            local folder in open_clip's format (``open_clip_config.json`` with weights beside it).
+        setting: ``embedded``; one that ``ldfusion models fetch`` has brought, by its name on the hub or by open_clip's,
+            ARCH/TAG, such as ``ViT-B-32/openai``; or a local folder in open_clip's format (``open_clip_config.json``
+            with weights beside it).
         weights: folder of weights that holds the embedded encoder; None for those that came with the package.
 
     Raises:
-        InputError: open_clip is not installed, no such model, or its weights are missing or can't be had.
+        InputError: open_clip is not installed, or there is no such model here.
     """
     try:
         import open_clip
@@ -102,20 +94,22 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
         manifest = read_manifest(weights)
         file, words = manifest.verify(PART), manifest.verify(PART, WORDS)
         return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(words))
-    if Path(setting).is_dir():
-        return _from_folder(Path(setting), _name_of_folder(Path(setting)))
-    architecture, slash, pretrained = setting.partition('/')
-    known = open_clip.list_pretrained_tags_by_model(architecture) if slash else []
-    if pretrained not in known:
-        remedy = f'{architecture} has {", ".join(known)}' if known else 'write it like ViT-B-32/openai'
-        raise InputError(f'text encoder {setting!r} is no folder and no model of open_clip; {remedy}')
-    try:
-        model = open_clip.create_model(architecture, pretrained=pretrained)
-    except Exception as error:  # the download raises the errors of several libraries
-        raise InputError(
-            f'text encoder {setting!r}: its weights cannot be had ({error}); give a local folder'
-        ) from error
-    return _encoder(setting, model, open_clip.get_tokenizer(architecture), {})
+    folder = local_model(_on_hub(setting, open_clip))
+    return _from_folder(folder, _name_of_folder(folder))
+
+
+def _on_hub(setting: str, open_clip: Any) -> str:
+    """The name on the hub of what open_clip calls ARCH/TAG; other settings stay as they are."""
+    architecture, _, tag = setting.partition('/')
+    if Path(setting).is_dir() or architecture not in open_clip.list_models():
+        return setting
+    known = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag not in known:
+        raise InputError(f'text encoder {setting!r}: {architecture} has {", ".join(known)}')
+    name = str(open_clip.get_pretrained_cfg(architecture, tag).get('hf_hub', ''))
+    if not name:
+        raise InputError(f'text encoder {setting!r}: not on the hub; give a local folder in open_clip format')
+    return '/'.join(name.split('/')[:2])
 
 
 def _from_folder(folder: Path, name: str, lexicon: Mapping[str, str] | None = None) -> TextEncoder:

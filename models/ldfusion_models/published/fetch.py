@@ -17,6 +17,7 @@ from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.published.store import (
     LOCK,
+    TEXT_CONFIG,
     Lock,
     folder_of,
     how_to_fetch,
@@ -30,7 +31,7 @@ PARTIAL = '.partial'
 BEGUN = '.begun'
 WANTED = ('*.json', '*.jinja', '*.txt', '*.model', 'LICENSE*', '*.md')
 WEIGHTS = '*.safetensors'
-CONFIGS = ('config.json', 'open_clip_config.json')
+CONFIGS = ('config.json', TEXT_CONFIG)
 
 
 def fetch(name: str, revision: str = '', source: Path | None = None, again: bool = False) -> Lock:
@@ -128,11 +129,14 @@ def _load(url: str, file: Any, name: str, partial: Path) -> None:
 
 
 def _wanted(files: list[Any]) -> list[Any]:
-    """What transformers reads; what lies in folders is of other libraries (onnx, coreml)."""
+    """What transformers or open_clip read; what lies in folders is of other libraries (onnx, coreml)."""
+    # Models of open_clip may have the same weights in the form of other libraries as well.
+    is_text = any(file.rfilename.startswith('open_clip') and fnmatch(file.rfilename, WEIGHTS) for file in files)
+    patterns = (*WANTED, f'open_clip{WEIGHTS}' if is_text else WEIGHTS)
     return [
         file
         for file in files
-        if '/' not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in (*WANTED, WEIGHTS))
+        if '/' not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in patterns)
     ]
 
 
@@ -164,12 +168,13 @@ def _explained(name: str, target: Path) -> Iterator[None]:
 def _reason(error: Exception, name: str, target: Path) -> str:
     kind, host = type(error).__name__, _host()
     response = getattr(error, 'response', None)
-    if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+    if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f'{target.parent}: disk full; make room, then {how_to_fetch(name)} goes on where it stopped'
-    if kind == 'GatedRepoError':
-        return f'{name}: its licence must be accepted first, at {host}/{name}; then hf auth login, and fetch it again'
     if kind == 'RepositoryNotFoundError':
         return f'{name}: {host} knows no such model, or asks for a login (hf auth login)'
+    status = getattr(response, 'status_code', None)
+    if kind == 'GatedRepoError' or status in (401, 403):
+        return f'{name}: its licence must be accepted first, at {host}/{name}; then hf auth login, and fetch it again'
     if kind == 'RevisionNotFoundError':
         return f'{name}: has no such revision at {host}'
     if response is None and isinstance(error, OSError) and error.errno is not None:

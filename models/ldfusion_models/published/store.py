@@ -12,6 +12,7 @@ from ldfusion_models.files import sha256_of, written_whole
 
 OWNER_AND_NAME = re.compile(r'[\w.-]+/[\w.-]+')
 LOCK = 'ldfusion.lock.json'
+TEXT_CONFIG = 'open_clip_config.json'
 
 
 @dataclass(frozen=True)

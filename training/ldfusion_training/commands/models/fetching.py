@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from ldfusion_models.published.catalogue import KNOWN
+from ldfusion_models.published.catalogue import KNOWN, hub_name
 from ldfusion_models.published.fetch import fetch
 from ldfusion_models.published.store import folder_of, read_lock, store_folder
 from ldfusion_training.report.tables import markdown_table
@@ -27,7 +27,7 @@ class Fetch:
     """
 
     name: str = field(kw_only=False)
-    """OWNER/NAME"""
+    """OWNER/NAME, or ARCH/TAG of open_clip"""
     revision: str = ''
     """branch, tag or commit (the newest, or what is there already)"""
     source: Path | None = None
@@ -45,7 +45,15 @@ def run_list(options: List = DEFAULTS) -> int:
     for known in KNOWN:
         size = f'{known.megabytes} MB'
         rows.append(
-            [known.name, known.task, size, known.licence, known.read or 'nothing', known.remark, _state(known.name)]
+            [
+                f'{known.name} ({known.also})' if known.also else known.name,
+                known.task,
+                size,
+                known.licence,
+                known.read or 'nothing',
+                known.remark,
+                _state(known.name),
+            ]
         )
     others = {path.name.replace('--', '/', 1) for path in store_folder().glob('*--*')} - {known.name for known in KNOWN}
     rows += [[name, '', '', '', '', '', _state(name)] for name in sorted(others)]
@@ -57,8 +65,9 @@ def run_list(options: List = DEFAULTS) -> int:
 
 def run_fetch(options: Fetch) -> int:
     """Install one model."""
-    lock = fetch(options.name, options.revision, options.source, options.again)
-    print(f'{folder_of(options.name)}: {len(lock.files)} files, revision {lock.revision or "none"}, of {lock.source}')
+    name = hub_name(options.name)
+    lock = fetch(name, options.revision, options.source, options.again)
+    print(f'{folder_of(name)}: {len(lock.files)} files, revision {lock.revision or "none"}, of {lock.source}')
     return 0
 
 
