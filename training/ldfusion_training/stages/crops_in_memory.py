@@ -161,8 +161,8 @@ def _crop(config: CropConfig, labelled: LabelledImage, generator: np.random.Gene
     if generator.random() < config.relit:
         visible = change_light(generator, visible, LightConfig(noise=0.0))
     with torch.no_grad():
-        images = [torch.from_numpy(as_planes(image))[None] for image in (visible, thermal[..., None])]
-        features = known_of(*images, graph.extractor(*images))[0].half().numpy()
+        colours, grey = (torch.from_numpy(as_planes(image))[None] for image in (visible, thermal[..., None]))
+        features = known_of(colours, grey, graph.extractor(colours, grey))[0].half().numpy()
     planes = [
         _in_cells(each[:, rows, columns][..., ::turn], side // CELL) for each in (labelled.shown, ~labelled.known)
     ]
