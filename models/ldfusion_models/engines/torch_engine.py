@@ -80,6 +80,9 @@ class TorchEngine:
         times[TRANSFERS] = clock.lap()
         hooks = []
         for part, stage in STAGES.items():
+            module = getattr(self._graph, part)
+            if module is None:  # no published network
+                continue
 
             def begin(*_: object) -> None:
                 times[OTHER_STAGE] += clock.lap()
@@ -87,7 +90,6 @@ class TorchEngine:
             def end(*_: object, stage: str = stage) -> None:
                 times[stage] += clock.lap()
 
-            module = self._graph.get_submodule(part)
             hooks += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
         try:
             results = self._graph(*inputs)
