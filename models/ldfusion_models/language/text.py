@@ -20,6 +20,8 @@ from ldfusion_models.published.store import local_model
 
 EMBEDDED = 'embedded'
 PART, WORDS = 'text', 'words'
+# Texts that are encoded at once.
+BATCH = 256
 
 
 class TextEncoder:
@@ -46,7 +48,13 @@ class TextEncoder:
         which the embedded encoder knows no word (another language). Control characters count as spaces. What is
         beyond the encoder's context is not read.
         """
-        cleaned = [self.read(text).text for text in texts]
+        return self._encode([self.read(text).text for text in texts])
+
+    def encode_named(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The same of what texts name, which is all that the fusion can act on; of published encoders, of all of it."""
+        return self._encode([self.read(text).named for text in texts])
+
+    def _encode(self, cleaned: list[str]) -> npt.NDArray[np.float32]:
         embeddings = np.zeros((len(cleaned), self.dim), np.float32)
         rows = [row for row, text in enumerate(cleaned) if self._understands(text)]
         if rows:
@@ -56,7 +64,7 @@ class TextEncoder:
     def read(self, text: str) -> Reading:
         """What the encoder is given of a text: words that it never learned are said in words that it knows."""
         cleaned = clean(text)
-        return read_words(cleaned, self._lexicon, self._is_known) if self._lexicon else Reading(cleaned)
+        return read_words(cleaned, self._lexicon, self._is_known) if self._lexicon else Reading(cleaned, cleaned)
 
     def _is_known(self, word: str) -> bool:
         return self._meaning is None or bool(self._meaning[self._tokenize.encode(word)].all())
@@ -65,8 +73,11 @@ class TextEncoder:
         import torch
 
         with torch.inference_mode():
-            embeddings: npt.NDArray[np.float32] = self._model.encode_text(self._tokenize(texts), normalize=True).numpy()
-        return embeddings.astype(np.float32)
+            parts = [
+                self._model.encode_text(self._tokenize(texts[start : start + BATCH]), normalize=True).numpy()
+                for start in range(0, len(texts), BATCH)
+            ]
+        return np.concatenate(parts).astype(np.float32)
 
     def _understands(self, text: str) -> bool:
         if not text or self._meaning is None:
