@@ -44,7 +44,8 @@ def write_weights(folder: Path, encoder: str) -> Path:
     generator = torch.Generator().manual_seed(0)
     for name, tensor in weights.items():
         if name.startswith('modulation.') and name.endswith('parameters_of_text.weight'):
-            weights[name] = torch.randn(tensor.shape, generator=generator).to(tensor)
+            # Of this sign the sum of all mu is above 0 for the tiny encoder's texts: below, no place would be named.
+            weights[name] = -torch.randn(tensor.shape, generator=generator).to(tensor)
     save_file(weights, folder / 'fusion.safetensors')
     manifest = yaml.safe_load((folder / 'manifest.yaml').read_text())
     manifest['text_encoder'] = encoder
