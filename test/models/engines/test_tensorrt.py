@@ -21,8 +21,9 @@ from ldfusion_models.graph.static_graph import products_as_convolutions, static_
 OPERATORS = """
     Abs Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos
     CumSum DepthToSpace Div Equal Exp Expand Flatten Floor Gather Gemm GlobalAveragePool Greater HardSwish Identity
-    LeakyRelu Less Log MatMul Max Min Mod Mul Neg Not Or Pad Pow Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape
-    Resize Round Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where
+    LeakyRelu Less Log MatMul Max MaxPool Min Mod Mul Neg Not Or Pad Pow Reciprocal ReduceL2 ReduceMax ReduceMean
+    ReduceSum Relu Reshape Resize Round Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose
+    Unsqueeze Where
 """
 OPSETS = range(9, 21)
 SIZE = (128, 96)
@@ -50,8 +51,10 @@ def test_restricted_operators_keep_to_the_rules(precision: str, contents: dict[s
     fixed = {item.name for item in model.graph.initializer}
     for node in model.graph.node:
         settings = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-        if node.op_type in ('CumSum', 'Pad', 'Slice', 'Squeeze', 'Unsqueeze', 'ReduceSum', 'Resize'):
+        if node.op_type in ('CumSum', 'Pad', 'Slice', 'Squeeze', 'Unsqueeze', 'ReduceL2', 'ReduceSum', 'Resize'):
             assert all(name in fixed for name in node.input[1:] if name), node.name
+        if node.op_type == 'MaxPool':
+            assert len(node.output) == 1 and set(settings.get('dilations', [1])) == {1}
         if node.op_type == 'Resize':
             assert settings['mode'] in (b'nearest', b'linear')
             assert settings['coordinate_transformation_mode'] in (b'half_pixel', b'asymmetric')
