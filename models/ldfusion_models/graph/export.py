@@ -176,7 +176,9 @@ def info_of_export(content: bytes, metadata: Mapping[str, str], path: Path) -> G
     """
     try:
         facts = json.loads(metadata[METADATA_KEY])
-        found, version, digest, data = (facts.pop(name) for name in ('format', 'version', 'sha256', 'data'))
+        found, version, digest = (facts.pop(name) for name in ('format', 'version', 'sha256'))
+        # Files of other forms don't have it.
+        data = facts.pop('data', '')
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'{path}: not a frame graph that ldfusion export wrote; export it again') from error
     if found != FORMAT:
