@@ -44,8 +44,7 @@ def test_the_loss_is_eq_1_for_both_branches(variance_weight: float) -> None:
     expected = 0.0
     with torch.no_grad():
         for network, image in ((judge.visible, fused), (judge.thermal, luminance(fused))):
-            padded = torch.nn.functional.pad(image, (0, 48, 0, 56), mode='replicate')
-            estimate = network(padded).log_depth[..., :72, :80].numpy()
+            estimate = network(image).log_depth.numpy()
             for log_depth, known in zip(estimate, truth.numpy(), strict=True):
                 valid = np.isfinite(known)
                 error = (log_depth[valid] - np.log(known[valid])).astype(np.float64)
