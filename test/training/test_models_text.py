@@ -24,7 +24,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
     folder = write_encoder(tmp_path / 'published')
-    weights = torch.load(folder / 'open_clip_pytorch_model.bin')
+    weights = torch.load(folder / 'open_clip_pytorch_model.bin', weights_only=True)
     save_file(weights, folder / 'open_clip_model.safetensors')
     (folder / 'model.safetensors').write_bytes(b'the same for another library')
     return folder
