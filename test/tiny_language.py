@@ -24,10 +24,12 @@ MODEL = {
 
 def write_encoder(folder: Path) -> Path:
     """An untrained CLIP with embeddings of length 64; returns ``folder``."""
+    from safetensors.torch import save_file
+
     torch.manual_seed(0)
     model = open_clip.CLIP(**MODEL)
     folder.mkdir(parents=True)
-    torch.save(model.state_dict(), folder / 'open_clip_pytorch_model.bin')
+    save_file(model.state_dict(), folder / 'open_clip_model.safetensors')
     (folder / 'open_clip_config.json').write_text(json.dumps({'model_cfg': MODEL, 'preprocess_cfg': {}}))
     return folder
 

@@ -6,7 +6,7 @@ import pytest
 from hub import Hub, serving
 
 pytest.importorskip('huggingface_hub')
-from tiny_language import open_clip, torch, write_encoder
+from tiny_language import open_clip, write_encoder
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of
@@ -20,12 +20,8 @@ NAME, ON_HUB = 'ViT-B-32/openai', 'timm/vit_base_patch32_clip_224.openai'
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny CLIP as the hub has it, and an empty store."""
-    from safetensors.torch import save_file
-
     monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
     folder = write_encoder(tmp_path / 'published')
-    weights = torch.load(folder / 'open_clip_pytorch_model.bin', weights_only=True)
-    save_file(weights, folder / 'open_clip_model.safetensors')
     (folder / 'model.safetensors').write_bytes(b'the same for another library')
     return folder
 

@@ -143,9 +143,9 @@ def _encoder(name: str, model: Any, tokenize: Any, lexicon: Mapping[str, str]) -
 
 
 def _name_of_folder(folder: Path) -> str:
-    weights = sorted(path for path in folder.iterdir() if path.suffix in ('.safetensors', '.bin', '.pt'))
+    weights = sorted(folder.glob('*.safetensors'))
     if not weights:
-        raise InputError(f'{folder}: holds no weights beside open_clip_config.json')
+        raise InputError(f'{folder}: holds no safetensors beside open_clip_config.json; pickled weights are not loaded')
     return f'{folder.resolve().name}-{sha256_of(weights[0])[:12]}'
 
 

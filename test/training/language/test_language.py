@@ -15,13 +15,14 @@ open_clip = pytest.importorskip('open_clip')
 pytest.importorskip('accelerate')
 
 from ldfusion_models.errors import InputError  # noqa: E402
-from ldfusion_models.graph.manifest import SHIPPED, from_mapping, read_manifest  # noqa: E402
+from ldfusion_models.graph.manifest import SHIPPED, read_manifest  # noqa: E402
 from ldfusion_models.language import captions  # noqa: E402
 from ldfusion_models.language.captioner import Captioner, load_captioners  # noqa: E402
 from ldfusion_models.language.facts import LIGHTS, SIDES, WEATHERS, Facts, Mention, groups_of  # noqa: E402
 from ldfusion_models.language.published_captioner import depth_phrase  # noqa: E402
 from ldfusion_models.language.text import TextEncoder, load_text_encoder  # noqa: E402
 from ldfusion_models.language.words import clean  # noqa: E402
+from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.language import facts, wording  # noqa: E402
 from ldfusion_training.language.evaluation import DescribedScene, majority_facts, score_captions  # noqa: E402
@@ -171,10 +172,16 @@ def test_another_encoder_is_a_folder_away(tmp_path: Path) -> None:
     folder = tmp_path / 'tiny'
     folder.mkdir()
     (folder / 'open_clip_config.json').write_text(json.dumps({'model_cfg': config, 'preprocess_cfg': {}}))
-    with pytest.raises(InputError, match='no weights'):
+    with pytest.raises(InputError, match='no safetensors'):
         load_text_encoder(str(folder))
     torch.manual_seed(0)
-    torch.save(open_clip.CLIP(**config).state_dict(), folder / 'open_clip_pytorch_model.bin')
+    from safetensors.torch import save_file
+
+    made = open_clip.CLIP(**config).state_dict()
+    torch.save(made, folder / 'open_clip_pytorch_model.bin')
+    with pytest.raises(InputError, match='pickled weights are not loaded'):
+        load_text_encoder(str(folder))
+    save_file(made, folder / 'open_clip_model.safetensors')
     encoder = load_text_encoder(str(folder))
     assert encoder.dim == 24
     assert encoder.name.startswith('tiny-')
