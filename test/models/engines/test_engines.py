@@ -18,7 +18,8 @@ from ldfusion_models.engines import create_engine  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import read_image, write_image  # noqa: E402
 from ldfusion_models.graph.export import export_onnx  # noqa: E402
-from ldfusion_models.graph.manifest import SHIPPED, from_mapping, load_frame_graph, read_manifest  # noqa: E402
+from ldfusion_models.graph.manifest import SHIPPED, load_frame_graph, read_manifest  # noqa: E402
+from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_models.rig.depth_estimator import DepthEstimator  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
 

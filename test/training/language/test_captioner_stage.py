@@ -14,8 +14,8 @@ pytest.importorskip('accelerate')
 
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import write_image  # noqa: E402
-from ldfusion_models.graph.manifest import from_mapping  # noqa: E402
 from ldfusion_models.language.facts import LIGHTS, PLACES, THINGS, WEATHERS  # noqa: E402
+from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork, SceneOutput  # noqa: E402
 from ldfusion_training.language.detection_loss import agreement_loss, assign, cell_centres, detection_loss  # noqa: E402
 from ldfusion_training.language.real_pairs import IGNORE  # noqa: E402

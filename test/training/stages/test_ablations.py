@@ -14,7 +14,8 @@ from safetensors.torch import load_file  # noqa: E402
 
 from ldfusion_models.errors import InputError  # noqa: E402
 from ldfusion_models.files import write_image  # noqa: E402
-from ldfusion_models.graph.manifest import SHIPPED, from_mapping  # noqa: E402
+from ldfusion_models.graph.manifest import SHIPPED  # noqa: E402
+from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, luminance  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402

@@ -171,7 +171,7 @@ def test_unreadable_images_of_simulated_pairs_are_refused_or_skipped(tmp_path: P
 def test_the_fusion_learns_from_the_depth_term(tmp_path: Path) -> None:
     """With nothing but the depth-driven loss, gradients reach the fusion network, and a weight of 0 leaves it out."""
     pytest.importorskip('scipy')
-    from ldfusion_models.graph.manifest import from_mapping
+    from ldfusion_models.mappings import from_mapping
     from ldfusion_training.stages import fusion
 
     write_plane(tmp_path / 'simulated', 6.0, 250.0)
