@@ -24,15 +24,31 @@ FRAMES_STAGED = 5
 PEERS_TIMED = ('DenseFuse', 'SeAFusion', 'IFCNN')
 
 
-@dataclass(frozen=True)
-class BenchmarkConfig:
-    """What to measure.
+@dataclass(frozen=True, kw_only=True)
+class TimingConfig:
+    """How frames are timed.
 
     Attributes:
-        engine, weights, threads, precision: as for ``create_engine``.
+        threads, precision: as for ``create_engine``.
         width, height: size of the images.
         runs: frames that are timed.
         warm_up: frames before them.
+    """
+
+    threads: int = 0
+    precision: str = 'auto'
+    width: int = 640
+    height: int = 480
+    runs: int = 100
+    warm_up: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(TimingConfig):
+    """What to measure.
+
+    Attributes:
+        engine, weights: as for ``create_engine``.
         peers: also time published networks, in ONNX Runtime.
         layers: how many of the slowest layers to list, as ONNX Runtime runs them.
         pairs: visible and thermal images on which results are compared with ONNX Runtime's; None: they aren't.
@@ -40,12 +56,6 @@ class BenchmarkConfig:
 
     engine: str = 'auto'
     weights: Path | None = None
-    threads: int = 0
-    precision: str = 'auto'
-    width: int = 640
-    height: int = 480
-    runs: int = 100
-    warm_up: int = 5
     peers: bool = False
     pairs: tuple[Path, Path] | None = None
     layers: int = 0

@@ -10,24 +10,18 @@ import numpy as np
 from tqdm import tqdm
 
 from ldfusion_models.engines import create_engine
-from ldfusion_training.benchmark.latency import machine, made_inputs, wait_for_build
+from ldfusion_training.benchmark.latency import TimingConfig, machine, made_inputs, wait_for_build
 
 # After a frame an engine's threads look for work for a while; that would be at the cost of whose turn is next.
 PAUSE_S = 0.05
 
 
-@dataclass(frozen=True)
-class TurnsConfig:
-    """What to compare: each engine with each of the weights; attributes as of ``BenchmarkConfig``."""
+@dataclass(frozen=True, kw_only=True)
+class TurnsConfig(TimingConfig):
+    """What to compare: each engine with each of the weights."""
 
     engines: tuple[str, ...]
     weights: tuple[Path | None, ...]
-    threads: int = 0
-    precision: str = 'auto'
-    width: int = 640
-    height: int = 480
-    runs: int = 100
-    warm_up: int = 5
 
 
 def run_turns(config: TurnsConfig) -> dict[str, Any]:

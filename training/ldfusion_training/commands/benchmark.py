@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cyclopts import Parameter
 
@@ -68,20 +69,27 @@ def run(options: Benchmark = DEFAULTS) -> int:
     config = BenchmarkConfig(
         engine=options.engine[0],
         weights=weights[0],
-        threads=options.threads,
-        precision=options.precision,
-        width=width,
-        height=height,
-        runs=options.runs,
         peers=options.peers,
         layers=options.layers,
         pairs=options.pairs,
+        **_timing(options),
     )
     result = run_benchmark(config)
     if options.json:
         write_json(options.json, result)
     print(summary(result))
     return 0
+
+
+def _timing(options: Benchmark) -> dict[str, Any]:
+    width, height = options.size
+    return {
+        'threads': options.threads,
+        'precision': options.precision,
+        'width': width,
+        'height': height,
+        'runs': options.runs,
+    }
 
 
 def _compare(options: Benchmark, weights: tuple[Path | None, ...]) -> int:
@@ -91,17 +99,7 @@ def _compare(options: Benchmark, weights: tuple[Path | None, ...]) -> int:
 
     if options.peers or options.layers or options.pairs:
         raise InputError('--peers, --layers, --pairs: with one engine and one folder of weights only')
-    result = run_turns(
-        TurnsConfig(
-            engines=options.engine,
-            weights=weights,
-            threads=options.threads,
-            precision=options.precision,
-            width=options.size[0],
-            height=options.size[1],
-            runs=options.runs,
-        )
-    )
+    result = run_turns(TurnsConfig(engines=options.engine, weights=weights, **_timing(options)))
     if options.json:
         write_json(options.json, result)
     print(summary(result))

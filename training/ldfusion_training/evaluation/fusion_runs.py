@@ -13,7 +13,7 @@ from ldfusion_training.evaluation.fusion import Method
 from ldfusion_training.runs.starting_weights import load_weights
 from ldfusion_training.runs.trainer import read_checkpoint
 from ldfusion_training.stages.fusion import FusionNetworks, FusionStageConfig
-from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.stages.pairs_in_memory import as_tensors
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,9 @@ def method_of_run(name: str, checkpoint: Path) -> Method:
 
     @torch.inference_mode()
     def fused(_: str, pair: Pair) -> Image8:
-        planes = (torch.from_numpy(as_planes(image))[None] for image in (pair.visible, pair.thermal[..., None]))
         height, width = pair.thermal.shape
         border = (0, -width % stride, 0, -height % stride)
-        visible, thermal = (F.pad(image, border, mode='replicate') for image in planes)
+        visible, thermal = (F.pad(image, border, mode='replicate') for image in as_tensors(pair))
         # The same noise for every image, so that a rerun gives the same table.
         noise = (
             torch.randn((1, 4, *thermal.shape[2:]), generator=generator.manual_seed(0))

@@ -31,7 +31,7 @@ from ldfusion_training.language.real_pairs import LabelledPair
 from ldfusion_training.metrics import FusionMetrics, evaluate_fusion, mean_metrics, to_grey
 from ldfusion_training.report.pictures import Row, contact_sheet
 from ldfusion_training.report.tables import markdown_table
-from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.stages.pairs_in_memory import as_tensors
 
 NO_TEXT = 'no text'
 # What real pairs tell of, and how far in pixels ``rest`` stays away from things.
@@ -65,8 +65,8 @@ class TextFusion:
         height, width = pair.thermal.shape
         stride = self._graph.denoiser.config.stride
         border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REPLICATE)
-        padded = [as_uint8(cv2.copyMakeBorder(image, *border)) for image in (pair.visible, pair.thermal)]
-        visible, thermal = (torch.from_numpy(as_planes(image))[None] for image in (padded[0], padded[1][..., None]))
+        padded = (as_uint8(cv2.copyMakeBorder(image, *border)) for image in (pair.visible, pair.thermal))
+        visible, thermal = as_tensors(Pair(*padded))
         features = self._graph.extractor(visible, thermal)
         fused = (
             self._graph.fusion(visible, thermal, features, torch.from_numpy(embedding)[None])

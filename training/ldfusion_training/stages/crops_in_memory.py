@@ -20,7 +20,7 @@ from ldfusion_training.language.real_pairs import IGNORE
 from ldfusion_training.language.taught_images import believed_pairs
 from ldfusion_training.language.teacher_labels import Detector, TaughtBox
 from ldfusion_training.simulation.scenery.things import CLASSES
-from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.stages.pairs_in_memory import as_tensors
 
 # Side in pixels of a cell: the grid of the denoiser's coarsest features.
 CELL = 8
@@ -161,8 +161,8 @@ def _crop(config: CropConfig, labelled: LabelledImage, generator: np.random.Gene
     if generator.random() < config.relit:
         visible = change_light(generator, visible, LightConfig(noise=0.0))
     with torch.no_grad():
-        colours, grey = (torch.from_numpy(as_planes(image))[None] for image in (visible, thermal[..., None]))
-        features = known_of(colours, grey, graph.extractor(colours, grey))[0].half().numpy()
+        images = as_tensors(Pair(visible, thermal))
+        features = known_of(*images, graph.extractor(*images))[0].half().numpy()
     planes = [
         _in_cells(each[:, rows, columns][..., ::turn], side // CELL) for each in (labelled.shown, ~labelled.known)
     ]

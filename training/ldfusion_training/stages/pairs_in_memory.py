@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.networks.depth import DepthConfig
@@ -122,6 +124,12 @@ def as_planes(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     planes: npt.NDArray[np.float32] = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
     planes /= np.float32(255.0)
     return planes
+
+
+def as_tensors(pair: Pair) -> tuple[Tensor, Tensor]:
+    """The visible (1, 3, H, W) and the thermal image (1, 1, H, W), float32 in [0, 1]."""
+    visible, thermal = (torch.from_numpy(as_planes(image))[None] for image in (pair.visible, pair.thermal[..., None]))
+    return visible, thermal
 
 
 def draw_probabilities(sizes: Sequence[int], weights: Sequence[float]) -> npt.NDArray[np.float64]:

@@ -28,7 +28,7 @@ from ldfusion_training.language.teacher_labels import Detector, suppress
 from ldfusion_training.metrics import edge_preservation, to_grey
 from ldfusion_training.runs.trainer import read_checkpoint
 from ldfusion_training.stages.depth_supervision import DepthSupervision, DepthSupervisionConfig, create_supervision
-from ldfusion_training.stages.pairs_in_memory import CANONICAL_FOCAL, as_planes
+from ldfusion_training.stages.pairs_in_memory import CANONICAL_FOCAL, as_planes, as_tensors
 
 ALL, HARD_MEAN = 'all', 'hard inputs, mean'
 LIGHTS = ('day', 'dusk', 'night')
@@ -129,8 +129,7 @@ def _of_pair(
     """The pair as it is, under each hard condition, and the mean of these."""
     seen = good.seen
     things = things_mask(seen)
-    planes = [torch.from_numpy(as_planes(image))[None] for image in (good.pair.visible, good.pair.thermal[..., None])]
-    truth = judge.pseudo_truth(*planes)
+    truth = judge.pseudo_truth(*as_tensors(good.pair))
 
     def measured(shown: Pair) -> dict[str, Any]:
         fused = as_rgb8(method.fused(seen.name, shown))

@@ -30,7 +30,7 @@ from ldfusion_training.language.real_pairs import LabelledPair
 from ldfusion_training.metrics import to_grey
 from ldfusion_training.report.tables import markdown_table
 from ldfusion_training.runs.starting_weights import RELEASED, load_weights
-from ldfusion_training.stages.pairs_in_memory import as_planes
+from ldfusion_training.stages.pairs_in_memory import as_tensors
 
 CELL, HEIGHT = 8, 192
 # Of the features' variance, added to the diagonal.
@@ -65,7 +65,7 @@ def denoiser_features(weights: str) -> Features:
     if weights:
         load_weights(denoiser, 'denoiser', weights)
     extractor = FeatureExtractor(denoiser.eval(), Diffusion(DiffusionConfig()), (50,))
-    return lambda pair: extractor(*_planes(pair))
+    return lambda pair: extractor(*as_tensors(pair))
 
 
 def imagenet_features() -> Features:
@@ -73,7 +73,7 @@ def imagenet_features() -> Features:
     encoder = Encoder(blocks=11)
     encoder.load_imagenet()
     encoder.eval()
-    return lambda pair: encoder(_planes(pair)[0] * 2.0 - 1.0)
+    return lambda pair: encoder(as_tensors(pair)[0] * 2.0 - 1.0)
 
 
 def networks(autoencoder: Path | None) -> dict[str, Features]:
@@ -173,11 +173,6 @@ def _table(features: Features, examples: Sequence[Example]) -> tuple[Values, Val
         targets.append(flat.T[known])
     joined = np.concatenate(targets)
     return np.concatenate(rows), joined[:, 0] if examples[0].target.ndim == 2 else joined
-
-
-def _planes(pair: Pair) -> tuple[Tensor, Tensor]:
-    visible, thermal = (torch.from_numpy(as_planes(image))[None] for image in (pair.visible, pair.thermal[..., None]))
-    return visible, thermal
 
 
 def _cells(values: npt.NDArray[np.float32]) -> Values:
