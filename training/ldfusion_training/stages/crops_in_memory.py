@@ -58,7 +58,7 @@ class CropConfig:
     real: tuple[str, ...] = ()
     real_crops: int = 0
     detector: str = '../shared/data/teachers/yolox_nano.onnx'
-    labels: str = 'runs/modulation_labels'
+    labels: str = 'runs/modulation'
     crop: int = 256
     zoom: tuple[float, float] = (0.6, 1.6)
     relit: float = 0.3
