@@ -52,10 +52,9 @@ def read_profiles(names: str, folder: Path) -> list[CameraProfile]:
         InputError: an unknown name, two of the same camera, or a file that is no profile.
     """
     profiles = [_read(name.strip(), folder) for name in names.split(',') if name.strip()]
-    kinds = [str(profile.camera) for profile in profiles]
     for kind in CAMERAS:
-        if kinds.count(kind) > 1:
-            raise InputError(f'camera {names!r}: {kinds.count(kind)} of them are {kind}; name one')
+        if (count := sum(profile.camera == kind for profile in profiles)) > 1:
+            raise InputError(f'camera {names!r}: {count} of them are {kind}; name one')
     return profiles
 
 

@@ -25,7 +25,7 @@ from ldfusion_models.networks.fusion import stand_out  # noqa: E402
 from ldfusion_models.networks.modulation import LanguageModulation  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.simulated import open_simulation  # noqa: E402
-from ldfusion_training.evaluation.prompts import labelled_subjects, sign_test  # noqa: E402
+from ldfusion_training.evaluation.prompts import labelled_subjects, permutation_test  # noqa: E402
 from ldfusion_training.language.named import made_names, most_telling_names, text_of  # noqa: E402
 from ldfusion_training.language.prompt_effect import (  # noqa: E402
     contrast_of_things,
@@ -211,9 +211,9 @@ def test_of_labelled_pairs_things_and_the_rest_are_measured(tmp_path: Path) -> N
 
 
 def test_chance_of_paired_differences() -> None:
-    assert sign_test(np.array([0.1] * 4)) == pytest.approx(2 / 16, abs=0.005), 'all of one sign'
-    assert sign_test(np.array([0.1, -0.1, np.nan])) == pytest.approx(1.0)
-    assert sign_test(np.full(20, 0.01)) < 1e-4
+    assert permutation_test(np.array([0.1] * 4)) == pytest.approx(2 / 16, abs=0.005), 'all of one sign'
+    assert permutation_test(np.array([0.1, -0.1, np.nan])) == pytest.approx(1.0)
+    assert permutation_test(np.full(20, 0.01)) < 1e-4
 
 
 def test_crops_of_nothing_are_refused(dataset: Path, street: Path) -> None:

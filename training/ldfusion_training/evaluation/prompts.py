@@ -263,7 +263,7 @@ def score_texts(
     }, by_pair
 
 
-def sign_test(differences: npt.NDArray[np.float64]) -> float:
+def permutation_test(differences: npt.NDArray[np.float64]) -> float:
     """How likely a mean as far from zero is if signs are by chance, two-sided; NaN are left out.
 
     Fisher's permutation test of paired values, by 100,000 random flips.

@@ -48,13 +48,14 @@ class VoteConfig:
 
 
 class Detector:
-    """A detector of COCO's classes on the CPU.
+    """A detector of COCO's classes on the CPU, from ``file``.
 
     Raises:
         InputError: the file is missing, no ONNX model, or of another layout.
     """
 
     def __init__(self, file: Path, threads: int = 1) -> None:
+        self.file = file
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:

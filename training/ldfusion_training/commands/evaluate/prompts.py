@@ -146,7 +146,7 @@ def run_guidance(options: EvaluateGuidance = NO_DATA) -> int:
     rows, by_pair = evaluation.score_texts(fusion, subjects, texts, options.rows)
     report, content = evaluation.text_report(rows), {**rows}
     if {'own', 'shuffled'} <= by_pair.keys():
-        chance = evaluation.sign_test(by_pair['own'] - by_pair['shuffled'])
+        chance = evaluation.permutation_test(by_pair['own'] - by_pair['shuffled'])
         report += f'\n\nContrast, own against shuffled: p = {chance:.5f} (permutation test of pairs).'
         content['own against shuffled'] = {'p': chance}
     _show(options, report, content)

@@ -4,7 +4,6 @@ Real pairs bring the image measures, whole and on things alone, what a detector 
 branches still see in the fused image what both saw in its sources (eq. 1). Simulated scenes bring true depth.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,8 @@ import torch
 
 from ldfusion_models.camera.images import as_rgb8
 from ldfusion_models.errors import InputError
+from ldfusion_models.files import sha256_of
+from ldfusion_models.graph.manifest import read_manifest
 from ldfusion_training.data.pairs import Image8, Pair
 from ldfusion_training.data.simulated import SimulatedFrame
 from ldfusion_training.evaluation.claims.conditions import HARD
@@ -58,7 +59,8 @@ class Material:
     def protocol(self, checkpoint: Path) -> dict[str, Any]:
         """By what a record of earlier is known to be of this run on this material."""
         return {
-            'checkpoint': hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            'checkpoint': sha256_of(checkpoint),
+            'judges': [read_manifest().weights_id, sha256_of(self.detector.file)],
             'pairs': [f'{pair.seen.set}/{pair.seen.name}' for pair in self.pairs],
             'frames': [frame.name for frame in self.frames],
             'height': self.height,
