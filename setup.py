@@ -27,6 +27,7 @@ setup(
         'ldfusion_training': ['py.typed'],
         'ldfusion_training.bag_evaluation': ['templates/*'],
         'ldfusion_training.configs': ['*.yaml', 'ablations/*.yaml'],
+        'ldfusion_training.benchmark': ['published_models.yaml'],
         'ldfusion_training.evaluation': ['paper_tables.yaml'],
         'ldfusion_training.language': ['real_pairs.json'],
         'ldfusion_ros': ['py.typed', 'fastdds.xml'],

@@ -80,6 +80,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'models fetch': ('models.fetching:run_fetch', 'bring a published model onto this machine'),
     'models prepare': ('models.preparing:run_prepare', 'put a published depth network into the frame graph'),
     'models use': ('models.preparing:run_use', 'write the parameters with which the nodes use it'),
+    'models cost': ('models.costing:run_cost', 'what published models cost on this machine, at full size'),
     'project-scans': ('project_scans:run', 'laser scans to depth images of a camera'),
 }
 GROUPS = {
