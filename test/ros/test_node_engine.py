@@ -14,6 +14,7 @@ from live import CAMERA, Array, Robot, scene
 from paths import ROOT
 
 from ldfusion_models.engines.selection import obstacle_to
+from ldfusion_models.graph.manifest import read_manifest
 from ldfusion_models.rig.pipeline import Pipeline
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
@@ -85,6 +86,15 @@ def test_an_engine_that_cannot_run_here_is_refused_with_the_remedy(robot: Robot,
     assert not set_parameter(robot, 'engine', 'onnxruntime')
     assert not set_parameter(robot, 'weights', '')
     assert robot.fuse_good_pair()
+
+
+def test_the_papers_denoiser_is_one_parameter_away(robot: Robot) -> None:
+    paper = read_manifest(Path('paper')).weights_id
+    for weights, expected in (('paper', paper), ('', read_manifest().weights_id)):
+        assert not set_parameter(robot, 'weights', weights)
+        assert switch(robot).success
+        robot.wait(lambda expected=expected: robot.told()['weights'] == expected, f'weights {expected}')
+        robot.fuse_good_pair()
 
 
 def test_a_switch_that_fails_is_said_and_the_old_engine_goes_on(robot: Robot, tmp_path: Path) -> None:

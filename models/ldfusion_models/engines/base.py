@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 
-# fp32: float32 throughout. mixed: denoiser and fusion with 16 bits, depth with 32.
+# fp32: float32 throughout. mixed: features and fusion with 16 bits, depth with 32.
 PRECISIONS = ('fp32', 'mixed')
 
 

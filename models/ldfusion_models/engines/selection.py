@@ -193,8 +193,8 @@ def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
 
 def _prove(engine: 'OnnxRuntimeEngine | OpenVinoEngine | TorchEngine', weights: Path | None) -> Engine:
     """The engine, unless a pair shows that it is wrong (EngineFailedError): the one beside the weights, or for an
-    exported graph what ONNX Runtime makes of it, which is the measure itself."""
-    if not _is_export(weights):
+    exported graph or a profile what ONNX Runtime makes of it, which is the measure itself."""
+    if weights is None or (weights / 'manifest.yaml').is_file():
         engine.proof = Reference.read(weights).prove(engine, engine.library)
     elif not isinstance(engine, OnnxRuntimeEngine):
         reference = Reference.compute(OnnxRuntimeEngine(weights), engine.info.size)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 # By the part of the graph that a layer belongs to.
 STAGES = {
-    'extractor': 'denoiser',
+    'extractor': 'features',
+    'student': 'features',
     'fusion': 'fusion',
     'visible_depth': 'depth',
     'thermal_depth': 'depth',

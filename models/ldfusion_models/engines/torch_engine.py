@@ -79,9 +79,10 @@ class TorchEngine:
         inputs = tuple(torch.from_numpy(array).to(self.device) for array in (visible, thermal, text))
         times[TRANSFERS] = clock.lap()
         hooks = []
-        for part, stage in STAGES.items():
-            module = getattr(self._graph, part)
-            if module is None:  # no published network
+        # The student is the extractor, too.
+        parts = {getattr(self._graph, part, None): stage for part, stage in STAGES.items()}
+        for module, stage in parts.items():
+            if module is None:
                 continue
 
             def begin(*_: object) -> None:
@@ -130,9 +131,9 @@ def _load(weights: Path | None) -> tuple[FrameGraph, GraphInfo]:
 
 
 def make_mixed(graph: FrameGraph) -> None:
-    """Let denoiser and fusion compute with float16; depth keeps float32 (see ``graph/mixed_precision.py``)."""
+    """Let features and fusion be computed with float16; depth keeps float32 (see ``graph/mixed_precision.py``)."""
     graph.fusion_type = torch.float16
-    for part in (graph.denoiser, graph.fusion):
+    for part in (graph.extractor, graph.fusion):
         for module in part.modules():
             if isinstance(module, nn.Conv2d):
                 module.half()

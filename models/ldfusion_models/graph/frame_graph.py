@@ -7,22 +7,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ldfusion_models.errors import InputError
 from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig
 from ldfusion_models.networks.depth import DepthConfig, DepthNetwork, DepthOutput, combine
 from ldfusion_models.networks.diffusion import Diffusion, DiffusionConfig
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, luminance
 from ldfusion_models.networks.published_depth import VARIANCE
+from ldfusion_models.networks.student import FeatureStudent, StudentConfig
+
+# Who gives the fusion its features: the paper's denoiser, or the small network that was taught by it.
+FEATURES = ('student', 'denoiser')
 
 
 @dataclass(frozen=True)
 class FrameConfig:
-    """All settings of the frame graph, part by part."""
+    """All settings of the frame graph, part by part.
 
+    Attributes:
+        features: who gives the fusion its features, one of ``FEATURES``; the other one is not a part of the graph.
+    """
+
+    features: str = FEATURES[0]
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     visible_depth: DepthConfig = field(default_factory=DepthConfig)
     thermal_depth: DepthConfig = field(default_factory=lambda: DepthConfig(image_channels=1))
+
+    def __post_init__(self) -> None:
+        """Raises InputError for features of nobody."""
+        if self.features not in FEATURES:
+            raise InputError(f'features is {self.features!r}; {" or ".join(FEATURES)}')
 
 
 class FeatureExtractor(nn.Module):
@@ -57,15 +73,20 @@ class FrameGraph(nn.Module):
         super().__init__()
         self.config = config
         self.diffusion = Diffusion(config.diffusion)
-        self.denoiser = Denoiser(config.denoiser)
-        self.extractor = FeatureExtractor(self.denoiser, self.diffusion, config.fusion.timesteps)
+        self.extractor: FeatureStudent | FeatureExtractor
+        if config.features == 'student':
+            self.student = FeatureStudent(config.student, config.fusion.all_feature_widths)
+            self.extractor = self.student
+        else:
+            self.denoiser = Denoiser(config.denoiser)
+            self.extractor = FeatureExtractor(self.denoiser, self.diffusion, config.fusion.timesteps)
         self.fusion = FusionNetwork(config.fusion)
         self.visible_depth = DepthNetwork(config.visible_depth)
         self.thermal_depth = DepthNetwork(config.thermal_depth)
         # Of another's depth network, in place of the two: metres (1, H, W) of levels (1, 3, H, W) from 0 to 255.
         self.published: nn.Module | None = None
         self.depth_source = 'fused'
-        # Engines may let denoiser and fusion compute with 16 bits.
+        # Engines may let features and fusion be computed with 16 bits.
         self.fusion_type: torch.dtype | None = None
 
     def fuse(self, visible: Tensor, thermal: Tensor, text: Tensor) -> Tensor:
@@ -95,7 +116,7 @@ class FrameGraph(nn.Module):
         colours, heat = visible.float(), thermal.float()
         height, width = colours.shape[1], colours.shape[2]
         planes = (_channels_first(image) * (1.0 / 255.0) for image in (colours, heat))
-        rgb, grey = (_pad(image, self.denoiser.config.stride) for image in planes)
+        rgb, grey = (_pad(image, self.config.denoiser.stride) for image in planes)
         fused = self.fuse(rgb, grey, text).clamp(0.0, 1.0)[:, :, :height, :width]
         levels = (fused * 255.0).round()
         if self.published is None:

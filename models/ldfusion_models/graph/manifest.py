@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
 
 # In the order of the file.
-ENTRIES = ('config', 'text_encoder', 'graph', 'reference', 'parts')
+ENTRIES = ('config', 'text_encoder', 'graph', 'reference', 'profiles', 'parts')
 SHIPPED = data_folder(ldfusion_models.__file__, 'weights')
 DEPTH_PARTS = ('visible_depth', 'thermal_depth')
-PARTS = ('denoiser', 'fusion', *DEPTH_PARTS)
+PARTS = ('denoiser', 'student', 'fusion', *DEPTH_PARTS)
+# The profile in which the fusion's features are the denoiser's own, as in the paper.
+PAPER = 'paper'
 # Beside the frame graph, and not needed for it.
 LANGUAGE_PARTS = ('captioner', 'text')
 
@@ -37,7 +39,9 @@ class Manifest:
         config: settings of the frame graph, part by part.
         text_encoder: name of the text encoder that the modulation was trained on, empty if none.
         graph: file and sha256 of the frame graph without weights (ONNX).
-        reference: file and sha256 of the pair on which engines prove themselves (``engines/proof.py``).
+        reference: file and sha256 of the pair on which engines prove themselves (``engines/proof.py``); none for a
+            profile.
+        profiles: by name, other graphs of the same parts: what is different in ``config``, and a ``graph``.
         parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph; graph
             of the depth branches, for each alone.
     """
@@ -47,12 +51,24 @@ class Manifest:
     text_encoder: str
     graph: dict[str, Any]
     reference: dict[str, Any]
+    profiles: dict[str, dict[str, Any]]
     parts: dict[str, dict[str, Any]]
+
+    @property
+    def frame_parts(self) -> tuple[str, ...]:
+        """The parts that the frame graph is made of."""
+        return (str(self.config['features']), 'fusion', *DEPTH_PARTS)
+
+    def in_profile(self, name: str) -> 'Manifest':
+        """What the manifest would say if this profile was all there is."""
+        profile = self.profiles[name]
+        config = {**self.config, **profile['config']}
+        return replace(self, config=config, graph=profile.get('graph', {}), reference={}, profiles={})
 
     @property
     def weights_id(self) -> str:
         """Twelve digits that change with any weight or setting."""
-        sums = ''.join(self.parts[part]['sha256'] for part in PARTS)
+        sums = ''.join(self.parts[part]['sha256'] for part in self.frame_parts)
         return hashlib.sha256((sums + repr(sorted(self.config.items()))).encode()).hexdigest()[:12]
 
     def frame_config(self) -> 'FrameConfig':
@@ -100,12 +116,17 @@ class Manifest:
 def read_manifest(folder: Path | None = None) -> Manifest:
     """Read ``manifest.yaml`` of ``folder``, by default of the weights that came with the package.
 
+    A profile is named as if it were a folder in it: ``FOLDER/paper``; ``paper`` is that of the package.
+
     Raises:
-        InputError: no such file, or it is not a manifest.
+        InputError: no such file or profile, or it is not a manifest.
     """
     folder = folder or SHIPPED
     path = folder / 'manifest.yaml'
     if not path.is_file():
+        above = SHIPPED if folder.parent == Path() else folder.parent
+        if (above / 'manifest.yaml').is_file() and folder.name in (manifest := read_manifest(above)).profiles:
+            return manifest.in_profile(folder.name)
         raise InputError(f'{path}: no such file; a folder of weights holds manifest.yaml')
     try:
         content = yaml.safe_load(path.read_text())
@@ -132,15 +153,19 @@ def graph_info(manifest: Manifest) -> GraphInfo:
     )
 
 
-def read_initializers(manifest: Manifest, parts: Iterable[str] = PARTS) -> dict[str, npt.NDArray[Any]]:
-    """The weights of ``parts`` by their names in the frame graph, float32; needs no PyTorch.
+def read_initializers(manifest: Manifest, parts: Iterable[str] = ()) -> dict[str, npt.NDArray[Any]]:
+    """The weights of ``parts``, by default of the frame graph, by their names in it, float32; needs no PyTorch.
 
     Raises:
         InputError: weights missing or damaged.
     """
     from safetensors.numpy import load_file
 
-    arrays = {f'{part}.{name}': a for part in parts for name, a in load_file(manifest.verify(part)).items()}
+    arrays = {
+        f'{part}.{name}': a
+        for part in parts or manifest.frame_parts
+        for name, a in load_file(manifest.verify(part)).items()
+    }
     return {name: array.astype(np.float32) for name, array in arrays.items() if is_used_per_frame(name)}
 
 
@@ -159,7 +184,7 @@ def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]
 
     manifest = read_manifest(folder)
     graph = FrameGraph(manifest.frame_config())
-    for part in PARTS:
+    for part in manifest.frame_parts:
         load_part(getattr(graph, part), manifest, part)
     return graph.eval(), manifest
 

@@ -1,4 +1,4 @@
-"""The frame graph in mixed precision: denoiser and fusion with 16 bits, depth with 32.
+"""The frame graph in mixed precision: features and fusion with 16 bits, depth with 32.
 
 Rounded to float16, the fused image moves by no more than a grey level; the depth branches would multiply such errors
 (docs/decisions.md has the measurements). TensorRT from version 11 on takes precision from the graph alone, so it
@@ -9,11 +9,11 @@ from typing import Any
 
 from ldfusion_models.errors import InputError
 
-HALF_PARTS = ('/extractor/', '/fusion/')
+HALF_PARTS = ('/extractor/', '/student/', '/fusion/')
 
 
 def mixed_precision(content: bytes) -> bytes:
-    """A float32 ONNX frame graph with denoiser and fusion in float16; inputs and outputs stay as they are.
+    """A float32 ONNX frame graph with features and fusion in float16; inputs and outputs stay as they are.
 
     Args:
         content: what ``static_graph`` made, so that there is nothing left in it but images and weights.

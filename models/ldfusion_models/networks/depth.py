@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Of what is raised to weights.
+_BOUND = 15.0
+
 
 @dataclass(frozen=True)
 class DepthConfig:
@@ -176,9 +179,11 @@ class DepthNetwork(nn.Module):
         assert x is not None
         centres = self._centres(coarsest.mean(dim=(2, 3)))[:, :, None, None]
         weight = bounded_exp(self.bin_logits(x))
-        total = weight.sum(dim=1, keepdim=True)
-        mean = (weight * centres).sum(dim=1, keepdim=True) / total
-        variance = (weight * (centres - mean) ** 2).sum(dim=1, keepdim=True) / total
+        # As convolutions: sums over channels are slow in CPU runtimes.
+        ones = weight.new_ones((1, self.config.bins, 1, 1))
+        total = F.conv2d(weight, ones)
+        mean = F.conv2d(weight * centres, ones) / total
+        variance = F.conv2d(weight * (centres - mean).square(), ones) / total
         both = torch.cat([mean, variance], dim=1)
         fine = convex_upsample(both, self.upsampling(x), 2 * self.config.reduction)
         return fine[:, :1], fine[:, 1:]
@@ -202,22 +207,23 @@ def convex_upsample(coarse: Tensor, logits: Tensor, factor: int) -> Tensor:
         (B, C, h * factor, w * factor).
     """
     channels, height, width = coarse.shape[1:]
-    weights = bounded_exp(logits).chunk(9, dim=1)
     padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
-    fine = []
-    for channel in range(channels):
-        plane = padded[:, channel : channel + 1]
-        neighbours = [
-            plane[:, :, row : row + height, column : column + width] for row in range(3) for column in range(3)
-        ]
-        weighted = [weight * value for weight, value in zip(weights, neighbours, strict=True)]
-        fine.append(sum(weighted[1:], weighted[0]) / sum(weights[1:], weights[0]))
-    return F.pixel_shuffle(torch.cat(fine, dim=1), factor)
+    planes = [padded[:, channel : channel + 1] for channel in range(channels)]
+    # Neighbour by neighbour: what one needs stays in the processor's cache.
+    bounded = torch.tanh(logits * (1.0 / _BOUND)).chunk(9, dim=1)
+    total, sums = logits.new_zeros(1), [logits.new_zeros(1)] * len(planes)
+    for index, part in enumerate(bounded):
+        row, column = divmod(index, 3)
+        weight = (_BOUND * part).exp()
+        total = total + weight
+        near = (plane[:, :, row : row + height, column : column + width] for plane in planes)
+        sums = [summed + weight * value for summed, value in zip(sums, near, strict=True)]
+    return F.pixel_shuffle(torch.cat([summed / total for summed in sums], dim=1), factor)
 
 
 def bounded_exp(logits: Tensor) -> Tensor:
     """Weights of a softmax before their division by the sum: a softmax over channels is slow in CPU runtimes."""
-    return (15.0 * torch.tanh(logits * (1.0 / 15.0))).exp()
+    return (_BOUND * torch.tanh(logits * (1.0 / _BOUND))).exp()
 
 
 def combine(first: DepthOutput, second: DepthOutput) -> DepthOutput:

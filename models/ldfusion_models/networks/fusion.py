@@ -56,6 +56,11 @@ class FusionConfig:
     context: int = 96
     classes: int = 27
 
+    @property
+    def all_feature_widths(self) -> tuple[int, ...]:
+        """Channels of the features of all timesteps together, finest first."""
+        return tuple(width * len(self.timesteps) for width in self.feature_widths)
+
 
 class FusionNetwork(nn.Module):
     """From coarse to fine: gather features; decide; put the image together; let what a text names stand out."""
@@ -65,8 +70,7 @@ class FusionNetwork(nn.Module):
         self.config = config
         widths = config.widths
         self.lateral = nn.ModuleList(
-            nn.Conv2d(width * len(config.timesteps), out, 1)
-            for width, out in zip(config.feature_widths, widths, strict=True)
+            nn.Conv2d(width, out, 1) for width, out in zip(config.all_feature_widths, widths, strict=True)
         )
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
@@ -103,9 +107,10 @@ class FusionNetwork(nn.Module):
         maps = enlarge(decide(decision, activities[0]))
         lift = self._lift(sources, right, below, maps)
         drawn = sources[:, :1] + lift
-        fused = visible + lift + _CRISPNESS * (drawn - _mean_around(drawn, 3))
+        crisp = _CRISPNESS * (drawn - _mean_around(drawn, 3))
         named = self.modulation(known_of(visible, thermal, features), text)
-        return fused + stand_out(luminance(fused), named, 1 << len(self.lateral))
+        # All of it is grey, and added to the colours once.
+        return visible + (lift + crisp + stand_out(drawn + crisp, named, 1 << len(self.lateral)))
 
     def _decision(self, features: list[Tensor], activities: list[Tensor], images: Tensor) -> Tensor:
         """(B, DECISIONS, H / 2, W / 2), see ``decide``."""
@@ -117,12 +122,13 @@ class FusionNetwork(nn.Module):
             if scale == 0:
                 x = x + images
             x = F.relu(x)
-            coarser = x + F.relu(self.mix[scale](x))
+            x = x + F.relu(self.mix[scale](x))
+            coarser = x
             if tone is None:
-                tone = self.tone(coarser.mean(dim=(2, 3)))
-        assert coarser is not None
+                tone = self.tone(x.mean(dim=(2, 3)))[:, :, None, None]
         assert tone is not None
-        decision: Tensor = self.decide(coarser + tone[:, :, None, None])
+        # What is the same everywhere goes through the last layer by itself, not as a sum at each place.
+        decision: Tensor = self.decide(x) + F.conv2d(tone, self.decide.weight)
         return decision
 
     def _lift(self, sources: Tensor, right: Tensor, below: Tensor, maps: Tensor) -> Tensor:

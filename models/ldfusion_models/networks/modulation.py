@@ -44,7 +44,7 @@ class Context(nn.Module):
     def __init__(self, channels: int, wide: int, classes: int) -> None:
         super().__init__()
         self.own = nn.Conv2d(channels, wide, 1)
-        self.halve = nn.Conv2d(channels, wide, 4, stride=2, padding=1)
+        self.halve = nn.Conv2d(channels, wide, 2, stride=2)
         self.around = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=reach, dilation=reach) for reach in self.REACHES)
         self.classes = nn.Conv2d(wide, classes, 1)
 

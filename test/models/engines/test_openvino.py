@@ -41,7 +41,7 @@ def test_stages_are_those_of_its_own_layers() -> None:
 
     engine, reference = OpenVinoEngine(threads=1), Reference.read(None)
     times = engine.stage_times(reference.visible, reference.thermal, reference.text)
-    assert set(times) == {'denoiser', 'fusion', 'depth', 'images and layouts'}
+    assert set(times) == {'features', 'fusion', 'depth', 'images and layouts'}
     # Nearly all that is computed belongs to a network, also where layers were merged.
     assert min(times.values()) > 0
     assert times['images and layouts'] < 0.3 * sum(times.values())

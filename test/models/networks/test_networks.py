@@ -10,6 +10,7 @@ from ldfusion_models.networks.denoiser import Denoiser, DenoiserConfig  # noqa: 
 from ldfusion_models.networks.depth import DepthConfig, DepthNetwork, DepthOutput, combine, convex_upsample  # noqa: E402
 from ldfusion_models.networks.fusion import FusionConfig, FusionNetwork, decide, luminance  # noqa: E402
 from ldfusion_models.networks.modulation import SemanticModulation  # noqa: E402
+from ldfusion_models.networks.student import FeatureStudent, StudentConfig  # noqa: E402
 
 GIGA = 1e9
 
@@ -37,6 +38,24 @@ def test_denoiser_at_a_pixel_does_not_depend_on_the_size_of_the_image() -> None:
     image, timestep = torch.randn(1, 4, 160, 160), torch.tensor([50])
     whole, part = denoiser(image, timestep), denoiser(image[..., :120, :120], timestep)
     torch.testing.assert_close(whole[..., :40, :40], part[..., :40, :40], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_student_gives_features_of_the_denoisers_shapes_for_a_quarter_of_its_operations() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    student, denoiser = FeatureStudent(StudentConfig(), (32, 64, 96)), Denoiser(DenoiserConfig())
+    visible, thermal = torch.rand(1, 3, 480, 640), torch.rand(1, 1, 480, 640)
+    operations, shapes = [], []
+    for features in (
+        lambda: student(visible, thermal),
+        lambda: denoiser.features(torch.cat([visible, thermal], dim=1), torch.tensor([50])),
+    ):
+        with FlopCounterMode(display=False) as counter:
+            shapes.append([tuple(feature.shape) for feature in features()])
+        operations.append(counter.get_total_flops())
+    assert shapes[0] == shapes[1]
+    assert operations[0] < 0.26 * operations[1]
 
 
 @torch.no_grad()

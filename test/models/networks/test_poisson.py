@@ -53,6 +53,16 @@ def test_kernel_looks_the_same_in_every_direction() -> None:
             assert torch.equal(kernel, turned)
 
 
+@torch.no_grad()
+def test_levels_are_enlarged_as_by_a_transposed_convolution() -> None:
+    """Without anything across, the solution is what goes down and up again."""
+    source = torch.rand((1, 1, 16, 24), generator=torch.Generator().manual_seed(0))
+    down, up = (poisson.symmetric_kernel(torch.arange(1.0, 7.0) * scale, 6) for scale in (0.01, 0.02))
+    solved = poisson.solve(source, [(down, up, torch.zeros(1, 1, 3, 3))], 0.5)
+    reduced = 0.5 * torch.nn.functional.conv2d(source, down, stride=2, padding=2)
+    torch.testing.assert_close(solved, torch.nn.functional.conv_transpose2d(reduced, up, stride=2, padding=2))
+
+
 def test_divergence_is_the_negative_adjoint_of_the_differences() -> None:
     generator = torch.Generator().manual_seed(0)
     image, right, below = torch.rand((3, 1, 1, 7, 9), generator=generator, dtype=torch.float64)

@@ -31,7 +31,7 @@ def test_numbers_are_consistent(engine: str, tmp_path: Path, capsys: pytest.Capt
     assert result['frames_per_s'] == pytest.approx(1e3 / latency['mean'])
     assert line['floor'] == max(line['arithmetic'], line['traffic']) > 0
     assert line['times_floor'] == pytest.approx(latency['p50'] / line['floor'])
-    assert set(stages) - {'transfers'} == {'denoiser', 'fusion', 'depth', 'images and layouts'}
+    assert set(stages) - {'transfers'} == {'features', 'fusion', 'depth', 'images and layouts'}
     assert all(time > 0 for time in stages.values())
     assert ('transfers' in stages) == (engine != 'onnxruntime'), 'ONNX Runtime reads and writes where the arrays are'
     first, second, third = result['layers']
@@ -39,6 +39,28 @@ def test_numbers_are_consistent(engine: str, tmp_path: Path, capsys: pytest.Capt
     assert all('Conv' not in layer['operator'] or layer['gflop_per_s'] > 0 for layer in result['layers'])
     assert result['peak_memory_mib'] > 10
     assert result['load_s'] > 0
+
+
+def test_weights_and_engines_are_compared_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('openvino')
+    pytest.importorskip('onnx')
+    graph, file = tmp_path / 'graph.onnx', tmp_path / 'result.json'
+    assert main(['export', '--output', str(graph)]) == 0
+    words = ['benchmark', '--engine', 'onnxruntime', 'openvino', '--weights', str(graph), 'paper']
+    assert main([*words, '--size', '96x64', '--runs', '3', '--threads', '1', '--json', str(file)]) == 0
+    printed = capsys.readouterr().out
+    contenders = json.loads(file.read_text())['contenders']
+    assert [(each['engine'], each['weights']) for each in contenders] == [
+        (engine, weights) for engine in ('onnxruntime', 'openvino') for weights in (str(graph), 'paper')
+    ]
+    student, paper = (create_engine('onnxruntime', folder).info.weights_id for folder in (None, Path('paper')))
+    assert student != paper
+    assert [each['weights_id'] for each in contenders] == [student, paper, student, paper]
+    for each in contenders:
+        assert each['weights'] in printed
+        assert 0 < each['latency']['p50'] <= each['latency']['p95']
+        assert each['relative_latency'] == each['latency']['p50'] / contenders[0]['latency']['p50']
+        assert each['relative_processor'] == each['processor'] / contenders[0]['processor'] > 0
 
 
 def test_stages_of_pytorch_fill_the_frame() -> None:
@@ -59,7 +81,8 @@ def test_stages_of_pytorch_fill_the_frame() -> None:
 @pytest.mark.parametrize(
     ('layer', 'stage'),
     [
-        ('/extractor/stem/Conv', 'denoiser'),
+        ('/extractor/stem/Conv', 'features'),
+        ('/student/stem/Conv', 'features'),
         ('/fusion/mix.0/Conv + PWN(/fusion/Relu)', 'fusion'),
         ('{ForeignNode[/visible_depth/encoder/Conv.../thermal_depth/Exp]}', 'depth'),
         ('Reformatting CopyNode for Input Tensor 0 to /thermal_depth/Conv', 'depth'),
@@ -154,7 +177,13 @@ def test_the_floor_is_the_slower_of_arithmetic_and_memory() -> None:
 
 @pytest.mark.parametrize(
     ('options', 'named'),
-    [('--size 20x64', '20x64'), ('--runs 0', '--runs'), ('--layers -1', '--layers'), ('--threads -1', '--threads')],
+    [
+        ('--size 20x64', '20x64'),
+        ('--weights a b --layers 3', '--layers'),
+        ('--runs 0', '--runs'),
+        ('--layers -1', '--layers'),
+        ('--threads -1', '--threads'),
+    ],
 )
 def test_bad_options_are_named(options: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['benchmark', *options.split()]) == 2

@@ -27,7 +27,7 @@ from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.pairs import open_pairs  # noqa: E402
 from ldfusion_training.demo.processes import find_executable  # noqa: E402
 from ldfusion_training.runs.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
-from ldfusion_training.stages import depth, diffusion, fusion  # noqa: E402
+from ldfusion_training.stages import depth, diffusion, fusion, student  # noqa: E402
 
 TRAINER = {'batch_size': 2, 'warmup': 1, 'checkpoint_every': 2, 'steps': 4}
 DENOISER = {'widths': [8, 8, 8, 8], 'embedding': 16}
@@ -112,6 +112,24 @@ def test_the_denoiser_learns(pairs: Path, tmp_path: Path) -> None:
     # A prediction of zero noise has a loss of 1.
     assert np.mean(losses[:3]) > 0.9
     assert np.mean(losses[-20:]) < 0.8
+
+
+def test_the_student_learns_what_the_fusion_gets_from_the_denoiser(pairs: Path, tmp_path: Path) -> None:
+    settings = {
+        'trainer': {**TRAINER, 'steps': 40, 'learning_rate': 3e-3},
+        'data': {'folders': [str(pairs)], 'crop': 48},
+    }
+    stage = student.create(from_mapping(student.CONFIG, settings, 'test'))
+    reports = list(train(stage, stage.config.trainer, tmp_path / 'run'))
+    first, last = (
+        {name: np.mean([each.losses[name] for each in part]) for name in ('features', 'known', 'projected')}
+        for part in (reports[:5], reports[-5:])
+    )
+    assert all(last[name] < 0.6 * first[name] for name in first)
+    assert {name.partition('.')[0] for name in read_checkpoint(tmp_path / 'run' / CHECKPOINT)['average']} == {'student'}
+    wider = {**settings, 'weights': '', 'student': {'widths': [16, 16, 16, 16]}, 'initial_weights': 'released'}
+    with pytest.raises(InputError, match='does not hold student weights'):
+        student.create(from_mapping(student.CONFIG, wider, 'test'))
 
 
 def test_the_denoiser_starts_from_other_weights(pairs: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Layer:
 
     Attributes:
         name, operator: as ONNX Runtime calls it.
-        stage: denoiser, fusion, depth, or images and layouts.
+        stage: features, fusion, depth, or images and layouts.
         milliseconds: median over the frames.
         flop: operations of convolutions and matrix products, 2 per multiply-add; 0 for everything else.
         bytes: inputs, weights and outputs, each once.

@@ -49,6 +49,8 @@ class Fuse:
     output: Path
     """folder"""
     engine: EngineName = 'auto'
+    weights: Path | None = None
+    """folder of weights, profile (paper: features by the denoiser itself) or exported graph; default: of the package"""
     depth: str = ''
     """published depth network that ldfusion models prepare has put into the frame graph, OWNER/NAME or folder"""
     registration: Path | None = None
@@ -98,7 +100,10 @@ def run(options: Fuse) -> int:
     if options.references is not None:
         endings = SCAN_SUFFIXES if options.references_frame else REFERENCE_ENDINGS
         references = _references_by_name(options.references, pairs[0][0], endings)
-    engine = create_engine(options.engine, prepared_graph(options.depth, 'fused') if options.depth else None)
+    if options.depth and options.weights:
+        raise InputError('--depth, --weights: name one; a graph with a published depth network has its own weights')
+    weights = prepared_graph(options.depth, 'fused') if options.depth else options.weights
+    engine = create_engine(options.engine, weights)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
     text = None
     if options.prompt is not None:

@@ -29,7 +29,7 @@ class Release:
 
     checkpoint: tuple[Path, ...]
     """checkpoint.pt of a training stage; of several runs the mean of their weights"""
-    part: Literal['denoiser', 'fusion', 'visible_depth', 'thermal_depth', 'captioner', 'text']
+    part: Literal['denoiser', 'student', 'fusion', 'visible_depth', 'thermal_depth', 'captioner', 'text']
     """network whose weights it holds"""
     output: Path = SHIPPED
     """folder of weights; default: the package's own"""

@@ -25,7 +25,7 @@ class Train:
     """Train one stage of the networks."""
 
     stage: str = field(kw_only=False)
-    """diffusion, fusion, depth, depth_teacher, clip, captioner or modulation"""
+    """diffusion, fusion, student, depth, depth_teacher, clip, captioner or modulation"""
     config: Path | None = None
     """recipe (YAML); default: the one of the shipped weights"""
     set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = ()

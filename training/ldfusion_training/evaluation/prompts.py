@@ -63,7 +63,7 @@ class TextFusion:
     def __call__(self, pair: Pair, embeddings: Sequence[npt.NDArray[np.float32]]) -> list[Image8]:
         """Fused images (H, W, 3) of one pair, one for each embedding (D,)."""
         height, width = pair.thermal.shape
-        stride = self._graph.denoiser.config.stride
+        stride = self._graph.config.denoiser.stride
         border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REPLICATE)
         padded = (as_uint8(cv2.copyMakeBorder(image, *border)) for image in (pair.visible, pair.thermal))
         visible, thermal = as_tensors(Pair(*padded))

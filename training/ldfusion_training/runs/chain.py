@@ -59,6 +59,8 @@ CHAIN = (
     _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
     _simulate('more', 60, 2, '--size 320x240 --seed 777'),
     _simulate('robots', 60, 2, '--size 320x240 --seed 31 --robot-cameras'),
+    _train('student', 0.5, '--set weights=runs/weights', '--set weights=runs/weights'),
+    _release('student', 'student'),
     _train('depth_visible_start', 2.1, trial=_SMALL),
     _train('depth_visible', 0.9, trial=_SMALL),
     _train('depth_teacher', 223.0, trial='--set data.crop=[112,84] --set teacher.blocks=2'),

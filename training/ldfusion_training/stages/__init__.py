@@ -5,7 +5,7 @@ from typing import Any
 
 from ldfusion_models.errors import InputError
 
-STAGES = ('diffusion', 'fusion', 'depth', 'depth_teacher', 'clip', 'captioner', 'modulation')
+STAGES = ('diffusion', 'fusion', 'student', 'depth', 'depth_teacher', 'clip', 'captioner', 'modulation')
 
 
 def stage_module(name: str) -> Any:

@@ -1,17 +1,18 @@
-"""Crops of pairs with the denoiser's features and what is known to be where, made once: for stage ``modulation``."""
+"""Crops of pairs with the fusion's features and what is known to be where, made once: for stage ``modulation``."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from ldfusion_models.camera.images import as_uint8
 from ldfusion_models.errors import InputError
-from ldfusion_models.graph.frame_graph import FrameGraph
 from ldfusion_models.networks.fusion import known_of
 from ldfusion_training.data.augment import LightConfig, change_light
 from ldfusion_training.data.pairs import Image8, Pair
@@ -22,7 +23,7 @@ from ldfusion_training.language.teacher_labels import Detector, TaughtBox
 from ldfusion_training.simulation.scenery.things import CLASSES
 from ldfusion_training.stages.pairs_in_memory import as_tensors
 
-# Side in pixels of a cell: the grid of the denoiser's coarsest features.
+# Side in pixels of a cell: the grid of the coarsest features.
 CELL = 8
 # The simulator's classes that boxes of a detector tell.
 TAUGHT = {
@@ -98,24 +99,25 @@ class LabelledImage:
     known: Planes
 
 
-def make_crops(config: CropConfig, seed: int, graph: FrameGraph) -> list[Crop]:
-    """All crops of simulated and of real pairs.
+def make_crops(config: CropConfig, seed: int, extractors: Sequence[nn.Module]) -> list[Crop]:
+    """All crops of simulated and of real pairs, with the features of each extractor in turn.
 
     Raises:
         InputError: data sets or the detector are missing or damaged.
     """
+    turns = cycle(extractors)
     frames = [frame for folder in config.folders for frame in open_simulation(Path(folder))]
     crops = []
     for number, row in enumerate(_rows(config.crops, len(frames), seed)):
         classes = frames[row].read_classes()
         shown = np.stack([classes == each for each in range(len(CLASSES))])
         labelled = LabelledImage(frames[row].read_pair(), shown, np.ones_like(shown))
-        crops.append(_crop(config, labelled, np.random.default_rng([seed, 1, number]), graph))
+        crops.append(_crop(config, labelled, np.random.default_rng([seed, 1, number]), next(turns)))
     if config.real:
         detector = Detector(Path(config.detector))
         pairs = [each for folder in config.real for each in believed_pairs(Path(folder), detector, Path(config.labels))]
         for number, row in enumerate(_rows(config.real_crops, len(pairs), seed)):
-            crops.append(_crop(config, _labelled(*pairs[row]), np.random.default_rng([seed, 2, number]), graph))
+            crops.append(_crop(config, _labelled(*pairs[row]), np.random.default_rng([seed, 2, number]), next(turns)))
     return crops
 
 
@@ -141,7 +143,7 @@ def _labelled(pair: Pair, boxes: Sequence[TaughtBox]) -> LabelledImage:
     return LabelledImage(pair, shown, known | shown)
 
 
-def _crop(config: CropConfig, labelled: LabelledImage, generator: np.random.Generator, graph: FrameGraph) -> Crop:
+def _crop(config: CropConfig, labelled: LabelledImage, generator: np.random.Generator, extractor: nn.Module) -> Crop:
     pair, side = labelled.pair, config.crop
     height, width = pair.thermal.shape
     # A pair is never made smaller than a crop.
@@ -162,7 +164,7 @@ def _crop(config: CropConfig, labelled: LabelledImage, generator: np.random.Gene
         visible = change_light(generator, visible, LightConfig(noise=0.0))
     with torch.no_grad():
         images = as_tensors(Pair(visible, thermal))
-        features = known_of(*images, graph.extractor(*images))[0].half().numpy()
+        features = known_of(*images, extractor(*images))[0].half().numpy()
     planes = [
         _in_cells(each[:, rows, columns][..., ::turn], side // CELL) for each in (labelled.shown, ~labelled.known)
     ]

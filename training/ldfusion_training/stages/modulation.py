@@ -1,10 +1,11 @@
 """Stage ``modulation``: which classes are where, and which of them a text names.
 
-The context learns the classes of each cell from the denoiser's frozen features, of simulated pairs from their labels,
-of real ones from a detector's boxes. sigma learns to be 1 for the classes that a text names and 0 for others, mu to
-be 0, so that F' - F is the likelihood of what is named; any text will do, so they are made up
-(``language/named.py``) and embedded once, and another text encoder is a matter of minutes. What the named things
-then gain is not learned (``networks/fusion.py``): so the rest stays as it is, and without text nothing can change.
+The context learns the classes of each cell from the frozen features, half of the crops with the student's and half
+with the denoiser's, for it serves both; of simulated pairs from their labels, of real ones from a detector's boxes.
+sigma learns to be 1 for the classes that a text names and 0 for others, mu to be 0, so that F' - F is the likelihood of
+what is named; any text will do, so they are made up (``language/named.py``) and embedded once, and another text encoder
+is a matter of minutes. What the named things then gain is not learned (``networks/fusion.py``): so the rest stays as it
+is, and without text nothing can change.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion_models.graph.frame_graph import FrameGraph
-from ldfusion_models.graph.manifest import load_frame_graph
+from ldfusion_models.graph.manifest import PAPER, load_frame_graph
 from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_models.networks.fusion import FusionNetwork
 from ldfusion_training.language.named import made_names, text_of
@@ -69,6 +70,7 @@ class ModulationStage(Stage):
         super().__init__()
         self.config = config
         graph, manifest = load_frame_graph(Path(config.weights) if config.weights else None)
+        paper, _ = load_frame_graph(Path(config.weights) / PAPER)
         self.fusion = with_fresh_modulation(graph, encoder.dim, config.context)
         self.parts = {'fusion': self.fusion}
         if config.initial_run:
@@ -79,7 +81,7 @@ class ModulationStage(Stage):
             'encoder_name': encoder.name,
             'weights_id': manifest.weights_id,
         }
-        crops = make_crops(config.data, config.trainer.seed, graph)
+        crops = make_crops(config.data, config.trainer.seed, (graph.extractor, paper.extractor))
         self.crops = crops[: config.data.crops], crops[config.data.crops :]
         names = made_names(config.texts, config.trainer.seed)
         self.embeddings = encoder.encode_named([text_of(each) for each in names])

@@ -14,10 +14,11 @@ from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.graph.export import trace_branch, trace_graph
-from ldfusion_models.graph.frame_graph import FrameConfig, FrameGraph
+from ldfusion_models.graph.frame_graph import FEATURES, FrameConfig, FrameGraph
 from ldfusion_models.graph.manifest import (
     DEPTH_PARTS,
     LANGUAGE_PARTS,
+    PAPER,
     PARTS,
     Manifest,
     read_manifest,
@@ -90,8 +91,7 @@ def record_reference(folder: Path) -> None:
     reference = proof.Reference.compute(OnnxRuntimeEngine(folder))
     with written_whole(path) as temporary:
         save_arrays(reference.arrays(), temporary)
-    entry = {'file': path.name, 'sha256': sha256_of(path)}
-    write_manifest(dataclasses.replace(read_manifest(folder), reference=entry))
+    write_manifest(dataclasses.replace(read_manifest(folder), reference=_entry(path)))
 
 
 def _adopt_text_encoder(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
@@ -104,6 +104,10 @@ def _adopt_text_encoder(manifest: Manifest, settings: dict[str, Any]) -> Manifes
 def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
     path = folder / f'{part}.safetensors'
     _save_half(weights, path)
+    return _entry(path)
+
+
+def _entry(path: Path) -> dict[str, str]:
     return {'file': path.name, 'sha256': sha256_of(path)}
 
 
@@ -141,18 +145,28 @@ def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any
 
 def _write_untrained(folder: Path) -> Manifest:
     torch.manual_seed(0)
-    config = FrameConfig()
-    graph = FrameGraph(config)
-    parts = {part: {**_write(getattr(graph, part).state_dict(), part, folder), 'data': 'none'} for part in PARTS}
-    return Manifest(folder, plain(dataclasses.asdict(config)), '', {}, {}, parts)
+    graphs = [FrameGraph(FrameConfig(features=features)) for features in FEATURES]
+    networks = {part: getattr(graph, part) for part in PARTS for graph in graphs if hasattr(graph, part)}
+    parts = {part: {**_write(each.state_dict(), part, folder), 'data': 'none'} for part, each in networks.items()}
+    profiles = {PAPER: {'config': {'features': 'denoiser'}}}
+    return Manifest(folder, plain(dataclasses.asdict(FrameConfig())), '', {}, {}, profiles, parts)
 
 
 def _trace(manifest: Manifest) -> Manifest:
-    config, folder = manifest.frame_config(), manifest.folder
-    path, parts = folder / 'frame_graph.onnx', dict(manifest.parts)
-    trace_graph(config, path)
+    config, folder, parts = manifest.frame_config(), manifest.folder, dict(manifest.parts)
+
+    def traced(config: FrameConfig, name: str) -> dict[str, str]:
+        path = folder / f'{name}.onnx'
+        trace_graph(config, path)
+        return _entry(path)
+
+    profiles = {
+        name: {**profile, 'graph': traced(manifest.in_profile(name).frame_config(), f'{name}_graph')}
+        for name, profile in manifest.profiles.items()
+    }
     for branch in DEPTH_PARTS:
         file = folder / f'{branch}.onnx'
         trace_branch(getattr(config, branch), file)
-        parts[branch] = {**parts[branch], 'graph': {'file': file.name, 'sha256': sha256_of(file)}}
-    return dataclasses.replace(manifest, graph={'file': path.name, 'sha256': sha256_of(path)}, parts=parts)
+        parts[branch] = {**parts[branch], 'graph': _entry(file)}
+    graph = traced(config, 'frame_graph')
+    return dataclasses.replace(manifest, graph=graph, profiles=profiles, parts=parts)
