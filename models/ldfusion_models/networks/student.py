@@ -1,7 +1,7 @@
 """A small network that gives the fusion what the denoiser would: features distilled for the time of a frame.
 
 It is taught by the frozen denoiser (stage ``student``; features of a network as targets: FitNets, Romero et al. 2015)
-and sees the noise-free images themselves. A quarter of the denoiser's operations: thin at half the image's
+and sees the noise-free images themselves. A fifth of the denoiser's operations: thin at half the image's
 resolution, with most of its layers below.
 """
 
@@ -45,9 +45,9 @@ class FeatureStudent(nn.Module):
         """``feature_widths``: channels of the features, finest first, all timesteps together."""
         super().__init__()
         widths = config.widths
-        self.stem = nn.Conv2d(4, widths[0], 6, stride=2, padding=2)
+        self.stem = nn.Conv2d(4, widths[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.encode = nn.ModuleList(Block(width) for width in widths[1:])
+        self.encode = nn.ModuleList(Block(width) for width in widths[2:])
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
         self.heads = nn.ModuleList(
@@ -59,9 +59,10 @@ class FeatureStudent(nn.Module):
 
         H and W are multiples of the denoiser's stride.
         """
-        x = self.stem(torch.cat([visible, thermal], dim=1) * 2.0 - 1.0)
-        skips = []
-        for down, block in zip(self.down, self.encode, strict=True):
+        x = self.stem(torch.cat([visible, thermal], dim=1))
+        skips = [x]
+        x = self.down[0](x)
+        for down, block in zip(self.down[1:], self.encode, strict=True):
             skips.append(x)
             x = block(down(x))
         features: list[Tensor] = []

@@ -41,7 +41,7 @@ def test_denoiser_at_a_pixel_does_not_depend_on_the_size_of_the_image() -> None:
 
 
 @torch.no_grad()
-def test_student_gives_features_of_the_denoisers_shapes_for_a_quarter_of_its_operations() -> None:
+def test_student_gives_features_of_the_denoisers_shapes_for_a_fifth_of_its_operations() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     student, denoiser = FeatureStudent(StudentConfig(), (32, 64, 96)), Denoiser(DenoiserConfig())
@@ -55,7 +55,7 @@ def test_student_gives_features_of_the_denoisers_shapes_for_a_quarter_of_its_ope
             shapes.append([tuple(feature.shape) for feature in features()])
         operations.append(counter.get_total_flops())
     assert shapes[0] == shapes[1]
-    assert operations[0] < 0.26 * operations[1]
+    assert operations[0] < 0.2 * operations[1]
 
 
 @torch.no_grad()
