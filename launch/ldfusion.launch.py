@@ -42,9 +42,13 @@ ARGUMENTS = {
     'thermal_transport': ('', 'raw or compressed; empty takes what params_file says.'),
     'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
     'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
+    'profile': (
+        '',
+        'Models of others: embedded, outdoor, indoor or a .yaml file (docs/models.md); empty: what params_file says.',
+    ),
     'depth': ('', 'Published depth network, prepared by ldfusion models prepare; empty takes what params_file says.'),
     'captioner': ('', 'Captioner of guidance_node: OWNER/NAME or folder; empty takes what params_file says.'),
-    'text_encoder': ('', 'Text encoder of guidance_node; empty takes what params_file says.'),
+    'text_encoder': ('', 'Text encoder, prepared by ldfusion models prepare; empty takes what params_file says.'),
     'threads': ('', 'CPU threads of fusion_node; empty: what params_file says, of several pairs an equal share.'),
     'namespace': ('', 'Namespace of the nodes.'),
     'rig': (
@@ -97,7 +101,7 @@ def fusion_node(values: dict[str, str], profiles: list[CameraProfile], threads: 
     overrides: dict[str, Any] = {name: value for profile in profiles for name, value in profile.parameters.items()}
     overrides |= threads
     overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
-    overrides |= given(values, 'engine', 'depth', 'visible_transport', 'thermal_transport')
+    overrides |= given(values, 'engine', 'profile', 'depth', 'text_encoder', 'visible_transport', 'thermal_transport')
     return Node(
         package='ldfusion_ros',
         executable='fusion_node',
@@ -121,7 +125,9 @@ def guidance_node(values: dict[str, str], profiles: list[CameraProfile]) -> Node
     for profile in profiles:
         overrides |= profile.parameters_of_guidance()
     overrides |= {'autostart': is_true(values['autostart']), 'use_sim_time': bool(values['bag'])}
-    overrides |= given(values, 'prompt', 'captioner', 'text_encoder', 'visible_transport', 'thermal_transport')
+    overrides |= given(
+        values, 'prompt', 'profile', 'captioner', 'text_encoder', 'visible_transport', 'thermal_transport'
+    )
     return Node(
         package='ldfusion_ros',
         executable='guidance_node',

@@ -59,7 +59,7 @@ class FusionNode(ManagedNode[FusionParameters]):
 
     def obstacle_to(self, name: str, value: Any) -> str:
         """Why an engine, or a published depth network, can't be had here."""
-        if name not in ('engine', 'depth', 'depth_source'):
+        if name not in ('engine', 'depth', 'depth_source', 'text_encoder'):
             return ''
         wanted = replace(self.parameters, **{name: value})
         try:

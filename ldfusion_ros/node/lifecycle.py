@@ -3,6 +3,7 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import rclpy
@@ -16,6 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.published.profiles import with_profile
 from ldfusion_models.rig.settings import meanings
 from ldfusion_models.shown import one_line
 from ldfusion_ros.node import parameters
@@ -68,7 +70,8 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         table: the dataclass of its parameters.
         subject: what it does, for its name in the diagnostics.
         state: the lifecycle state that was reached last, a value of ``lifecycle_msgs/State``.
-        parameters: their present values.
+        given: their present values.
+        parameters: the same, and those of the profile that they name.
         parts: what it is made of while configured.
     """
 
@@ -89,7 +92,8 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         self.parts: Sequence[Part] = ()
         self._failed_transition = ''
         self._given_qualities = parameters.declare(self, self.table)
-        self.parameters: P = parameters.read(self, self.table)
+        self.given: P = parameters.read(self, self.table)
+        self.parameters = with_profile(self.given)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_steady_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
         self.add_on_set_parameters_callback(self._change_parameters)
@@ -205,7 +209,12 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
                 return SetParametersResult(successful=False, reason=obstacle)
         if result.successful:
             new = {change.name: change.value for change in changes if change.name in meanings(self.table)}
-            self.parameters = self.table(**{**vars(self.parameters), **new})
+            given = replace(self.given, **new)
+            try:
+                self.parameters = with_profile(given)
+            except InputError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            self.given = given
             for part in self.parts:
                 part.adjust()
         return result

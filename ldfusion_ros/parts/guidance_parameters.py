@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from ldfusion_models.rig.settings import setting
+from ldfusion_models.rig.settings import Profiled, setting
 from ldfusion_ros.node.parameters import CommonParameters
 
 
 @dataclass(frozen=True)
-class GuidanceParameters(CommonParameters):
+class GuidanceParameters(CommonParameters, Profiled):
     """Parameters of ``guidance_node``; a field's name is the parameter's name."""
 
     text_encoder: str = setting(
         'embedded',
-        'Text encoder that the fusion was trained with: embedded, an open_clip model as NAME/TAG, or its folder.',
+        'Text encoder that the fusion was trained with or fitted to: embedded, a published one, or its folder.',
         'configure',
     )
     captioner: str = setting(

@@ -75,6 +75,14 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(outer, ignore_errors=True)
 
 
+def copy_file(source: str, target: str) -> str:
+    """Copy a file, for ``shutil.copytree``, which would go on after a full disk; raises InputError if it can't."""
+    try:
+        return str(shutil.copy2(source, target))
+    except OSError as error:
+        raise InputError(f'{target}: cannot be written ({error.strerror})') from error
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     digest = hashlib.sha256()

@@ -36,7 +36,9 @@ def test_a_slow_network_corrects_the_depth_of_later_frames(tmp_path: Path, monke
     monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
     folder = write_glpn(tmp_path / 'model', max_depth=4)
     assert main(['models', 'prepare', str(folder), '--size', f'{WIDTH}x{HEIGHT}']) == 0
-    with Robot({'engine': 'onnxruntime', 'correcting_depth': str(folder), 'correction_smoothing': 0.0}) as robot:
+    profile = tmp_path / 'mine.yaml'
+    profile.write_text(f'correcting_depth: {folder}\n')
+    with Robot({'engine': 'onnxruntime', 'profile': str(profile), 'correction_smoothing': 0.0}) as robot:
         robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
         published = PublishedDepth.load(str(folder))
@@ -49,4 +51,5 @@ def test_a_slow_network_corrects_the_depth_of_later_frames(tmp_path: Path, monke
         before = error()
         robot.wait(lambda: 's old' in robot.told().get('correcting depth', ''), 'depth of the network')
         assert error() < 0.05 < before
+        assert robot.node.parameters.correcting_depth == str(folder), 'as its profile says'
         assert robot.told()['depth network'] == 'of the package'

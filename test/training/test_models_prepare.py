@@ -18,6 +18,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image, write_image
 from ldfusion_models.graph import published_depth_graph
 from ldfusion_models.graph.export import complete_graph, with_metadata
+from ldfusion_models.rig.rig import pipeline_of
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.cli import main
 
@@ -148,8 +149,10 @@ def test_a_fetched_model_goes_by_its_name_to_the_node(
     assert main(prepare) == 0
     assert main(use) == 0
     parameters = yaml.safe_load((images / 'robot.yaml').read_text())['/**/fusion_node']['ros__parameters']
-    assert parameters == {'depth': NAME, 'depth_source': 'thermal', 'inference_size': 96}
+    assert parameters == {'depth': NAME, 'depth_source': 'thermal'}
     engine = create_engine('onnxruntime', settings.weights_folder)
+    large = pipeline_of(engine, settings)(np.zeros((128, 192, 3), np.uint8), np.zeros((128, 192), np.uint8))
+    assert large.depth.shape == (128, 192), 'larger images are reduced to the prepared size'
     assert engine.info.depth == f'{NAME}, of the thermal image'
     visible, thermal = read_image(images / 'visible.png')[None], read_image(images / 'thermal.png')[None, ..., None]
     output = engine.run(visible, thermal, np.zeros((1, engine.info.text_dim), np.float32))

@@ -1,20 +1,33 @@
-"""Published text encoders: fetched by open_clip's name, and never downloaded unasked."""
+"""Published text encoders: fetched by open_clip's name and never unasked, fitted, and used by both nodes."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from hub import Hub, serving
+from paths import DATA
 
 pytest.importorskip('huggingface_hub')
-from tiny_language import open_clip, write_encoder
+from tiny_language import open_clip, torch, write_encoder
 
+from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of
 from ldfusion_models.language.text import load_text_encoder
+from ldfusion_models.language.words import meaning_of
+from ldfusion_models.networks.modulation import SemanticModulation
 from ldfusion_models.published.store import folder_of
+from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.cli import main
+from ldfusion_training.commands.models import preparing
+from ldfusion_training.language import named
+from ldfusion_training.language.prompt_effect import classes_named
+from ldfusion_training.language.wording import HELD_OUT
+from ldfusion_training.stages.text_fit import fit_names
 
 NAME, ON_HUB = 'ViT-B-32/openai', 'timm/vit_base_patch32_clip_224.openai'
+NOUNS = DATA / 'teachers/clip_vit_b32_nouns.npz'
 
 
 @pytest.fixture
@@ -37,7 +50,7 @@ def test_a_text_encoder_comes_when_it_is_asked_for_and_never_else(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_clip, 'create_model', lambda *_, **__: pytest.fail('open_clip must not download'))
-    with pytest.raises(InputError, match=f'ldfusion models fetch {ON_HUB}'):
+    with pytest.raises(InputError, match=f'ldfusion models fetch {NAME}'):
         load_text_encoder(NAME)
     monkeypatch.undo()
     monkeypatch.setenv('LDFUSION_MODELS', str(published.parent / 'store'))
@@ -49,3 +62,71 @@ def test_a_text_encoder_comes_when_it_is_asked_for_and_never_else(
     (folder / 'open_clip_model.safetensors').write_bytes(b'damaged')
     with pytest.raises(InputError, match='not what was fetched'):
         load_text_encoder(NAME)
+
+
+def test_prepare_fits_the_fusion_and_both_nodes_use_it(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count in ('WORDINGS_OF_SEVERAL', 'WORDS_OF_MEANING', 'WORDS_OF_NONE'):
+        monkeypatch.setattr(named, count, 5)
+    monkeypatch.setattr(preparing, 'SCENES_SHOWN', 1)
+    folder = fetch(published, monkeypatch)
+    output, settings = tmp_path / 'robot.yaml', NodeSettings(text_encoder=NAME)
+    assert main(['models', 'use', NAME, '--output', str(output)]) == 2
+    assert f'ldfusion models prepare {NAME}' in capsys.readouterr().err
+    assert main(['models', 'prepare', NAME]) == 0
+    told = capsys.readouterr().out
+    assert 'of the texts left out' in told
+    assert told.count('| people |') == 2, 'the effect of prompts, with either encoder'
+    assert main(['models', 'use', NAME, '--output', str(output)]) == 0
+    nodes = {name: node['ros__parameters'] for name, node in yaml.safe_load(output.read_text()).items()}
+    assert nodes == {f'/**/{node}': {'text_encoder': NAME} for node in ('fusion_node', 'guidance_node')}
+    encoder = load_text_encoder(NAME)
+    own, fitted = create_engine('onnxruntime'), create_engine('onnxruntime', settings.weights_folder)
+    assert (fitted.info.text_dim, fitted.info.text_encoder) == (encoder.dim, encoder.name)
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 4), np.uint8)
+    pair = images[..., :3].copy(), images[..., 3:].copy()
+    without = [engine.run(*pair, np.zeros((1, engine.info.text_dim), np.float32)) for engine in (own, fitted)]
+    np.testing.assert_array_equal(*(output.fused for output in without))
+    np.testing.assert_array_equal(*(output.depth for output in without))
+    assert not list(folder.glob('.begun*'))
+
+
+def test_the_texts_of_the_fit_name_what_people_mean_and_not_what_is_held_out() -> None:
+    texts = named.worded_names()
+    assert (texts['lorry'], texts['hotel'], texts['winter']) == (('truck',), ('building',), ())
+    assert sum(not names for names in texts.values()) == named.WORDS_OF_NONE
+    assert {name for names in texts.values() for name in names} == set(named.EVERYTHING)
+    assert not set(texts) & {wording.removeprefix('a ') for wordings in HELD_OUT.values() for wording in wordings}
+
+
+def test_a_fit_tells_what_embeddings_name_and_that_noise_names_nothing_surely() -> None:
+    random = np.random.default_rng(0)
+    centres, kinds = random.standard_normal((5, 48)), random.integers(0, 5, 600)
+    embeddings = (centres[kinds] + 0.3 * random.standard_normal((600, 48))).astype(np.float32)
+    names = np.eye(27, dtype=bool)[kinds]
+    torch.manual_seed(0)
+    assert fit_names(SemanticModulation(48, 27), embeddings, names) > 0.99
+    assert fit_names(SemanticModulation(48, 27), random.standard_normal((600, 48), np.float32), names) < 0.4
+
+
+@pytest.mark.skipif(not NOUNS.is_file(), reason='needs the shared data: embeddings of nouns by a real CLIP')
+def test_the_fit_to_a_real_clip_tells_what_unseen_nouns_mean() -> None:
+    """Of nouns that name a thing, most do so; of those that name nothing, most stay without effect."""
+    with np.load(NOUNS) as nouns:
+        words, embeddings = [str(name)[2:] for name in nouns['names']], nouns['embeddings'].astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    lexicon, of_meaning = named.lexicon(), named.names_by_meaning()
+    wanted = np.stack([classes_named(of_meaning.get(meaning_of(word, lexicon), ())) for word in words])
+    torch.manual_seed(0)
+    semantics = SemanticModulation(512, wanted.shape[1])
+    unseen = np.arange(len(words)) % 4 == 1
+    fit_names(semantics, embeddings[~unseen], wanted[~unseen])
+    with torch.no_grad():
+        found = semantics.of_text(torch.from_numpy(embeddings[unseen]))[0].numpy() > 0.5
+    wanted = wanted[unseen]
+    names = wanted.any(axis=1)
+    right = (found == wanted).all(axis=1)
+    assert names.sum() > 60
+    assert right[names].mean() > 0.6
+    assert right[~names].mean() > 0.85

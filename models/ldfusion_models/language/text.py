@@ -16,9 +16,8 @@ from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.graph.manifest import read_manifest
 from ldfusion_models.language.words import Reading, clean, read_lexicon, read_words
-from ldfusion_models.published.store import local_model
+from ldfusion_models.published.store import EMBEDDED, local_model
 
-EMBEDDED = 'embedded'
 PART, WORDS = 'text', 'words'
 # Texts that are encoded at once.
 BATCH = 256
@@ -89,38 +88,24 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None) -> T
     """Load a frozen text encoder.
 
     Args:
-        setting: ``embedded``; one that ``ldfusion models fetch`` has brought, by its name on the hub or by open_clip's,
-            ARCH/TAG, such as ``ViT-B-32/openai``; or a local folder in open_clip's format (``open_clip_config.json``
-            with weights beside it).
+        setting: ``embedded``; one that ``ldfusion models fetch`` has brought, by its name on the hub or, where
+            ``models list`` knows it, by open_clip's, such as ``ViT-B-32/openai``; or a local folder in open_clip's
+            format (``open_clip_config.json`` with weights beside it).
         weights: folder of weights that holds the embedded encoder; None for those that came with the package.
 
     Raises:
         InputError: open_clip is not installed, or there is no such model here.
     """
     try:
-        import open_clip
+        import open_clip  # noqa: F401
     except ImportError as error:
         raise InputError(f'text needs the Python package open_clip ({error}): {how_to_install("language")}') from error
     if setting == EMBEDDED:
         manifest = read_manifest(weights)
         file, words = manifest.verify(PART), manifest.verify(PART, WORDS)
         return _from_folder(file.parent, f'{EMBEDDED}-{sha256_of(file)[:12]}', read_lexicon(words))
-    folder = local_model(_on_hub(setting, open_clip))
+    folder = local_model(setting)
     return _from_folder(folder, _name_of_folder(folder))
-
-
-def _on_hub(setting: str, open_clip: Any) -> str:
-    """The name on the hub of what open_clip calls ARCH/TAG; other settings stay as they are."""
-    architecture, _, tag = setting.partition('/')
-    if Path(setting).is_dir() or architecture not in open_clip.list_models():
-        return setting
-    known = open_clip.list_pretrained_tags_by_model(architecture)
-    if tag not in known:
-        raise InputError(f'text encoder {setting!r}: {architecture} has {", ".join(known)}')
-    name = str(open_clip.get_pretrained_cfg(architecture, tag).get('hf_hub', ''))
-    if not name:
-        raise InputError(f'text encoder {setting!r}: not on the hub; give a local folder in open_clip format')
-    return '/'.join(name.split('/')[:2])
 
 
 def _from_folder(folder: Path, name: str, lexicon: Mapping[str, str] | None = None) -> TextEncoder:

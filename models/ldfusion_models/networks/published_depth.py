@@ -17,7 +17,6 @@ from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.networks.depth import DepthOutput
-from ldfusion_models.published.catalogue import METRIC_SIBLINGS
 from ldfusion_models.published.store import local_model
 
 # No network says how certain it is: all pixels count alike.
@@ -50,8 +49,6 @@ class PublishedDepth(nn.Module):
             InputError: no such folder, a model that is not here, not a depth network, not a metric one, or weights
                 missing or damaged.
         """
-        if model in METRIC_SIBLINGS:
-            raise InputError(f'{model}: gives depth without a unit; its metric sibling is {METRIC_SIBLINGS[model]}')
         folder = local_model(model)
         try:
             from transformers import AutoImageProcessor, AutoModelForDepthEstimation

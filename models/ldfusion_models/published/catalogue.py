@@ -13,7 +13,7 @@ class Known:
         megabytes: of its weights, about, as published.
         licence: as its page on the hub says, or its authors; read it before use.
         remark: what it was made for.
-        also: what open_clip calls it.
+        also: what open_clip calls it, ARCH/TAG.
         read: what of size and licence was read on stored copies of its page (2023 to 2025); all else is from memory.
     """
 

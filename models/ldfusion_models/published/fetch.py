@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ldfusion_models.errors import InputError, how_to_install
-from ldfusion_models.files import sha256_of
+from ldfusion_models.files import copy_file, sha256_of
+from ldfusion_models.published.catalogue import hub_name
 from ldfusion_models.published.store import (
     LOCK,
     TEXT_CONFIG,
@@ -38,7 +39,7 @@ def fetch(name: str, revision: str = '', source: Path | None = None, again: bool
     """Install a model under OWNER/NAME.
 
     Args:
-        name: OWNER/NAME.
+        name: OWNER/NAME, or what open_clip calls it.
         revision: branch, tag or commit on the hub; empty for the newest, or whatever is installed.
         source: a folder or archive that holds the model, instead of the hub.
         again: replace what is installed, even if it is whole.
@@ -46,6 +47,7 @@ def fetch(name: str, revision: str = '', source: Path | None = None, again: bool
     Raises:
         InputError: it can't be had, with the reason and the remedy; what was installed before stays.
     """
+    name = hub_name(name)
     before = None if again else read_lock(name)
     if before is not None and source is None and revision in ('', before.revision):
         verified(name)
@@ -75,7 +77,7 @@ def _copy(source: Path, partial: Path) -> None:
     """Fill ``partial`` from a folder, or from an archive that holds one."""
     shutil.rmtree(partial)
     if source.is_dir():
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns('.*', LOCK))
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns('.*', LOCK), copy_function=copy_file)
         return
     if not source.is_file():
         raise InputError(f'{source}: no such folder or archive')
@@ -87,7 +89,7 @@ def _copy(source: Path, partial: Path) -> None:
             raise InputError(f'{source}: not a readable archive ({error}); take .zip or .tar.gz') from error
         configs = [path for config in CONFIGS for path in Path(unpacked).rglob(config)]
         inner = min(configs, key=lambda path: len(path.parts)).parent if configs else Path(unpacked)
-        shutil.copytree(inner, partial, ignore=shutil.ignore_patterns('.*', LOCK))
+        shutil.copytree(inner, partial, ignore=shutil.ignore_patterns('.*', LOCK), copy_function=copy_file)
 
 
 def _download(name: str, revision: str, partial: Path) -> str:

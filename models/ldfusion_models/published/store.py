@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
+from ldfusion_models.published.catalogue import METRIC_SIBLINGS, hub_name
 
 OWNER_AND_NAME = re.compile(r'[\w.-]+/[\w.-]+')
 LOCK = 'ldfusion.lock.json'
 TEXT_CONFIG = 'open_clip_config.json'
+EMBEDDED = 'embedded'
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,14 @@ def store_folder() -> Path:
 
 
 def folder_of(name: str) -> Path:
-    """Where the model OWNER/NAME lies, or would.
+    """Where the model OWNER/NAME lies, or would; open_clip's name of a text encoder that is known does as well.
 
     Raises:
         InputError: no name of that form.
     """
     if not OWNER_AND_NAME.fullmatch(name):
         raise InputError(f'{name}: write a published model as OWNER/NAME')
-    return store_folder() / name.replace('/', '--')
+    return store_folder() / hub_name(name).replace('/', '--')
 
 
 def read_lock(name: str) -> Lock | None:
@@ -110,6 +112,8 @@ def local_model(setting: str) -> Path:
 def _name(setting: str) -> str:
     if not OWNER_AND_NAME.fullmatch(setting):
         raise InputError(f'{setting}: no such folder; name a folder, or a published model as OWNER/NAME')
+    if setting in METRIC_SIBLINGS:
+        raise InputError(f'{setting}: gives depth without a unit; its metric sibling is {METRIC_SIBLINGS[setting]}')
     return setting
 
 
@@ -126,14 +130,53 @@ def prepared_graph(setting: str, source: str) -> Path:
     Raises:
         InputError: it is not here or not prepared, with the one command that makes it so.
     """
-    folder = Path(setting) if Path(setting).is_dir() else folder_of(_name(setting))
-    if not folder.is_dir():
-        raise InputError(f'{setting}: not on this machine; {how_to_fetch(setting)}')
-    path = graph_of(folder, source)
+    path = graph_of(_folder(setting), source)
     if not path.is_file():
         option = '' if source == 'fused' else f' --depth-source {source}'
         raise InputError(f'{setting}: not prepared; ldfusion models prepare {setting}{option}')
     return path
+
+
+def fusion_of(folder: Path) -> Path:
+    """Where the weights lie whose modulation was fitted to the text encoder in ``folder``, once prepared."""
+    return folder / 'fusion'
+
+
+def fitted_fusion(setting: str) -> Path | None:
+    """The folder of weights for a text encoder that is named as a folder or as OWNER/NAME; None for the package's own.
+
+    Raises:
+        InputError: it is not here or not prepared, with the one command that makes it so.
+    """
+    if setting == EMBEDDED:
+        return None
+    path = fusion_of(_folder(setting))
+    if not path.is_dir():
+        raise InputError(f'{setting}: not prepared; ldfusion models prepare {setting}')
+    return path
+
+
+def task_of(setting: str) -> str:
+    """What a model that is here is for: ``depth``, ``text`` or ``captions``.
+
+    Raises:
+        InputError: it is not here, or its config.json is damaged.
+    """
+    folder = _folder(setting)
+    if (folder / TEXT_CONFIG).is_file():
+        return 'text'
+    try:
+        kinds = json.loads((folder / 'config.json').read_text()).get('architectures') or []
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f'{folder / "config.json"}: not readable ({error})') from error
+    return 'depth' if any('DepthEstimation' in str(kind) for kind in kinds) else 'captions'
+
+
+def _folder(setting: str) -> Path:
+    folder = Path(setting) if Path(setting).is_dir() else folder_of(_name(setting))
+    if not folder.is_dir():
+        raise InputError(f'{setting}: not on this machine; {how_to_fetch(setting)}')
+    return folder
 
 
 def how_to_fetch(name: str) -> str:

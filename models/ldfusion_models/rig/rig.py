@@ -374,7 +374,8 @@ def _by_height(
 
 def pipeline_of(engine: Engine, settings: RigSettings) -> Pipeline:
     """A pipeline that reduces and enlarges images as the settings say; gain control is the rig's."""
-    return Pipeline(engine, None, settings.inference_size, settings.enlargement)
+    size = engine.info.size
+    return Pipeline(engine, None, settings.inference_size or (max(size) if size else 0), settings.enlargement)
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from ldfusion_models.camera.thermal_reader import TEMPERATURES, ThermalForm
 from ldfusion_models.engines import ENGINES, PRECISIONS
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import DEPTH_SOURCES
-from ldfusion_models.published.store import prepared_graph
+from ldfusion_models.published.store import EMBEDDED, fitted_fusion, prepared_graph
 from ldfusion_models.rig.upsampling import ENLARGEMENTS
 
 Takes = Literal['start', 'configure', 'switch', 'now']
@@ -52,6 +52,18 @@ def setting(
 def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
     """Default and meaning of every parameter by name, in the order of the table."""
     return {item.name: (item.default, item.metadata['meaning']) for item in fields(table)}
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """Settings of which some may be those of a profile (``ldfusion_models/published/profiles.py``)."""
+
+    profile: str = setting(
+        '',
+        'Models of others, where their own parameters are left at the default: embedded, outdoor, indoor or a .yaml '
+        'file (docs/models.md); empty: none.',
+        'configure',
+    )
 
 
 @dataclass(frozen=True)
@@ -201,7 +213,7 @@ class RigSettings(StreamSettings):
 
 
 @dataclass(frozen=True)
-class NodeSettings(RigSettings):
+class NodeSettings(RigSettings, Profiled):
     """A rig with the engine that runs its networks."""
 
     engine: str = setting(
@@ -229,16 +241,22 @@ class NodeSettings(RigSettings):
     depth_source: str = setting(
         'fused', 'Image that the published network estimates depth of.', 'switch', choices=DEPTH_SOURCES
     )
+    text_encoder: str = setting(
+        EMBEDDED,
+        'Text encoder whose texts come: embedded, or a published one to which ldfusion models prepare has fitted '
+        'weights; they are taken unless weights or depth names others.',
+        'switch',
+    )
 
     @property
     def weights_folder(self) -> Path | None:
         """The folder of weights, or file with graph and weights; None for those of the package.
 
         Raises:
-            InputError: the published depth network is not here, or not prepared.
+            InputError: the published depth network, or the text encoder, is not here or not prepared.
         """
         if self.depth and self.weights:
             raise InputError('depth, weights: name one; a graph with a published depth network has its own weights')
         if self.depth:
             return prepared_graph(self.depth, self.depth_source)
-        return Path(self.weights) if self.weights else None
+        return Path(self.weights) if self.weights else fitted_fusion(self.text_encoder)

@@ -7,6 +7,7 @@ from typing import Any
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
+from ldfusion_models.published.profiles import with_profile
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
@@ -59,7 +60,7 @@ def node_settings(path: Path) -> NodeSettings:
     """The settings in a parameter file of the node (YAML, as ``config/ldfusion.yaml``); others in it are left aside.
 
     Raises:
-        InputError: no such file, no YAML, or no parameters of ``fusion_node``.
+        InputError: no such file, no YAML, no parameters of ``fusion_node``, or no such profile.
     """
     content = read_yaml(path)
     sections = content if isinstance(content, dict) else {}
@@ -70,4 +71,4 @@ def node_settings(path: Path) -> NodeSettings:
     changes: dict[str, Any] = {}
     for section in found:
         changes |= {name: value for name, value in section['ros__parameters'].items() if name in known}
-    return from_mapping(NodeSettings, changes, str(path))
+    return with_profile(from_mapping(NodeSettings, changes, str(path)))

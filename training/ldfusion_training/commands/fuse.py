@@ -18,11 +18,10 @@ from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image, write_image
 from ldfusion_models.language.guidance import prompt_for
-from ldfusion_models.published.store import prepared_graph
 from ldfusion_models.rig.measured import Measured, MeasuredPoints
 from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
-from ldfusion_models.rig.settings import RigSettings
+from ldfusion_models.rig.settings import NodeSettings, RigSettings
 from ldfusion_models.shown import one_line
 from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Part, Positive
 from ldfusion_training.data.depth import FLOAT_ENDINGS, read_depth
@@ -81,6 +80,8 @@ class Fuse:
     """metres of the visible camera above the ground, which correct depth where ground is in view; needs --fx"""
     minimum_confidence: Part = 0.0
     """depth that the network is less sure of is unknown, as on the robot"""
+    text_encoder: str = 'embedded'
+    """of --prompt: embedded, or a published one that ldfusion models prepare has fitted the fusion to"""
     prompt: str | None = None
     """what matters, in English, such as 'people behind the smoke'"""
 
@@ -100,14 +101,12 @@ def run(options: Fuse) -> int:
     if options.references is not None:
         endings = SCAN_SUFFIXES if options.references_frame else REFERENCE_ENDINGS
         references = _references_by_name(options.references, pairs[0][0], endings)
-    if options.depth and options.weights:
-        raise InputError('--depth, --weights: name one; a graph with a published depth network has its own weights')
-    weights = prepared_graph(options.depth, 'fused') if options.depth else options.weights
-    engine = create_engine(options.engine, weights)
+    networks = NodeSettings(depth=options.depth, weights=str(options.weights or ''), text_encoder=options.text_encoder)
+    engine = create_engine(options.engine, networks.weights_folder)
     rig = Rig(pipeline_of(engine, settings), settings, is_video=False)
     text = None
     if options.prompt is not None:
-        prompt, text = prompt_for(options.prompt, engine.info)
+        prompt, text = prompt_for(options.prompt, engine.info, options.text_encoder)
         if prompt.ignored:
             print(f'ldfusion: prompt: {one_line("; ".join(prompt.ignored))}', file=sys.stderr)
     summary = RunSummary()

@@ -23,6 +23,7 @@ from ldfusion_models.graph.frame_graph import FrameGraph
 from ldfusion_models.graph.manifest import PAPER, load_frame_graph
 from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_models.networks.fusion import FusionNetwork
+from ldfusion_models.networks.modulation import SemanticModulation
 from ldfusion_training.language.named import made_names, text_of
 from ldfusion_training.language.prompt_effect import classes_named
 from ldfusion_training.runs.starting_weights import load_weights
@@ -107,8 +108,8 @@ class ModulationStage(Stage):
         logits = self.fusion.modulation.context(batch['features']).float()
         weight = known * (1.0 + (self.config.shown_weight - 1.0) * cells)
         error = F.binary_cross_entropy_with_logits(logits, cells, weight=weight, reduction='sum') / known.sum()
-        sigma, mu = self.fusion.modulation.semantics.of_text(batch['texts'].flatten(0, 1))
-        named = ((sigma - batch['names'].flatten(0, 1)) ** 2 + mu**2).sum(dim=1).mean()
+        semantics = self.fusion.modulation.semantics
+        named = error_of_names(semantics, batch['texts'].flatten(0, 1), batch['names'].flatten(0, 1)).mean()
         return {'loss': error + named, 'cells': error, 'named': named}
 
     @torch.no_grad()
@@ -138,6 +139,12 @@ def create(config: ModulationStageConfig) -> Stage:
     torch.manual_seed(config.trainer.seed)
     weights = Path(config.weights) if config.weights else None
     return ModulationStage(config, load_text_encoder(config.text_encoder, weights))
+
+
+def error_of_names(semantics: SemanticModulation, texts: Tensor, names: Tensor) -> Tensor:
+    """How far (B,) sigma and mu of embeddings ``texts`` (B, D) are from naming just the classes ``names`` (B, C)."""
+    sigma, mu = semantics.of_text(texts)
+    return ((sigma - names) ** 2 + mu**2).sum(dim=1)
 
 
 def with_fresh_modulation(graph: FrameGraph, text_dim: int, context: int) -> FusionNetwork:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import save_file
+from safetensors.numpy import save as array_bytes
+from safetensors.torch import save
 
 from ldfusion_models.engines import proof
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
@@ -55,12 +55,23 @@ def release(checkpoints: Sequence[Path], part: str, folder: Path, facts: dict[st
             entry = _write_text_encoder(weights, network, folder)
         write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: {**entry, **facts}}))
         return
-    entry = {**_write(weights, part, folder), **facts}
+    put(weights, part, manifest, content.get('settings', {}), facts)
+
+
+def put(
+    weights: dict[str, torch.Tensor], part: str, manifest: Manifest, settings: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    """Write weights of one part of the frame graph, trained with ``settings``, into the manifest's folder.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+    entry = {**_write(weights, part, manifest.folder), **facts}
     if part == 'fusion':
-        manifest = _adopt_text_encoder(manifest, content.get('settings', {}))
+        manifest = _adopt_text_encoder(manifest, settings)
     # Traced anew each time: the graph is that of the code which releases the weights.
     write_manifest(_trace(dataclasses.replace(manifest, parts={**manifest.parts, part: entry})))
-    record_reference(folder)
+    record_reference(manifest.folder)
 
 
 def _mean_weights(checkpoints: Sequence[Path], part: str) -> dict[str, torch.Tensor]:
@@ -90,7 +101,7 @@ def record_reference(folder: Path) -> None:
     path = folder / proof.FILE
     reference = proof.Reference.compute(OnnxRuntimeEngine(folder))
     with written_whole(path) as temporary:
-        save_arrays(reference.arrays(), temporary)
+        temporary.write_bytes(array_bytes(reference.arrays()))
     write_manifest(dataclasses.replace(read_manifest(folder), reference=_entry(path)))
 
 
@@ -116,7 +127,7 @@ def _save_half(weights: dict[str, torch.Tensor], path: Path) -> None:
         name: tensor.half().contiguous() if tensor.is_floating_point() else tensor for name, tensor in weights.items()
     }
     with written_whole(path) as temporary:
-        save_file(halved, temporary)
+        temporary.write_bytes(save(halved))
 
 
 def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any], folder: Path) -> dict[str, Any]:

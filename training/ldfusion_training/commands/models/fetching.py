@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from ldfusion_models.published.catalogue import KNOWN, hub_name
+from ldfusion_models.published.catalogue import KNOWN
 from ldfusion_models.published.fetch import fetch
 from ldfusion_models.published.store import folder_of, read_lock, store_folder
 from ldfusion_training.report.tables import markdown_table
@@ -65,9 +65,8 @@ def run_list(options: List = DEFAULTS) -> int:
 
 def run_fetch(options: Fetch) -> int:
     """Install one model."""
-    name = hub_name(options.name)
-    lock = fetch(name, options.revision, options.source, options.again)
-    print(f'{folder_of(name)}: {len(lock.files)} files, revision {lock.revision or "none"}, of {lock.source}')
+    lock = fetch(options.name, options.revision, options.source, options.again)
+    print(f'{folder_of(options.name)}: {len(lock.files)} files, revision {lock.revision or "none"}, of {lock.source}')
     return 0
 
 

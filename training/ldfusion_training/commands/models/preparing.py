@@ -1,6 +1,7 @@
-"""``ldfusion models prepare`` and ``use``: a published depth network as a part of the frame graph."""
+"""``ldfusion models prepare`` and ``use``: published networks as parts of the nodes."""
 
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +13,8 @@ from cyclopts import Parameter
 from ldfusion_models.camera.images import MINIMUM_SIZE
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.export import data_of
-from ldfusion_models.published.store import graph_of, local_model, prepared_graph
+from ldfusion_models.published.profiles import PROFILES, profile_of, read_profile
+from ldfusion_models.published.store import EMBEDDED, fitted_fusion, fusion_of, graph_of, local_model, task_of
 from ldfusion_training.commands.options import Size
 from ldfusion_training.report.tables import write_text
 
@@ -21,32 +23,48 @@ if TYPE_CHECKING:
 
 # Median relative difference of depth to transformers' own pipeline.
 LARGEST_DIFFERENCE = 1e-3
+# Simulated scenes on which the effect of prompts is shown.
+SCENES_SHOWN = 6
+KINDS_SHOWN = ('street', 'parking_lot', 'campus_path')
+# Parameters of the nodes that come from a profile.
+OF_NODES = {
+    'fusion_node': ('depth', 'correcting_depth', 'depth_source', 'text_encoder'),
+    'guidance_node': ('captioner', 'text_encoder'),
+}
 
 
 @Parameter(name='*')
 @dataclass(frozen=True, kw_only=True)
 class Prepare:
-    """Write the frame graph with a published depth network in place of the package's own.
+    """Make a fetched model a part of the nodes.
 
-    The graph is for images of one size and lies in the model's folder, where parameter depth of fusion_node finds
-    it. It is kept only if its depth is that of transformers' own pipeline.
+    Depth: writes the frame graph with it in place of the package's own network, for images of one size, and keeps it
+    only if its depth is that of transformers' own pipeline. Text encoders: fits the fusion's modulation to it, and
+    shows what prompts do with it and with the package's own. Both lie in the model's folder, where the nodes find
+    them. Captioners need no preparation.
     """
 
     name: str = field(kw_only=False)
     """OWNER/NAME of a fetched model, or a folder"""
     size: Size = (640, 480)
-    """of the images that come to the networks"""
+    """of the images that come to a depth network"""
     depth_source: Literal['fused', 'visible', 'thermal'] = 'fused'
     """the image that depth is estimated of"""
+    text_encoder: str = EMBEDDED
+    """prepared text encoder that a graph with a depth network is to take"""
 
 
 @Parameter(name='*')
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """Write a parameter file for the nodes with which fusion_node uses a prepared depth network."""
+    """Write a parameter file with which the nodes use a model, or those of a profile.
+
+    A profile is embedded, outdoor, indoor, or a .yaml file with depth, correcting_depth, depth_source, captioner and
+    text_encoder. What is missing for it is said.
+    """
 
     name: str = field(kw_only=False)
-    """OWNER/NAME, or a folder"""
+    """OWNER/NAME, folder or profile"""
     output: Path
     """the .yaml file, for params_file:= of the launch file"""
     depth_source: Literal['fused', 'visible', 'thermal'] = 'fused'
@@ -54,6 +72,69 @@ class Use:
 
 
 def run_prepare(options: Prepare) -> int:
+    """Prepare for what the model is for."""
+    folder = local_model(options.name)
+    task = task_of(options.name)
+    if task == 'captions':
+        raise InputError(f'{options.name}: a captioner needs no preparation; captioner:={options.name} uses it')
+    if task == 'text':
+        _prepare_text(options.name, folder)
+    else:
+        _prepare_depth(options, folder)
+    return 0
+
+
+def run_use(options: Use) -> int:
+    """Write the parameter file."""
+    is_profile = options.name in PROFILES or options.name.endswith('.yaml')
+    profile = read_profile(options.name) if is_profile else profile_of(options.name, options.depth_source)
+    profile.check()
+    changes = profile.changes()
+    nodes = {node: {name: changes[name] for name in names if name in changes} for node, names in OF_NODES.items()}
+    content = {f'/**/{node}': {'ros__parameters': values} for node, values in nodes.items() if values}
+    write_text(options.output, yaml.safe_dump(content, sort_keys=False))
+    print(f'{options.output}: {", ".join(content) or "nothing differs from the defaults"}')
+    return 0
+
+
+def _prepare_text(name: str, folder: Path) -> None:
+    from ldfusion_models.language.text import load_text_encoder
+    from ldfusion_training.stages.text_fit import CACHE, fit_fusion
+
+    fusion = fusion_of(folder)
+    try:
+        right = fit_fusion(load_text_encoder(name), fusion, folder / CACHE)
+    except OSError as error:
+        raise InputError(f'{fusion}: cannot be written ({error.strerror})') from error
+    print(f'{fusion}: of the texts left out of the fit, {right:.0%} name just what they should')
+    print(_prompt_effects(name, fusion))
+    print(f'both nodes take it by their parameter text_encoder, or ros2 launch ... text_encoder:={name}')
+
+
+def _prompt_effects(name: str, weights: Path) -> str:
+    """What prompts do on simulated frames, with the package's own text encoder and with another."""
+    from ldfusion_training.commands.evaluate.prompts import CLASSES, PROMPTS
+    from ldfusion_training.data.simulated import open_simulation
+    from ldfusion_training.evaluation.prompts import TextFusion, prompt_report, score_prompts, simulated_subjects
+    from ldfusion_training.simulation.config import SimulationConfig
+    from ldfusion_training.simulation.dataset import write_dataset
+
+    with tempfile.TemporaryDirectory() as temporary:
+        scenes = Path(temporary) / 'scenes'
+        config = SimulationConfig(
+            scenes=SCENES_SHOWN, frames=1, width=320, height=240, seed=7, kinds=KINDS_SHOWN, weathers=('clear',)
+        )
+        list(write_dataset(config, scenes))
+        subjects = list(simulated_subjects(open_simulation(scenes), CLASSES))
+    tables = [
+        f'{title}, {len(subjects)} simulated frames:\n'
+        f'{prompt_report(score_prompts(fusion, subjects, PROMPTS, CLASSES))}'
+        for title, fusion in (("the package's own", TextFusion()), (name, TextFusion(weights, name)))
+    ]
+    return '\n\n'.join(tables)
+
+
+def _prepare_depth(options: Prepare, folder: Path) -> None:
     """Export, compare, keep."""
     from ldfusion_models.graph.published_depth_graph import export_with_depth, frame_graph_with
     from ldfusion_models.networks.published_depth import PublishedDepth
@@ -61,11 +142,13 @@ def run_prepare(options: Prepare) -> int:
     if min(options.size) < MINIMUM_SIZE:
         raise InputError(f'--size {options.size[0]}x{options.size[1]}: at least {MINIMUM_SIZE} pixels each way')
     depth = PublishedDepth.load(options.name)
-    path = graph_of(local_model(options.name), options.depth_source)
+    path = graph_of(folder, options.depth_source)
+    weights = fitted_fusion(options.text_encoder)
     begun = path.parent / '.begun' / path.name
     try:
         begun.parent.mkdir(exist_ok=True)
-        export_with_depth(begun, *frame_graph_with(depth, options.name, options.size, options.depth_source))
+        graph = frame_graph_with(depth, options.name, options.size, options.depth_source, weights)
+        export_with_depth(begun, *graph)
         difference = _difference(begun, depth, options.depth_source)
         if not difference < LARGEST_DIFFERENCE:
             raise InputError(f'{options.name}: as a graph its depth is off by {difference:.2%} (median); not kept')
@@ -78,19 +161,6 @@ def run_prepare(options: Prepare) -> int:
         shutil.rmtree(begun.parent, ignore_errors=True)
     print(f'{path}: depth as by transformers to {difference:.4%} (median)')
     print(f'fusion_node takes it by its parameter depth, or ros2 launch ... depth:={options.name}')
-    return 0
-
-
-def run_use(options: Use) -> int:
-    """Write the parameter file."""
-    from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
-
-    size = OnnxRuntimeEngine(prepared_graph(options.name, options.depth_source)).info.size
-    assert size is not None
-    parameters = {'depth': options.name, 'depth_source': options.depth_source, 'inference_size': max(size)}
-    write_text(options.output, yaml.safe_dump({'/**/fusion_node': {'ros__parameters': parameters}}, sort_keys=False))
-    print(f'{options.output}: for cameras whose images have the shape of {size[0]}x{size[1]}')
-    return 0
 
 
 def _difference(path: Path, depth: 'PublishedDepth', source: str) -> float:
