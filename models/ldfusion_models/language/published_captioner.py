@@ -55,6 +55,9 @@ class PublishedCaptioner:
         except Exception as error:  # of many kinds: no network, no such name, a damaged folder
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'captioner {setting!r} cannot be loaded ({reason}); give a name or a folder') from error
+        if hasattr(processor.image_processor, 'do_image_splitting'):
+            # An image in pieces takes SmolVLM a dozen times as long.
+            processor.image_processor.do_image_splitting = False
         return cls(processor, network.eval())
 
     def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> Description:

@@ -1,6 +1,7 @@
 """Captioners that are told what to do: the classes of SmolVLM (Idefics3) and Florence-2, tiny and random."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,9 +47,7 @@ def write_smolvlm(folder: Path) -> None:
     for name, mark in MARKS.items():
         setattr(tokenizer, name, mark)
         setattr(tokenizer, f'{name}_id', WORDS.index(mark))
-    pixels = transformers.Idefics3ImageProcessor(
-        size={'longest_edge': 64}, max_image_size={'longest_edge': 32}, do_image_splitting=False
-    )
+    pixels = transformers.Idefics3ImageProcessor(size={'longest_edge': 64}, max_image_size={'longest_edge': 32})
     size = {'hidden_size': 16, 'intermediate_size': 16, 'num_hidden_layers': 1, 'num_attention_heads': 2}
     ids = {f'{name}_token_id': WORDS.index(ENDS[f'{name}_token']) for name in ('pad', 'eos')}
     text = {'model_type': 'llama', **size, 'num_key_value_heads': 2, 'vocab_size': len(WORDS), **ids}
@@ -103,3 +102,16 @@ def test_the_answer_is_told_without_the_instruction(write, shape: tuple[int, ...
     assert set(answer.lower().split()) <= set(ANSWERS)
     assert answer, told
     assert phrase == 'The nearest things are at 7 m on the left, 7 m ahead, 7 m on the right.'
+
+
+def test_smolvlm_sees_an_image_whole_and_not_in_pieces(tmp_path: Path) -> None:
+    write_smolvlm(tmp_path)
+    captioner, pieces = PublishedCaptioner.load(str(tmp_path)), []
+
+    def count(module: torch.nn.Module, _: object, output: Any) -> None:
+        if isinstance(module, transformers.models.idefics3.modeling_idefics3.Idefics3VisionTransformer):
+            pieces.append(len(output.last_hidden_state))
+
+    with torch.nn.modules.module.register_module_forward_hook(count):
+        captioner.describe(np.zeros((60, 80, 3), np.uint8), np.full((60, 80), 7.0, np.float32))
+    assert pieces == [1]
