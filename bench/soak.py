@@ -24,8 +24,10 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 from tqdm import tqdm
@@ -168,14 +170,28 @@ class Soak:
         Raises:
             InputError: it did not succeed.
         """
-        client: Any = self._listener.create_client(ChangeState, f'{node}/change_state')
+        result = self._ask(
+            ChangeState, f'{node}/change_state', ChangeState.Request(transition=Transition(id=transition))
+        )
+        if not self._stopped.is_set() and not (result and result.success):
+            raise InputError(f'transition {transition} of {node} failed')
+
+    def set(self, name: str, value: str) -> None:
+        """Set a parameter of the node; raises InputError if it refuses."""
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        result = self._ask(SetParameters, f'{NODE}/set_parameters', request)
+        if not self._stopped.is_set() and not (result and result.results[0].successful):
+            raise InputError(f'{name} of {NODE}: {result.results[0].reason if result else "no answer"}')
+
+    def _ask(self, kind: Any, service: str, request: Any) -> Any:
+        """The answer to a request; None if there is none in time."""
+        client: Any = self._listener.create_client(kind, service)
         if not client.wait_for_service(START_SECONDS):
-            raise InputError(f'{node} does not start')
-        future: Any = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            raise InputError(f'{service} is not there')
+        future: Any = client.call_async(request)
         answered = self.spin(START_SECONDS, future.done)
         self._listener.destroy_client(client)
-        if not self._stopped.is_set() and not (answered and future.result().success):
-            raise InputError(f'transition {transition} of {node} failed')
+        return future.result() if answered else None
 
     def _on_fused(self, data: bytes) -> None:
         seconds, nanoseconds = struct.unpack_from('<iI', data, 4)
