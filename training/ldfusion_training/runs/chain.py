@@ -84,7 +84,7 @@ CHAIN = (
     _release('captioner', 'captioner'),
     _train(
         'modulation',
-        0.3,
+        0.6,
         '--set weights=runs/weights',
         '--set data.crops=4 --set data.real_crops=2 --set data.crop=64 --set texts=100',
     ),
