@@ -44,7 +44,7 @@ ARGUMENTS = {
     'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
     'profile': (
         '',
-        'Models of others: embedded, outdoor, indoor or a .yaml file (docs/models.md); empty: what params_file says.',
+        'Models: embedded, outdoor, indoor, paper or a .yaml file (docs/models.md); empty: what params_file says.',
     ),
     'depth': ('', 'Published depth network, prepared by ldfusion models prepare; empty takes what params_file says.'),
     'captioner': ('', 'Captioner of guidance_node: OWNER/NAME or folder; empty takes what params_file says.'),

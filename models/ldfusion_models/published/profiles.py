@@ -1,4 +1,4 @@
-"""Profiles: which models of others the nodes use, by one name; each is a few of the nodes' parameters."""
+"""Profiles: which models the nodes use, by one name; each is a few of the nodes' parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -23,6 +23,7 @@ class Profile:
         depth_source: the image that these networks see.
         captioner: of guidance_node.
         text_encoder: of both nodes.
+        weights: of fusion_node.
     """
 
     depth: str = ''
@@ -30,6 +31,7 @@ class Profile:
     depth_source: str = 'fused'
     captioner: str = EMBEDDED
     text_encoder: str = EMBEDDED
+    weights: str = ''
 
     def changes(self) -> dict[str, str]:
         """What differs from the package's own."""
@@ -54,6 +56,7 @@ PROFILES: Mapping[str, Profile] = {
         correcting_depth='depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf',
         captioner='Salesforce/blip-image-captioning-base',
     ),
+    'paper': Profile(weights='paper'),
 }
 
 

@@ -60,8 +60,8 @@ class Profiled:
 
     profile: str = setting(
         '',
-        'Models of others, where their own parameters are left at the default: embedded, outdoor, indoor or a .yaml '
-        'file (docs/models.md); empty: none.',
+        'Models, where their own parameters are left at the default: embedded, outdoor, indoor, paper or a .yaml file '
+        '(docs/models.md); empty: none.',
         'configure',
     )
 

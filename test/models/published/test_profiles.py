@@ -32,6 +32,7 @@ def test_a_profile_gives_what_is_left_at_its_default(tmp_path: Path) -> None:
     )
     assert with_profile(NodeSettings(profile=mine, depth='owner/other')).depth == 'owner/other'
     assert with_profile(NodeSettings(profile='embedded')) == NodeSettings(profile='embedded')
+    assert with_profile(NodeSettings(profile='paper')).weights_folder == Path('paper')
     robot = tmp_path / 'robot.yaml'
     robot.write_text(yaml.safe_dump({'/**/fusion_node': {'ros__parameters': {'profile': mine, 'threads': 1}}}))
     assert node_settings(robot).depth == 'owner/depth', 'offline as on the robot'
@@ -66,5 +67,7 @@ def test_use_says_what_is_missing_one_after_the_other_and_then_writes(
     (words / 'config.json').write_text(json.dumps({'architectures': ['BlipForConditionalGeneration']}))
     assert main(['models', 'use', str(words), '--output', str(output)]) == 0
     assert yaml.safe_load(output.read_text()) == {'/**/guidance_node': {'ros__parameters': {'captioner': str(words)}}}
+    assert main(['models', 'use', 'paper', '--output', str(output)]) == 0
+    assert yaml.safe_load(output.read_text()) == {'/**/fusion_node': {'ros__parameters': {'weights': 'paper'}}}
     assert main(['models', 'use', 'embedded', '--output', str(output)]) == 0
     assert yaml.safe_load(output.read_text()) == {}

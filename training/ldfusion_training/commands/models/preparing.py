@@ -28,7 +28,7 @@ SCENES_SHOWN = 6
 KINDS_SHOWN = ('street', 'parking_lot', 'campus_path')
 # Parameters of the nodes that come from a profile.
 OF_NODES = {
-    'fusion_node': ('depth', 'correcting_depth', 'depth_source', 'text_encoder'),
+    'fusion_node': ('depth', 'correcting_depth', 'depth_source', 'text_encoder', 'weights'),
     'guidance_node': ('captioner', 'text_encoder'),
 }
 
@@ -59,8 +59,8 @@ class Prepare:
 class Use:
     """Write a parameter file with which the nodes use a model, or those of a profile.
 
-    A profile is embedded, outdoor, indoor, or a .yaml file with depth, correcting_depth, depth_source, captioner and
-    text_encoder. What is missing for it is said.
+    A profile is embedded, outdoor, indoor, paper, or a .yaml file with depth, correcting_depth, depth_source, weights,
+    captioner and text_encoder. What is missing for it is said.
     """
 
     name: str = field(kw_only=False)
