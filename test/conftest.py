@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 
 import pytest
 from paths import ROOT
@@ -21,3 +23,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         file = item.path.relative_to(ROOT).as_posix()
         item.add_marker(pytest.mark.xdist_group('live' if file.startswith(LIVE) else file))
+
+
+@pytest.fixture(autouse=True)
+def processors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One processor for each process of pytest, all of them for live tests.
+
+    Threads of ONNX Runtime and PyTorch that find their processor taken wait for each other: tests took many times as long.
+    """
+    whole = os.sched_getaffinity(0)
+    worker = os.environ.get('PYTEST_XDIST_WORKER')
+    if worker and not request.path.relative_to(ROOT).as_posix().startswith(LIVE):
+        os.sched_setaffinity(0, {sorted(whole)[int(worker.removeprefix('gw')) % len(whole)]})
+    yield
+    os.sched_setaffinity(0, whole)
+    if torch := sys.modules.get('torch'):
+        torch.set_num_threads(1)

@@ -22,8 +22,8 @@ from ldfusion_training.runs.trainer import CHECKPOINT, TrainerConfig, read_check
 
 
 @pytest.fixture
-def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A packed run of five steps of a tiny denoiser, its data one folder up."""
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The present folder, with the recipe of a tiny denoiser, its data one folder up."""
     work = tmp_path / 'work'
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     write_image(tmp_path / 'data/visible/a.png', image)
@@ -36,6 +36,12 @@ def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     (work / 'tiny.yaml').write_text(yaml.safe_dump(recipe))
     monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def packed(work: Path) -> Path:
+    """A packed run of five steps."""
     assert main(['train', 'diffusion', '--config', 'tiny.yaml', '--output', 'run']) == 0
     assert main(['burst', 'diffusion', '--config', 'tiny.yaml', '--output', 'run', '--pack', 'kit.tar']) == 0
     return work / 'kit.tar'
@@ -64,7 +70,8 @@ def test_a_packed_run_goes_on_elsewhere_and_comes_back(packed: Path, tmp_path: P
     assert main([*words, f'trainer.steps={steps}']) == 0
 
 
-def test_what_can_not_be_packed_is_named(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures('work')
+def test_what_can_not_be_packed_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ['burst', 'diffusion', '--config', 'tiny.yaml', '--pack', 'other.tar']
     assert main([*words, '--wheels', 'absent.whl']) == 2
     assert 'absent.whl' in capsys.readouterr().err

@@ -48,12 +48,12 @@ def _release(part: str, *recipes: str) -> Step:
     return Step(f'release --part {part} --output runs/weights --checkpoint {checkpoints} --fact "recipe={made}"')
 
 
-_SMALL = '--set data.crop=[64,64]'
+_SMALL, _SMALL_PAIRS = '--set data.crop=[64,64]', '--set data.crop=64'
 CHAIN = (
-    _train('diffusion', 12.3),
-    _train('fusion', 1.3),
-    _train('fusion_contrast', 0.1),
-    _train('fusion_scale', 0.2),
+    _train('diffusion', 12.3, trial=_SMALL_PAIRS),
+    _train('fusion', 1.3, trial=_SMALL_PAIRS),
+    _train('fusion_contrast', 0.1, trial=_SMALL_PAIRS),
+    _train('fusion_scale', 0.2, trial=_SMALL_PAIRS),
     _release('denoiser', 'diffusion'),
     _release('fusion', 'fusion_scale'),
     _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
@@ -73,6 +73,8 @@ CHAIN = (
     ),
     _train('depth_taught', 9.0, trial=_SMALL),
     _release('visible_depth', 'depth_visible', 'depth_taught'),
+    _train('depth_places', 1.0, trial=_SMALL),
+    _release('visible_depth', 'depth_places'),
     _train('depth_thermal', 1.7, trial=_SMALL),
     _release('thermal_depth', 'depth_thermal'),
     _simulate('train', 260, 4, '--rate 1 --size 480x360 --seed 1000'),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ldfusion_training.evaluation.places import Method
 
 WORST = 8
+# Those by which the shipped branches were trained last.
+LAST_RECIPES = {'visible': 'depth_places', 'thermal': 'depth_thermal'}
 
 
 @Parameter(name='*')
@@ -50,7 +52,7 @@ def run_places(options: EvaluatePlaces) -> int:
     from ldfusion_training.data.places import folder_and_pattern
     from ldfusion_training.evaluation import places as evaluation
 
-    recipe = read_recipe(options.recipe or RECIPES / f'depth_{options.branch}.yaml')['data']
+    recipe = read_recipe(options.recipe or RECIPES / f'{LAST_RECIPES[options.branch]}.yaml')['data']
     known = [folder_and_pattern(folder)[0] for name in ('folders', 'luminance') for folder in recipe.get(name, ())]
     frames, others = evaluation.open_frames(options.data, known, options.held_out or recipe['held_out'])
     methods = {str(folder or 'shipped'): _branch(options.branch, folder) for folder in options.weights or [None]}
