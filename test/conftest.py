@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def processors(request: pytest.FixtureRequest) -> Iterator[None]:
     """One processor for each process of pytest, all of them for live tests.
 
-    Threads of ONNX Runtime and PyTorch whose processor is taken wait for each other, many times as long as the work takes.
+    Threads of ONNX Runtime and PyTorch whose processor is taken wait for each other, for many times the work.
     """
     whole = os.sched_getaffinity(0)
     worker = os.environ.get('PYTEST_XDIST_WORKER')
