@@ -8,7 +8,8 @@ config/ldfusion.yaml is written along.
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def topics() -> str:
     """Topics and services that the running nodes have."""
     lines = []
     with running_nodes() as nodes:
+        wait_for_interfaces(nodes)
         for node in nodes:
             name = node.get_name()
             lines += [f'**{name}**', '', '| name | | type | |', '|---|---|---|---|']
@@ -124,6 +126,21 @@ def interfaces(node: Any) -> Iterator[tuple[str, tuple[str, str]]]:
         for name, (kind, *_) in sorted(ask(*who)):
             if not kind.startswith(STANDARD_TYPES):
                 yield direction, (name, kind)
+
+
+def wait_for_interfaces(nodes: Sequence[Any]) -> None:
+    """Until the nodes have all that ``MEANINGS`` tells of: an active node learns of its own topics one by one.
+
+    Raises:
+        RuntimeError: they never have.
+    """
+    end = time.monotonic() + START_SECONDS
+    while missing := MEANINGS.keys() - {
+        shown_name(found[0], n.get_name()) for n in nodes for _, found in interfaces(n)
+    }:
+        if time.monotonic() > end:
+            raise RuntimeError(f'no node has {", ".join(sorted(missing))}')
+        time.sleep(0.2)
 
 
 @contextmanager

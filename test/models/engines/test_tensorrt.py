@@ -73,12 +73,12 @@ def test_uint8_appears_at_the_border_only(precision: str, contents: dict[str, by
     assert set(readers) == {'Cast'}
 
 
-def test_mixed_precision_computes_fusion_in_16_bits_and_depth_in_32(contents: dict[str, bytes]) -> None:
+def test_mixed_precision_computes_features_and_fusion_in_16_bits_and_depth_in_32(contents: dict[str, bytes]) -> None:
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(contents['mixed']))
     types = {info.name: info.type.tensor_type.elem_type for info in model.graph.value_info}
     convolutions = [node for node in model.graph.node if node.op_type == 'Conv']
     for node in convolutions:
-        is_half = node.name.startswith(('/extractor/', '/fusion/'))
+        is_half = node.name.startswith(('/student/', '/fusion/'))
         assert types[node.output[0]] == (onnx.TensorProto.FLOAT16 if is_half else onnx.TensorProto.FLOAT), node.name
     assert len({node.name.split('/')[1] for node in convolutions}) == 4
 

@@ -34,12 +34,12 @@ def _simulate(name: str, scenes: int, frames: int, words: str) -> Step:
     return Step(f'simulate --output runs/simulated/{name} {words}', whole, '--scenes 1 --frames 1')
 
 
-def _train(recipe: str, hours: float, whole: str = '', trial: str = '', stage: str = '', output: str = '') -> Step:
+def _train(recipe: str, hours: float, words: str = '', trial: str = '', stage: str = '', output: str = '') -> Step:
     stage = stage or ('depth_teacher' if recipe == 'depth_teacher' else recipe.partition('_')[0])
     few = '--set trainer.steps=2 --set trainer.batch_size=2 --set trainer.warmup=1'
-    words = f'train {stage} --config runs/recipes/{recipe}.yaml --output runs/{output or recipe} --resume'
+    command = f'train {stage} --config runs/recipes/{recipe}.yaml --output runs/{output or recipe} --resume'
     # Worker processes are for GPUs that wait for samples.
-    return Step(f'{words} --set trainer.workers=0 {whole}'.rstrip(), '', f'{few} {trial}'.rstrip(), hours, recipe)
+    return Step(f'{command} --set trainer.workers=0 {words}'.rstrip(), '', f'{few} {trial}'.rstrip(), hours, recipe)
 
 
 def _release(part: str, *recipes: str) -> Step:
@@ -59,7 +59,7 @@ CHAIN = (
     _simulate('plain', 72, 4, '--size 320x240 --seed 4242'),
     _simulate('more', 60, 2, '--size 320x240 --seed 777'),
     _simulate('robots', 60, 2, '--size 320x240 --seed 31 --robot-cameras'),
-    _train('student', 0.5, '--set weights=runs/weights', '--set weights=runs/weights'),
+    _train('student', 0.5, '--set weights=runs/weights', _SMALL_PAIRS),
     _release('student', 'student'),
     _train('depth_visible_start', 2.1, trial=_SMALL),
     _train('depth_visible', 0.9, trial=_SMALL),
