@@ -120,7 +120,7 @@ def test_damaged_and_foreign_files_are_refused(load, damage: str, words: str, ex
     path = tmp_path / 'other.onnx'
     model = onnx.load_from_string(content)
     if damage == 'a weight':
-        weight = next(item for item in model.graph.initializer if item.name == 'denoiser.encode.0.conv1.weight')
+        weight = next(item for item in model.graph.initializer if item.name == 'fusion.lateral.1.weight')
         at = content.index(weight.raw_data) + 2
         content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
     elif damage == 'truncated':
