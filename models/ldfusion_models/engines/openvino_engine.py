@@ -1,6 +1,7 @@
 """The frame graph in OpenVINO on the CPU: asked for by name, it is faster there than ONNX Runtime; needs no PyTorch."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class OpenVinoEngine:
         self.library = f'OpenVINO {openvino.__version__.partition("-")[0]}'
         self.precision = chosen_precision(precision, self.name, ('fp32',))
         self._content, self.info = complete_graph(weights)
-        self._core: Any = openvino.Core()
+        self._core = _core()
         # Left to itself it rounds to bfloat16 where the processor has it, and pins its threads.
         self._settings = {
             'PERFORMANCE_HINT': 'LATENCY',
@@ -77,3 +78,15 @@ class OpenVinoEngine:
             request = self._core.compile_model(model, 'CPU', settings).create_infer_request()
             self._compiled[is_timed] = inputs['visible'].shape, request
         return request
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """OpenVINO's runtime, one for the process.
+
+    Each brings the thread a stack for its signals; of several, one that is freed stays registered, and the next Ctrl-C
+    ends the process with a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()

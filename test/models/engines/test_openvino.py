@@ -1,5 +1,8 @@
 """OpenVINO on the CPU: the frames of ONNX Runtime, at any size."""
 
+import signal
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +51,17 @@ def test_stages_are_those_of_its_own_layers() -> None:
 
 
 @needs_openvino
+def test_ctrl_c_reaches_a_program_that_has_exchanged_engines() -> None:
+    script = (
+        'import os, signal, time\nfrom ldfusion_models.engines import create_engine\n'
+        "first = create_engine('openvino', None, 1)\nsecond = create_engine('openvino', None, 1)\ndel first, second\n"
+        'os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)'
+    )
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGINT, done.stderr
+    assert done.stderr.rstrip().endswith('KeyboardInterrupt')
+
+
 def test_precisions_that_it_lacks_are_named() -> None:
     with pytest.raises(InputError, match='engine openvino has auto, fp32'):
         create_engine('openvino', precision='mixed')
