@@ -1,18 +1,17 @@
 """Depth as files: 16-bit PNG, 32-bit TIFF or NPZ."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.choices import DepthFormat
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image, written_whole
 
 Depth = npt.NDArray[np.float32]
-# png: 16 bits, 0 where unknown, 65535 beyond what they reach; tiff, npz (``depth``): float32 metres, NaN where unknown.
-DepthFormat = Literal['png', 'tiff', 'npz']
 UNKNOWN, BEYOND = 0, 65535
 
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import cv2
 import numpy as np
 import pytest
 
-from ldfusion_training.cli import main
+from ldfusion_training.cli import COMMANDS, function_of, main
 from ldfusion_training.recordings.bags import read_bag
 from ldfusion_training.recordings.pair_recording import cover
 
@@ -253,24 +254,24 @@ def commands_on(pairs: dict[str, Path], out: Path) -> dict[str, list[object]]:
     }
 
 
-COMMANDS = ('make-bag', 'fuse', 'depth')
+ON_FOLDERS = ('make-bag', 'fuse', 'depth')
 
 
 class TestBadInput:
-    @pytest.mark.parametrize('command', COMMANDS)
+    @pytest.mark.parametrize('command', ON_FOLDERS)
     def test_missing_folder(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
         nowhere = tmp_path / 'nowhere'
         words = commands_on(pairs | {'visible': nowhere}, tmp_path / 'out')[command]
         assert_one_line(run(*words), nowhere, 'no such file or folder')
         assert not (tmp_path / 'out').exists()
 
-    @pytest.mark.parametrize('command', COMMANDS)
+    @pytest.mark.parametrize('command', ON_FOLDERS)
     def test_empty_folder(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
         empty = tmp_path / 'empty'
         empty.mkdir()
         assert_one_line(run(*commands_on(pairs | {'visible': empty}, tmp_path / 'out')[command]), empty, 'no image')
 
-    @pytest.mark.parametrize('command', COMMANDS)
+    @pytest.mark.parametrize('command', ON_FOLDERS)
     def test_two_images_of_one_name(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
         (pairs['visible'] / 'b.png').write_bytes((pairs['visible'] / 'b.jpg').read_bytes())
         result = run(*commands_on(pairs, tmp_path / 'out')[command])
@@ -283,7 +284,7 @@ class TestBadInput:
         assert_one_line(result, pairs['visible'] / 'b.jpg', 'no image of that name')
         assert not (tmp_path / 'out').exists()
 
-    @pytest.mark.parametrize('command', COMMANDS)
+    @pytest.mark.parametrize('command', ON_FOLDERS)
     @pytest.mark.parametrize('damage', [b'', b'no image', b'\xff\xd8\xff\xe0'])
     def test_corrupt_image(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str, damage: bytes) -> None:
         (pairs['visible'] / 'b.jpg').write_bytes(damage)
@@ -292,14 +293,14 @@ class TestBadInput:
         left = [path.name for path in (tmp_path / 'out').rglob('*') if path.is_file()]
         assert not [name for name in left if name.startswith('.') or name in ('b.png', 'summary.json')]
 
-    @pytest.mark.parametrize('command', COMMANDS)
+    @pytest.mark.parametrize('command', ON_FOLDERS)
     def test_output_below_a_file(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
         (tmp_path / 'file').touch()
         out = tmp_path / 'file' / 'out'
         assert_one_line(run(*commands_on(pairs, out)[command]), out, 'cannot write there')
 
     @pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
-    @pytest.mark.parametrize('command', COMMANDS)
+    @pytest.mark.parametrize('command', ON_FOLDERS)
     def test_output_without_permission(self, run: Run, pairs: dict[str, Path], tmp_path: Path, command: str) -> None:
         closed = tmp_path / 'closed'
         closed.mkdir(mode=0o500)
@@ -325,6 +326,13 @@ def test_help_says_what_a_command_writes(capsys: pytest.CaptureFixture[str]) -> 
     text = ' '.join(capsys.readouterr().out.split())
     assert 'Writes OUTPUT/fused/NAME.png' in text
     assert '--thermal-gain' in text
+
+
+def test_every_command_is_run_by_a_function_that_takes_its_options() -> None:
+    for name, (place, _) in COMMANDS.items():
+        (options,) = (hint for word, hint in get_type_hints(function_of(name)).items() if word != 'return')
+        assert place.endswith(f':{options.__name__}'), name
+        assert options.__module__ == f'ldfusion_training.options.{place.partition(":")[0]}'
 
 
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.thermal import GainControl, as_counts
+from ldfusion_models.choices import MINIMUM_SIZE
 from ldfusion_models.errors import InputError
 
-MINIMUM_SIZE = 32
 # Thermal images are grey (8 bits), counts (16 bits, with or without sign) or kelvin (floats).
 AnyImage = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.int16] | npt.NDArray[np.float32]
 VISIBLE_TYPES = ('uint8', 'uint16')

@@ -1,15 +1,16 @@
 """Thermal counts and temperatures to the 8 bits that the networks and people see: automatic gain control (AGC)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.choices import GainMode
 from ldfusion_models.errors import InputError
 
-GAIN_MODES = ('percentile', 'clahe', 'plateau')
+GAIN_MODES = get_args(GainMode)
 CLAHE_LIMIT, CLAHE_TILES = 2.0, (8, 8)
 # Steps between the limits for which plateau equalisation counts pixels.
 BINS = 512

@@ -9,10 +9,6 @@ import numpy.typing as npt
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 
-# fp32: float32 throughout. mixed: features and fusion with 16 bits, depth with 32.
-PRECISIONS = ('fp32', 'mixed')
-
-
 # Of the frame graph, by name, in this order.
 OUTPUTS = ('fused', 'depth', 'uncertainty')
 
@@ -40,10 +36,10 @@ class Engine(Protocol):
     """A runtime that holds the frame graph.
 
     Attributes:
-        name: one of ``ENGINES``.
+        name: a name of ``choices.EngineName``.
         library: what computes, with its version.
         device: ``cpu``, ``cuda`` or the like.
-        precision: one of ``PRECISIONS``.
+        precision: fp32 or mixed.
         reason: why this engine runs and no other; empty if it was asked for by name and does.
         proof: how far it is from ONNX Runtime on the reference pair; empty where ONNX Runtime runs an exported file.
         info: facts about the graph.

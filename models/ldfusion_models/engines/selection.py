@@ -48,16 +48,16 @@ def create_engine(name: str = 'auto', weights: Path | None = None, threads: int 
     """Load the frame graph into the engine called ``name``; it has proved itself on the reference pair.
 
     Args:
-        name: one of ``ENGINES``, or ``auto`` for the best that is available here.
+        name: a ``choices.EngineName``; ``auto`` for the best that is available here.
         weights: folder of weights or exported ``.onnx`` file; None for the weights that came with the package.
         threads: CPU threads; 0 lets the engine choose.
-        precision: one of ``PRECISIONS``, or ``auto`` for what the engine does best with these weights.
+        precision: a ``choices.Precision``.
 
     Raises:
         InputError: an engine that is unknown or can't run here, or weights that are missing or damaged.
     """
     if name == 'auto':
-        return _best_engine(ENGINES, weights, threads, precision)
+        return _best_engine(tuple(CANDIDATES), weights, threads, precision)
     if name not in CANDIDATES:
         raise InputError(f'engine {name!r} is unknown; choose one of auto, {", ".join(CANDIDATES)}')
     if obstacle := obstacle_to(name, weights):
@@ -187,7 +187,7 @@ def _tensorrt(weights: Path | None, threads: int, precision: str) -> Engine:
         from ldfusion_models.engines.tensorrt_engine import Plans
     # First what fails where there is no GPU.
     plans = Plans(weights, precision)
-    stand_in = _best_engine([name for name in ENGINES if name != 'tensorrt'], weights, threads, 'auto')
+    stand_in = _best_engine([name for name in CANDIDATES if name != 'tensorrt'], weights, threads, 'auto')
     return BuiltEngine(plans, stand_in, lambda size: Reference.compute(_onnxruntime(weights, threads, 'auto'), size))
 
 
@@ -279,4 +279,3 @@ CANDIDATES = {
     'onnxruntime': Candidate(_onnxruntime, _no_onnxruntime),
     'openvino': Candidate(_openvino, _no_openvino, can_fail=True),
 }
-ENGINES = tuple(CANDIDATES)

@@ -1,9 +1,11 @@
 """What a caller must know of a frame graph."""
 
 from dataclasses import dataclass
+from typing import get_args
 
-# Images that a published network may estimate depth of.
-DEPTH_SOURCES = ('fused', 'visible', 'thermal')
+from ldfusion_models.choices import DepthSource
+
+DEPTH_SOURCES = get_args(DepthSource)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8, as_uint8
+from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.graph.manifest import load_part, read_manifest
 from ldfusion_models.language.captions import caption
@@ -22,7 +23,6 @@ from ldfusion_models.mappings import from_mapping
 if TYPE_CHECKING:
     from ldfusion_models.networks.captioner import CaptionNetwork, SceneOutput
 
-EMBEDDED = 'embedded'
 PART = 'captioner'
 MODALITIES = ('visible', 'thermal')
 # Sides of the network's input are multiples of this; what is beside the image is of this grey.

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_rgb8, as_uint8
+from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, as_uint8
 from ldfusion_models.camera.thermal import GainConfig, GainControl
+from ldfusion_models.choices import EMBEDDED, MINIMUM_SIZE
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.language.captioner import MODALITIES, Describer, load_captioners
@@ -74,7 +75,7 @@ class PairCaptioner:
         self._gain = GainControl(GainConfig(smoothing=0.0))
 
     @classmethod
-    def load(cls, captioner: str = 'embedded', weights: Path | None = None, threads: int = 0) -> 'PairCaptioner':
+    def load(cls, captioner: str = EMBEDDED, weights: Path | None = None, threads: int = 0) -> 'PairCaptioner':
         """Load captioners and both depth branches.
 
         Args:
@@ -171,7 +172,7 @@ def read_prompt(prompt: str, encoder: 'TextEncoder') -> Prompt:
     return Prompt(text, tuple(ignored))
 
 
-def prompt_for(prompt: str, graph: GraphInfo, text_encoder: str = 'embedded') -> tuple[Prompt, npt.NDArray[np.float32]]:
+def prompt_for(prompt: str, graph: GraphInfo, text_encoder: str = EMBEDDED) -> tuple[Prompt, npt.NDArray[np.float32]]:
     """A prompt for the weights of an engine, and its embedding (D,).
 
     Raises:

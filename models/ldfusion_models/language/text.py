@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.graph.manifest import read_manifest
 from ldfusion_models.language.words import Reading, clean, read_lexicon, read_words
-from ldfusion_models.published.store import EMBEDDED, local_model
+from ldfusion_models.published.store import local_model
 
 PART, WORDS = 'text', 'words'
 # Texts that are encoded at once.

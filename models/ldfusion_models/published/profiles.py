@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
-from ldfusion_models.published.store import EMBEDDED, fitted_fusion, local_model, prepared_graph, task_of
+from ldfusion_models.published.store import fitted_fusion, local_model, prepared_graph, task_of
 
 Settings = TypeVar('Settings', bound=Any)
 

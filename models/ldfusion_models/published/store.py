@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
 from ldfusion_models.published.catalogue import METRIC_SIBLINGS, hub_name
@@ -14,7 +15,6 @@ from ldfusion_models.published.catalogue import METRIC_SIBLINGS, hub_name
 OWNER_AND_NAME = re.compile(r'[\w.-]+/[\w.-]+')
 LOCK = 'ldfusion.lock.json'
 TEXT_CONFIG = 'open_clip_config.json'
-EMBEDDED = 'embedded'
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_rgb8, check_size
+from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, check_size
 from ldfusion_models.camera.thermal import GainConfig, GainControl
+from ldfusion_models.choices import MINIMUM_SIZE
 from ldfusion_models.engines.onnxruntime_engine import open_branch
 from ldfusion_models.errors import InputError
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldfusion_models.camera.images import MINIMUM_SIZE, AnyImage, as_grey8, as_rgb8, as_uint8
+from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, as_uint8
 from ldfusion_models.camera.registration import continue_thermal, fade_out
 from ldfusion_models.camera.thermal import GainControl
+from ldfusion_models.choices import MINIMUM_SIZE
 from ldfusion_models.engines import Engine, create_engine
 from ldfusion_models.errors import InputError
 from ldfusion_models.rig.upsampling import enlarge_fused, enlarge_guided, enlarge_nearest
@@ -47,7 +48,7 @@ class Pipeline:
             engine: runs the networks.
             gain: of 16-bit thermal images.
             inference_size: images with a longer side are reduced to this many pixels for the networks; 0: none are.
-            enlargement: how depth of reduced images comes back to their size: one of ``ENLARGEMENTS``, where ``none``
+            enlargement: how depth of reduced images comes back to their size, where ``none``
                 leaves depth and fused image reduced.
         """
         self.engine = engine

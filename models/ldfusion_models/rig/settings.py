@@ -4,16 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ldfusion_models.camera.pairing import PairingConfig
-from ldfusion_models.camera.thermal import GAIN_MODES, GainConfig
+from ldfusion_models.camera.thermal import GainConfig
 from ldfusion_models.camera.thermal_reader import TEMPERATURES, ThermalForm
-from ldfusion_models.engines import ENGINES, PRECISIONS
+from ldfusion_models.choices import EMBEDDED, DepthSource, EngineName, Enlargement, GainMode, Precision
 from ldfusion_models.errors import InputError
-from ldfusion_models.graph.info import DEPTH_SOURCES
-from ldfusion_models.published.store import EMBEDDED, fitted_fusion, prepared_graph
-from ldfusion_models.rig.upsampling import ENLARGEMENTS
+from ldfusion_models.published.store import fitted_fusion, prepared_graph
 
 Takes = Literal['start', 'configure', 'switch', 'now']
 Value = bool | int | float | str
@@ -130,7 +128,7 @@ class RigSettings(StreamSettings):
         'Depth of reduced images comes to their size guided by the fused image, by the nearest value, or (none) not at '
         'all: then fused image, depth and camera_info stay reduced.',
         'switch',
-        choices=ENLARGEMENTS,
+        choices=get_args(Enlargement),
     )
     registration_file: str = setting(
         '',
@@ -148,7 +146,7 @@ class RigSettings(StreamSettings):
         'How 16-bit thermal images become 8-bit ones: percentile, straight; clahe, contrast of each part of the image; '
         'plateau, more grey for what is frequent, so that one hot thing does not make the rest black.',
         'configure',
-        choices=GAIN_MODES,
+        choices=get_args(GainMode),
     )
     thermal_low_percentile: float = setting(
         1.0, 'Percent of 16-bit thermal pixels that are black.', 'configure', (0.0, 49.0)
@@ -217,7 +215,7 @@ class NodeSettings(RigSettings, Profiled):
     """A rig with the engine that runs its networks."""
 
     engine: str = setting(
-        'auto', 'Runtime of the networks; auto takes the best one here.', 'switch', choices=('auto', *ENGINES)
+        'auto', 'Runtime of the networks; auto takes the best one here.', 'switch', choices=get_args(EngineName)
     )
     weights: str = setting(
         '',
@@ -230,7 +228,7 @@ class NodeSettings(RigSettings, Profiled):
         'auto',
         "fp32; mixed: fusion with 16 bits, depth with 32; auto: the engine's best.",
         'switch',
-        choices=('auto', *PRECISIONS),
+        choices=get_args(Precision),
     )
     depth: str = setting(
         '',
@@ -239,7 +237,7 @@ class NodeSettings(RigSettings, Profiled):
         'switch',
     )
     depth_source: str = setting(
-        'fused', 'Image that the published network estimates depth of.', 'switch', choices=DEPTH_SOURCES
+        'fused', 'Image that the published network estimates depth of.', 'switch', choices=get_args(DepthSource)
     )
     text_encoder: str = setting(
         EMBEDDED,

@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-ENLARGEMENTS = ('guided', 'nearest', 'none')
-
 # Where 1 / depth bends by more than this part of itself from pixel to pixel, two surfaces meet.
 LARGEST_BEND = 0.05
 # Grey levels that weigh as much as the distance of one reduced pixel.

@@ -5,15 +5,17 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ldfusion_models.choices import EngineName
 from ldfusion_models.engines import EngineFailedError, FrameOutput, create_engine
 from ldfusion_models.engines.guarded_engine import GuardedEngine
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ldfusion_models.engines.selection import build_ahead
+from ldfusion_models.engines.selection import CANDIDATES, build_ahead
 from ldfusion_models.errors import InputError
 
 IMAGE = np.full((1, 40, 50, 3), 90, np.uint8)
@@ -105,6 +107,10 @@ sys.exit(main('export --engine tensorrt --compute-capability 8.7'.split()))
 def test_building_without_tensorrt_says_so() -> None:
     with pytest.raises(InputError, match='neither tensorrt nor tensorrt_rtx is installed'):
         build_ahead(None, 'auto', (640, 480), ('8.9',), None, print)
+
+
+def test_every_engine_can_be_chosen() -> None:
+    assert get_args(EngineName) == ('auto', *CANDIDATES)
 
 
 def test_precisions_that_an_engine_has_not_are_named() -> None:

@@ -1,58 +1,19 @@
 """``ldfusion calibrate``: how thermal images are to be mapped into visible ones, from a recording or folders."""
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from cyclopts import Parameter
+from dataclasses import replace
 
 from ldfusion_models.camera.registration import Registration
 from ldfusion_models.camera.registration_file import read_registration, write_registration
 from ldfusion_models.errors import InputError, naming
-
-if TYPE_CHECKING:
-    from ldfusion_training.calibration.pairs import RigPairs
-
-METHODS = ('homography', 'shift')
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Calibrate:
-    """Estimate how thermal is mapped into visible.
-
-    Estimates from many pairs of images, by their common edges, how the thermal image is to be mapped into the
-    visible one, prints by how many pixels the images were apart and are then, and writes the file that fusion_node
-    (registration_file) and ldfusion fuse (--registration) read.
-    """
-
-    recording: Path | None = field(default=None, kw_only=False)
-    """rosbag2 recording"""
-    output: Path
-    """file to write"""
-    visible: Path | None = None
-    """folder of images instead of a recording"""
-    thermal: Path | None = None
-    """folder of images of the same names, 8 or 16 bits"""
-    registration: Path | None = None
-    """what is known already: a homography to refine, or cameras whose residual shift is estimated"""
-    method: Literal['homography', 'shift'] | None = None
-    """homography, or only a shift on top of --registration (default where that is by cameras)"""
-    pairs: int = 60
-    """pairs to use at most"""
-    visible_topic: str = ''
-    """of images, raw or compressed (found by name)"""
-    thermal_topic: str = ''
-    """of images, raw or compressed (found by name)"""
-    sync_tolerance: float = 0.025
-    """seconds that stamps of a pair may differ"""
-    clock_offset: float = 0.0
-    """seconds added to the thermal stamps"""
+from ldfusion_models.rig.settings import NodeSettings
+from ldfusion_training.bag_evaluation.settings import BagSettings, Topics
+from ldfusion_training.calibration.estimate import calibrate
+from ldfusion_training.calibration.pairs import RigPairs, pairs_of_folders, pairs_of_recording
+from ldfusion_training.options.calibrate import Calibrate
 
 
-def run(options: Calibrate) -> int:
+def run_calibrate(options: Calibrate) -> int:
     """Estimate, print and write."""
-    from ldfusion_training.calibration.estimate import calibrate
 
     if options.pairs < 2:
         raise InputError(f'--pairs {options.pairs}: at least 2 are needed')
@@ -77,10 +38,7 @@ def run(options: Calibrate) -> int:
     return 0
 
 
-def _read(options: Calibrate) -> 'RigPairs':
-    from ldfusion_models.rig.settings import NodeSettings
-    from ldfusion_training.bag_evaluation.settings import BagSettings, Topics
-    from ldfusion_training.calibration.pairs import pairs_of_folders, pairs_of_recording
+def _read(options: Calibrate) -> RigPairs:
 
     if options.recording and not (options.visible or options.thermal):
         node = NodeSettings(sync_tolerance=options.sync_tolerance, clock_offset=options.clock_offset)

@@ -1,41 +1,16 @@
 """``ldfusion caption``: what pairs of images show, in words."""
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
-
-from cyclopts import Parameter
 
 from ldfusion_models.errors import naming
 from ldfusion_models.files import match_pairs, read_image
+from ldfusion_models.language.guidance import PairCaptioner
 from ldfusion_models.shown import one_line
-from ldfusion_training.commands.options import Positive
+from ldfusion_training.options.caption import Caption
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Caption:
-    """Describe pairs of images.
-
-    Prints the captions of the visible and of the thermal image of each pair, made from image and estimated depth.
-    Folders are paired by file name.
-    """
-
-    visible: Path
-    """image or folder"""
-    thermal: Path
-    """image or folder, 8 or 16 bits, aligned to visible"""
-    fx: Positive | None = None
-    """focal length of the visible images"""
-    json: bool = False
-    """print one JSON object per pair"""
-    captioner: str = 'embedded'
-    """or a published one by name or folder"""
-
-
-def run(options: Caption) -> int:
+def run_caption(options: Caption) -> int:
     """Describe every pair."""
-    from ldfusion_models.language.guidance import PairCaptioner
 
     pairs = match_pairs(options.visible, options.thermal)
     captioner = PairCaptioner.load(options.captioner)

@@ -1,57 +1,30 @@
 """``ldfusion depth`` and ``teach-depth``: images of one modality to metric depth, by a branch or by teachers."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from cyclopts import Parameter
 from tqdm import tqdm
 
-from ldfusion_models.camera.images import AnyImage
+from ldfusion_models.camera.images import AnyImage, as_rgb8
+from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.depth_files import Depth as Values
-from ldfusion_models.depth_files import DepthFormat, write_depth
+from ldfusion_models.depth_files import write_depth
 from ldfusion_models.errors import InputError, naming
-from ldfusion_models.files import list_images, read_image
+from ldfusion_models.files import list_images, read_image, write_image
 from ldfusion_models.rig.depth_estimator import DepthEstimator
-from ldfusion_training.commands.options import Part, Positive
+from ldfusion_training.data.depth import depth_to_kitti, read_camera
+from ldfusion_training.options.depth import Depth, TeachDepth
 from ldfusion_training.report.run_summary import RunSummary
+from ldfusion_training.report.tables import write_json
 
 if TYPE_CHECKING:
     from ldfusion_models.networks.published_depth import PublishedEstimator
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Depth:
-    """Estimate depth of single images.
-
-    Writes OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown, 65535 = farther than that) and
-    OUTPUT/summary.json.
-    """
-
-    image: Path
-    """image or folder"""
-    branch: Literal['visible', 'thermal', 'infrared']
-    """what the images are"""
-    output: Path
-    """folder"""
-    model: str | None = None
-    """a published metric network instead of the package's own, through transformers: a local folder, or
-    OWNER/NAME, which ldfusion models fetch has brought (ZoeDepth, Depth Anything V2 metric); it does not use --fx
-    """
-    fx: Positive | None = None
-    """focal length of the images"""
-    depth_format: DepthFormat = 'png'
-    """png: 16 bits; tiff, npz: 32-bit floats, metres, NaN = unknown"""
-    depth_units: Positive = 1000.0
-    """of 16-bit depth, per metre: 1000 ends at 65.5 m, 256 at 256 m"""
-    minimum_confidence: Part = 0.0
-    """depth that the branch is less sure of is unknown; confidence as the node's"""
-
-
-def run(options: Depth) -> int:
+def run_depth(options: Depth) -> int:
     """Estimate the depth of every image."""
     images = list_images(options.image)
     branch = 'thermal' if options.branch == 'infrared' else options.branch
@@ -76,32 +49,8 @@ def _sure_depth(estimator: 'DepthEstimator | PublishedEstimator', image: AnyImag
     return np.where(np.exp(-deviation) >= options.minimum_confidence, depth, np.float32(np.nan))
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class TeachDepth:
-    """Write what teachers see in every image, as a data set with depth.
-
-    Writes OUTPUT/vi, OUTPUT/depth (16 bits, metres x 256) and OUTPUT/camera, and OUTPUT/ir where DATA has it. Cameras
-    that are not known are taken to be canonical.
-    """
-
-    data: Path
-    """folder with vi, and perhaps ir and camera"""
-    teacher: tuple[Path, ...]
-    """checkpoints of ldfusion train depth_teacher; of several, the mean"""
-    output: Path
-    """folder"""
-    device: Literal['cpu', 'cuda'] = 'cpu'
-    """where the teachers run"""
-
-
-def run_teach(options: TeachDepth) -> int:
+def run_teach_depth(options: TeachDepth) -> int:
     """Teach every image."""
-    from ldfusion_models.camera.images import as_rgb8
-    from ldfusion_models.camera.lens import Intrinsics
-    from ldfusion_models.files import write_image
-    from ldfusion_training.data.depth import depth_to_kitti, read_camera
-    from ldfusion_training.report.tables import write_json
     from ldfusion_training.stages.depth_teacher import load_teacher
     from ldfusion_training.teacher.estimator import TeacherEstimator
 

@@ -1,49 +1,21 @@
 """``ldfusion export``: the frame graph as one ONNX file, or built by TensorRT ahead of time."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-from cyclopts import Parameter
-
-from ldfusion_training.commands.options import Precision, Size
+from ldfusion_models.choices import MINIMUM_SIZE
+from ldfusion_models.engines.base import EngineFailedError
+from ldfusion_models.engines.selection import build_ahead
+from ldfusion_models.errors import InputError
+from ldfusion_models.graph.export import export_onnx
+from ldfusion_training.options.export import Export
 
 SIZE_OF_BUILD = (640, 480)
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Export:
-    """Write the frame graph as one ONNX file, or build it with TensorRT.
-
-    Writes graph and weights as one ONNX file. With --engine tensorrt it builds that engine instead: for the GPU of
-    this machine, or with --compute-capability and TensorRT for RTX for others, without one.
-    """
-
-    output: Path | None = None
-    """the .onnx file to write; folder for a built engine (where nodes look for it)"""
-    weights: Path | None = None
-    """folder of weights, or exported file; default: of the package"""
-    size: Size | None = None
-    """the only size of images that the file takes (any); that which TensorRT builds for (640x480)"""
-    precision: Precision = 'auto'
-    engine: Literal['tensorrt'] | None = None
-    """the engine to build"""
-    compute_capability: tuple[str, ...] = ()
-    """of the GPUs that the engine is for, such as 8.9, or all"""
-
-
-DEFAULTS = Export()
-
-
-def run(options: Export = DEFAULTS) -> int:
+def run_export(options: Export) -> int:
     """Export; a file is whole or absent."""
     _check(options)
     if options.engine:
         _build(options)
     else:
-        from ldfusion_models.graph.export import export_onnx
-
         assert options.output is not None
         export_onnx(options.output, options.weights, options.size)
         print(f"{options.output}: give it to the node's parameter weights")
@@ -51,8 +23,6 @@ def run(options: Export = DEFAULTS) -> int:
 
 
 def _check(options: Export) -> None:
-    from ldfusion_models.camera.images import MINIMUM_SIZE
-    from ldfusion_models.errors import InputError
 
     output = options.output
     if not options.engine and not output:
@@ -72,9 +42,6 @@ def _check(options: Export) -> None:
 
 
 def _build(options: Export) -> None:
-    from ldfusion_models.engines.base import EngineFailedError
-    from ldfusion_models.engines.selection import build_ahead
-    from ldfusion_models.errors import InputError
 
     size, capabilities = options.size or SIZE_OF_BUILD, options.compute_capability
     try:

@@ -2,18 +2,16 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from cyclopts import Parameter
 from tqdm import tqdm
 
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.camera.registration import Registration
-from ldfusion_models.depth_files import DepthFormat, write_depth
+from ldfusion_models.depth_files import write_depth
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import match_pairs, read_image, write_image
@@ -23,70 +21,16 @@ from ldfusion_models.rig.references import References
 from ldfusion_models.rig.rig import Rig, Shot, pipeline_of
 from ldfusion_models.rig.settings import NodeSettings, RigSettings
 from ldfusion_models.shown import one_line
-from ldfusion_training.commands.options import EngineName, InferenceSize, NotNegative, Part, Positive
 from ldfusion_training.data.depth import FLOAT_ENDINGS, read_depth
 from ldfusion_training.data.lidar import SCAN_SUFFIXES, read_scan
+from ldfusion_training.options.fuse import Fuse
 from ldfusion_training.report.cloud_sheet import cloud_sheet
 from ldfusion_training.report.run_summary import RunSummary
 
 REFERENCE_ENDINGS = ('.png', *FLOAT_ENDINGS)
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Fuse:
-    """Fuse pairs of images.
-
-    Writes OUTPUT/fused/NAME.png, OUTPUT/depth/NAME.png (16 bits, millimetres, 0 = unknown, 65535 = farther than that)
-    and OUTPUT/summary.json. Folders are paired by file name.
-    """
-
-    visible: Path
-    """image or folder"""
-    thermal: Path
-    """image or folder, 8 or 16 bits"""
-    output: Path
-    """folder"""
-    engine: EngineName = 'auto'
-    weights: Path | None = None
-    """folder of weights, profile (paper: features by the denoiser itself) or exported graph; default: of the package"""
-    depth: str = ''
-    """published depth network that ldfusion models prepare has put into the frame graph, OWNER/NAME or folder"""
-    registration: Path | None = None
-    """how thermal is mapped into visible, as ldfusion calibrate writes it; without, they are taken as aligned"""
-    thermal_gain: Literal['percentile', 'clahe', 'plateau'] = 'percentile'
-    """of 16-bit thermal images"""
-    inference_size: InferenceSize = 0
-    """images with a longer side are reduced to this many pixels for the networks (none are)"""
-    enlargement: Literal['guided', 'nearest', 'none'] = 'guided'
-    """how depth of reduced images comes to their size; none leaves all results reduced"""
-    clouds: bool = False
-    """also write OUTPUT/cloud/NAME.png: the point cloud from above and the side"""
-    depth_format: DepthFormat = 'png'
-    """png: 16 bits; tiff, npz: 32-bit floats, metres, NaN = unknown"""
-    depth_units: Positive = 1000.0
-    """of 16-bit depth, per metre: 1000 ends at 65.5 m, 256 at 256 m"""
-    fx: Positive | None = None
-    """focal length of the visible images"""
-    references: Path | None = None
-    """depth that was measured at some pixels of the visible images and corrects the rest: 16-bit images (0 = unknown),
-    float TIFF or NPZ; a file for one image, or a folder paired by name"""
-    references_units: Positive = 1000.0
-    """of 16-bit references, per metre: 1000 is millimetres, 256 KITTI's"""
-    references_frame: str = ''
-    """references are scans instead (.bin, .npy: points in rows) of a sensor whose frame visible_T_ranges of the
-    registration file places"""
-    camera_height: NotNegative = 0.0
-    """metres of the visible camera above the ground, which correct depth where ground is in view; needs --fx"""
-    minimum_confidence: Part = 0.0
-    """depth that the network is less sure of is unknown, as on the robot"""
-    text_encoder: str = 'embedded'
-    """of --prompt: embedded, or a published one that ldfusion models prepare has fitted the fusion to"""
-    prompt: str | None = None
-    """what matters, in English, such as 'people behind the smoke'"""
-
-
-def run(options: Fuse) -> int:
+def run_fuse(options: Fuse) -> int:
     """Fuse every pair."""
     pairs = match_pairs(options.visible, options.thermal)
     settings = RigSettings(

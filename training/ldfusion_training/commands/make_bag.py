@@ -1,40 +1,13 @@
 """``ldfusion make-bag``: folders of image pairs to a rosbag2 recording."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
-from cyclopts import Parameter
 from tqdm import tqdm
 
 from ldfusion_models.files import match_pairs
-from ldfusion_training.commands.options import Positive, Size
+from ldfusion_training.options.make_bag import MakeBag
 from ldfusion_training.recordings.pair_recording import RecordingConfig, record_pairs
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class MakeBag:
-    """Make a recording from folders of pairs.
-
-    Writes a rosbag2 recording (MCAP) with images, camera_info and static transforms, in the topics that fusion_node
-    listens to. Pairs have the same file name and are taken as aligned.
-    """
-
-    recording: Path = field(kw_only=False)
-    """folder of the new recording"""
-    visible: Path
-    """folder"""
-    thermal: Path
-    """folder; 8 or 16 bits"""
-    rate: Positive = 10.0
-    """pairs per second"""
-    fov: Positive = 50.0
-    """horizontal field of view of both cameras (default %g)"""
-    size: Size | None = None
-    """scale all images to cover this size and cut what is over; needed if sizes differ"""
-
-
-def run(options: MakeBag) -> int:
+def run_make_bag(options: MakeBag) -> int:
     """Record every pair."""
     pairs = match_pairs(options.visible, options.thermal)
     config = RecordingConfig(options.rate, options.fov, options.size)

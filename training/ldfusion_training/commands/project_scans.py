@@ -3,45 +3,20 @@
 import json
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError, naming
 from ldfusion_models.files import list_images, read_image, write_image, written_whole
-
-if TYPE_CHECKING:
-    from ldfusion_training.data.lidar import Mounting
+from ldfusion_training.data.depth import depth_to_kitti
+from ldfusion_training.data.lidar import SCAN_SUFFIXES, Mounting, project_scan, read_mounting, read_scan
+from ldfusion_training.options.project_scans import ProjectScans
 
 FOLDERS = {'visible': 'vi', 'thermal': 'ir'}
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class ProjectScans:
-    """Laser scans to depth images of a camera.
-
-    Makes a data set to train depth on: OUTPUT/vi (or ir), OUTPUT/depth (16 bits, metres x 256) and OUTPUT/camera,
-    from images and scans of one name (KAIST multispectral, own recordings). Images must be rectified.
-    """
-
-    images: Path
-    scans: Path
-    """.bin (KITTI) or .npy, by name"""
-    calibration: Path
-    """YAML, see ldfusion_training/data/lidar.py"""
-    camera: Literal['visible', 'thermal']
-    """which camera took the images"""
-    output: Path
-    skip: bool = False
-    """leave out faulty samples instead of stopping"""
-
-
-def run(options: ProjectScans) -> int:
+def run_project_scans(options: ProjectScans) -> int:
     """Convert every image."""
-    from ldfusion_training.data.lidar import read_mounting
 
     mounting = read_mounting(options.calibration, options.camera)
     images = list_images(options.images)
@@ -60,9 +35,7 @@ def run(options: ProjectScans) -> int:
     return 0
 
 
-def _convert(image: Path, scans: Path, mounting: 'Mounting', output: Path, folder: str) -> None:
-    from ldfusion_training.data.depth import depth_to_kitti
-    from ldfusion_training.data.lidar import SCAN_SUFFIXES, project_scan, read_scan
+def _convert(image: Path, scans: Path, mounting: Mounting, output: Path, folder: str) -> None:
 
     scan = next((path for suffix in SCAN_SUFFIXES if (path := scans / f'{image.stem}{suffix}').is_file()), None)
     if scan is None:

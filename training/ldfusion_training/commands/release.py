@@ -3,16 +3,15 @@
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import yaml
-from cyclopts import Parameter
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.manifest import SHIPPED
+from ldfusion_training.cli import main
 from ldfusion_training.commands.train import RECIPES, read_recipe
+from ldfusion_training.options.release import Release, Weights
 from ldfusion_training.report.tables import write_text
 from ldfusion_training.runs.chain import CHAIN, Step
 
@@ -22,22 +21,7 @@ DONE = 'done.txt'
 _FOLDERS = re.compile(r'\.\./shared/data\b|\bruns(?=/)')
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """Put trained weights where nodes and commands load them."""
-
-    checkpoint: tuple[Path, ...]
-    """checkpoint.pt of a training stage; of several runs the mean of their weights"""
-    part: Literal['denoiser', 'student', 'fusion', 'visible_depth', 'thermal_depth', 'captioner', 'text']
-    """network whose weights it holds"""
-    output: Path = SHIPPED
-    """folder of weights; default: the package's own"""
-    fact: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = ()
-    """for the manifest: data, recipe, metrics, licence"""
-
-
-def run(options: Release) -> int:
+def run_release(options: Release) -> int:
     """Release one part; the manifest is written last."""
     from ldfusion_training.stages.release import release
 
@@ -47,34 +31,13 @@ def run(options: Release) -> int:
         if not equals or name not in FACTS:
             raise InputError(f'--fact {fact}: write NAME=TEXT, NAME one of {", ".join(FACTS)}')
         facts[name] = text
-    release(options.checkpoint, options.part, options.output, facts)
-    print(f'{options.output}: {options.part} released')
+    folder = options.output or SHIPPED
+    release(options.checkpoint, options.part, folder, facts)
+    print(f'{folder}: {options.part} released')
     return 0
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Train every part of the weights from data sets and nothing else, in the order of docs/training.md.
-
-    Writes RUNS/weights, a folder of weights as nodes and commands load it. Takes days on two processors; run the same
-    command again after an interruption, and it goes on where it was.
-    """
-
-    data: Path = Path('../shared/data')
-    """folder with kitti, sites, indoor, roadscene, llvip, msrs, idd_lite and camvid, as docs/training.md says"""
-    runs: Path = Path('runs')
-    """folder for all runs, simulated scenes and the weights"""
-    trial: bool = False
-    """two steps and a scene of everything, within the hour: shows whether all that is needed is here"""
-    dry_run: bool = False
-    """print the commands and stop"""
-
-
-DEFAULTS = Weights()
-
-
-def run_weights(options: Weights = DEFAULTS) -> int:
+def run_weights(options: Weights) -> int:
     """Run what has not been run."""
     code = run_steps(CHAIN, options.data, options.runs, options.trial, options.dry_run)
     if not (code or options.dry_run):
@@ -91,7 +54,6 @@ def run_steps(steps: Sequence[Step], data: Path, runs: Path, trial: bool = False
     Raises:
         InputError: no such data, or the folder holds a trial where a whole run is asked for, or the other way round.
     """
-    from ldfusion_training.cli import main
 
     if not data.is_dir():
         raise InputError(f'{data}: no such folder; name the data sets with --data')

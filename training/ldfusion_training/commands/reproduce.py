@@ -2,142 +2,80 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
+from tqdm import tqdm
 
+from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
-from ldfusion_training.commands.options import Count, EngineName, folders_in
+from ldfusion_models.files import write_image
+from ldfusion_models.rig.pipeline import Pipeline
+from ldfusion_training.commands.release import run_steps
+from ldfusion_training.data.pairs import Image8, Pair, PairSource, open_pairs
+from ldfusion_training.evaluation import fusion
+from ldfusion_training.evaluation.fusion import Method, MethodScore
+from ldfusion_training.evaluation.modalities import open_aligned
+from ldfusion_training.evaluation.reproduce import (
+    OURS,
+    PaperTable,
+    comparison_json,
+    find_runs,
+    how_to_train,
+    paper_table,
+    printed_name,
+    report,
+)
+from ldfusion_training.language.real_pairs import FILE, open_labelled, read_real_pairs
+from ldfusion_training.language.teacher_labels import Detector
+from ldfusion_training.options.reproduce import ReproduceMethods, ReproduceRuns
 from ldfusion_training.report.tables import write_json, write_text
+from ldfusion_training.runs.chain import ablation_chain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from ldfusion_training.data.pairs import Image8, Pair, PairSource
     from ldfusion_training.evaluation.claims.measuring import Material
-    from ldfusion_training.evaluation.fusion import Method, MethodScore
-    from ldfusion_training.evaluation.reproduce import PaperTable
 
 INCOMPLETE = 1
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class ReproduceMethods:
-    """Ours and published methods.
-
-    Fuses the pairs with our weights, measures that and the results of published methods, and prints both
-    beside the paper. Notes say which numbers cannot be compared.
-    """
-
-    data: Path
-    """the data set of the table"""
-    layout: Literal['auto', 'plain', 'split', 'llvip', 'roadscene', 'm3fd', 'kaist'] = 'auto'
-    """of its folders"""
-    split: str = 'test'
-    """of layouts that have one"""
-    pairs: int = 0
-    """only so many, evenly from all; default: all"""
-    json: Path | None = None
-    """write all numbers, also those of each image"""
-    markdown: Path | None = None
-    """write what is printed"""
-
-    fused: Path | None = None
-    """our results, if they are there already"""
-    weights: Path | None = None
-    """weights to fuse with; default: the shipped"""
-    engine: EngineName = 'auto'
-    peers: Path | None = None
-    """each of its folders is a method: DenseFuse, …"""
-    baselines: bool = False
-    """also visible, thermal, average, maximum, pyramid"""
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class ReproduceRuns:
-    """Training runs, several seeds a row: what the paper claims, with intervals.
-
-    Measures RUNS/ablations/ROW/seed_N/checkpoint.pt on labelled real pairs that no row was trained on, on hard inputs
-    made of them and on simulated scenes, and prints what each row costs, effects between rows with 95 % intervals over
-    pairs, and which claims they show. Results stay beside each checkpoint. Exit code 1: some runs are missing.
-    """
-
-    data: Path
-    """holds SET/vi and SET/ir of the labelled pairs, and the sets to train on"""
-    runs: Path = Path('runs')
-    """folder of all runs and simulated scenes"""
-    train: bool = False
-    """first train all rows and seeds, or go on with it"""
-    trial: bool = False
-    """two steps of everything: shows whether all that is needed is here"""
-    seeds: Count = 3
-    """of each row"""
-    detector: Path | None = None
-    """YOLOX of COCO's classes, as ONNX; default DATA/teachers/yolox_nano.onnx"""
-    truth: Path | None = None
-    """labelled pairs, as in language/real_pairs.json, the default"""
-    simulated: Path | None = None
-    """scenes not trained on; default RUNS/simulated/new, if it is there"""
-    height: int = 0
-    """larger pairs are made so many pixels high, for speed"""
-    every: Count = 1
-    """only every Nth pair and scene"""
-    json: Path | None = None
-    """write all effects"""
-    markdown: Path | None = None
-    """write what is printed"""
-    plot: Path | None = None
-    """write the effects as a picture"""
-
-
-def table1(options: ReproduceMethods) -> int:
+def run_table1(options: ReproduceMethods) -> int:
     """Ours and published methods on TNO."""
     return _compare_methods('table1', options)
 
 
-def table2(options: ReproduceMethods) -> int:
+def run_table2(options: ReproduceMethods) -> int:
     """Ours and published methods on LLVIP."""
     return _compare_methods('table2', options)
 
 
-def table3(options: ReproduceRuns) -> int:
+def run_table3(options: ReproduceRuns) -> int:
     """Training runs with and without the depth-driven loss."""
     return _compare_runs('table3', options)
 
 
-def table4(options: ReproduceRuns) -> int:
+def run_table4(options: ReproduceRuns) -> int:
     """Training runs of the ablation."""
     return _compare_runs('table4', options)
 
 
 def _compare_methods(name: str, options: ReproduceMethods) -> int:
-    from ldfusion_training.evaluation import fusion as evaluation
-    from ldfusion_training.evaluation.reproduce import OURS, paper_table
-
     table, pairs = paper_table(name), _pairs(options)
-    peers = [evaluation.folder_method(folder, pairs) for folder in folders_in(options.peers)]
-    baselines = evaluation.baseline_methods() if options.baselines else []
+    peers = [fusion.folder_method(folder, pairs) for folder in fusion.folders_in(options.peers)]
+    baselines = fusion.baseline_methods() if options.baselines else []
     if options.fused and options.weights:
         raise InputError('give either --fused or --weights, not both')
     if options.fused:
-        fused = evaluation.folder_method(options.fused, pairs).fused
+        fused = fusion.folder_method(options.fused, pairs).fused
     else:
         fused = _own_fusion(options.engine, options.weights)
-    _show(options, table, pairs, [evaluation.Method(OURS, fused), *peers, *baselines])
+    _show(options, table, pairs, [fusion.Method(OURS, fused), *peers, *baselines])
     return 0
 
 
 def _compare_runs(name: str, options: ReproduceRuns) -> int:
-    from ldfusion_models.files import write_image
-    from ldfusion_training.commands.release import run_steps
     from ldfusion_training.evaluation.claims import effects as evaluation
     from ldfusion_training.evaluation.claims.plot import plot
-    from ldfusion_training.evaluation.reproduce import find_runs, how_to_train, paper_table
-    from ldfusion_training.runs.chain import ablation_chain
 
     table, folder = paper_table(name), options.runs / 'ablations'
     if options.train:
@@ -171,9 +109,8 @@ def _compare_runs(name: str, options: ReproduceRuns) -> int:
     return INCOMPLETE if missing else 0
 
 
-def _records(checkpoints: 'Mapping[str, Sequence[Path]]', options: ReproduceRuns) -> 'dict[str, list[dict[str, Any]]]':
+def _records(checkpoints: Mapping[str, Sequence[Path]], options: ReproduceRuns) -> dict[str, list[dict[str, Any]]]:
     """What was measured of each run, now or earlier."""
-    from tqdm import tqdm
 
     from ldfusion_training.evaluation.claims.measuring import measure_run
 
@@ -192,12 +129,9 @@ def _records(checkpoints: 'Mapping[str, Sequence[Path]]', options: ReproduceRuns
     return rows
 
 
-def _material(checkpoints: 'Sequence[Path]', options: ReproduceRuns) -> 'Material':
+def _material(checkpoints: Sequence[Path], options: ReproduceRuns) -> 'Material':
     """Labelled pairs of sets that no run was trained on, and simulated scenes."""
     from ldfusion_training.evaluation.claims.measuring import Material
-    from ldfusion_training.evaluation.modalities import open_aligned
-    from ldfusion_training.language.real_pairs import FILE, open_labelled, read_real_pairs
-    from ldfusion_training.language.teacher_labels import Detector
     from ldfusion_training.runs.trainer import read_checkpoint
 
     folders = {folder for file in checkpoints for folder in read_checkpoint(file)['settings']['data']['folders']}
@@ -217,8 +151,7 @@ def _material(checkpoints: 'Sequence[Path]', options: ReproduceRuns) -> 'Materia
     return Material(open_labelled(seen[:: options.every], options.data), frames, detector, options.height)
 
 
-def _pairs(options: ReproduceMethods) -> 'Sequence[PairSource]':
-    from ldfusion_training.data.pairs import open_pairs
+def _pairs(options: ReproduceMethods) -> Sequence[PairSource]:
 
     if options.pairs < 0:
         raise InputError(f'--pairs {options.pairs}: give how many pairs, or leave it out for all')
@@ -227,23 +160,15 @@ def _pairs(options: ReproduceMethods) -> 'Sequence[PairSource]':
     return [pairs[index * len(pairs) // count] for index in range(count)]
 
 
-def _own_fusion(engine: str, weights: Path | None) -> 'Callable[[str, Pair], Image8]':
-    from ldfusion_models.engines import create_engine
-    from ldfusion_models.rig.pipeline import Pipeline
+def _own_fusion(engine: str, weights: Path | None) -> Callable[[str, Pair], Image8]:
 
     pipeline = Pipeline(create_engine(engine, weights))
     return lambda _, pair: pipeline(pair.visible, pair.thermal).fused
 
 
-def _show(
-    options: ReproduceMethods, table: 'PaperTable', pairs: 'Sequence[PairSource]', methods: 'Sequence[Method]'
-) -> None:
-    from tqdm import tqdm
+def _show(options: ReproduceMethods, table: PaperTable, pairs: Sequence[PairSource], methods: Sequence[Method]) -> None:
 
-    from ldfusion_training.evaluation.fusion import score_methods
-    from ldfusion_training.evaluation.reproduce import comparison_json, printed_name, report
-
-    measured = score_methods(tqdm(pairs, unit='pair', disable=None), methods)
+    measured = fusion.score_methods(tqdm(pairs, unit='pair', disable=None), methods)
     scores: dict[str, MethodScore] = {}
     others: list[MethodScore] = []
     for score in measured:

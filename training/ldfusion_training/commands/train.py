@@ -3,73 +3,27 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from cyclopts import Parameter
+from tqdm import tqdm
 
 import ldfusion_training
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import data_folder, read_yaml
+from ldfusion_models.files import data_folder, read_yaml, write_image, written_whole
 from ldfusion_models.mappings import from_mapping, plain
-from ldfusion_training.commands.options import Positive
+from ldfusion_training.benchmark.gpu import GpuConfig, benchmark_gpu, summary
+from ldfusion_training.options.train import Burst, Train
+from ldfusion_training.report.tables import write_json
+from ldfusion_training.runs.burst import pack
+from ldfusion_training.stages import stage_module
 
 RECIPES = data_folder(ldfusion_training.__file__, 'configs')
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """Train one stage of the networks."""
-
-    stage: str = field(kw_only=False)
-    """diffusion, fusion, student, depth, depth_teacher, clip, captioner or modulation"""
-    config: Path | None = None
-    """recipe (YAML); default: the one of the shipped weights"""
-    set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = ()
-    """override, e.g. trainer.steps=10"""
-    output: Path | None = None
-    """folder for checkpoints and logs; default runs/STAGE"""
-    resume: bool = False
-    """go on from the checkpoint in the output folder"""
-    dry_run: bool = False
-    """print the resolved settings and stop"""
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Burst:
-    """Train for some minutes on a GPU, then time our engines and three published networks there.
-
-    Goes on with the checkpoint in the output folder, in bfloat16. --pack writes all that it takes into one file
-    instead: for a machine that is lent for minutes, has Python and PyTorch at most, and reaches no network.
-    """
-
-    stage: str = field(kw_only=False)
-    """what is trained, as in ldfusion train"""
-    config: Path | None = None
-    """recipe (YAML); default: the one of the shipped weights"""
-    set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = ()
-    """override, e.g. trainer.batch_size=64"""
-    minutes: Positive = 8.0
-    """of training; the learning rate falls within them"""
-    output: Path | None = None
-    """folder of checkpoint, logs and latency.json; default runs/STAGE"""
-    pack: Path | None = None
-    """write this tar file; there: tar -xf FILE && sh burst.sh"""
-    wheels: tuple[Path, ...] = ()
-    """packages that the machine lacks, by pip download, for --pack"""
-    cpu: bool = False
-    """try it without a GPU, in float32 with tiny images"""
-
-
 def run_burst(options: Burst) -> int:
     """Pack, or train and measure."""
-    from ldfusion_training.benchmark.gpu import GpuConfig, benchmark_gpu, summary
-    from ldfusion_training.report.tables import write_json
-    from ldfusion_training.runs.burst import pack
 
     output = options.output or Path('runs') / options.stage
     if options.pack:
@@ -81,7 +35,7 @@ def run_burst(options: Burst) -> int:
     timing = [f'trainer.minutes={options.minutes}', f'trainer.precision="{precision}"', f'trainer.workers={workers}']
     # As many steps as the minutes allow, and one checkpoint at their end.
     timing += ['trainer.steps=1000000', 'trainer.checkpoint_every=1000000']
-    run(Train(options.stage, config=options.config, set=(*options.set, *timing), output=output, resume=True))
+    run_train(Train(options.stage, config=options.config, set=(*options.set, *timing), output=output, resume=True))
     config = GpuConfig(((64, 48),), runs=2, engines=('torch',), device='cpu') if options.cpu else GpuConfig()
     result = benchmark_gpu(config)
     write_json(output / 'latency.json', result)
@@ -89,9 +43,8 @@ def run_burst(options: Burst) -> int:
     return 0
 
 
-def run(options: Train) -> int:
+def run_train(options: Train) -> int:
     """Train, with a progress bar, TensorBoard logs and a picture at the end."""
-    from ldfusion_training.stages import stage_module
 
     module = stage_module(options.stage)
     recipe = options.config or RECIPES / f'{options.stage}.yaml'
@@ -109,7 +62,6 @@ def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
 
     Under a launcher of several processes (torchrun, accelerate), the first of them writes and tells.
     """
-    from ldfusion_models.files import write_image, written_whole
     from ldfusion_training.runs.trainer import train
 
     if os.environ.get('RANK', '0') != '0':
@@ -131,7 +83,6 @@ def train_stage(stage: Any, config: Any, output: Path, resume: bool) -> None:
 
 def _train_with_logs(stage: Any, config: Any, output: Path, resume: bool) -> None:
     from torch.utils.tensorboard import SummaryWriter
-    from tqdm import tqdm
 
     from ldfusion_training.runs.trainer import train
 

@@ -78,6 +78,18 @@ def folder_method(folder: Path, pairs: Sequence[PairSource]) -> Method:
     return Method(name, fused)
 
 
+def folders_in(folder: Path | None) -> list[Path]:
+    """The folders in ``folder``, none for None; raises InputError if it holds none."""
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder')
+    found = sorted(path for path in folder.iterdir() if path.is_dir())
+    if not found:
+        raise InputError(f'{folder}: holds no folders of results')
+    return found
+
+
 def score_methods(pairs: Iterable[PairSource], methods: Sequence[Method]) -> list[MethodScore]:
     """Measure each method on each pair.
 

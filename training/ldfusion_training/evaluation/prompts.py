@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ldfusion_models.camera.images import as_uint8
+from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.manifest import load_frame_graph
 from ldfusion_models.language.guidance import CAPTION_STRENGTH, embedding_of
@@ -45,7 +46,7 @@ SHEET_CELL = (320, 240)
 class TextFusion:
     """The fusion with text: features of a pair once, then one fused image for each text."""
 
-    def __init__(self, weights: Path | None = None, text_encoder: str = 'embedded') -> None:
+    def __init__(self, weights: Path | None = None, text_encoder: str = EMBEDDED) -> None:
         """Load weights and encoder.
 
         Raises:

@@ -1,99 +1,27 @@
 """``ldfusion evaluate prompts`` and ``evaluate guidance``: what texts do to the fused image."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from cyclopts import Parameter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
-from ldfusion_training.commands.options import Count
+from ldfusion_models.language.guidance import PairCaptioner
+from ldfusion_training.data.simulated import open_simulation
+from ldfusion_training.language.named import most_telling_names, text_of
+from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
+from ldfusion_training.language.wording import HELD_OUT
+from ldfusion_training.options.evaluate.prompts import CLASSES, PROMPTS, EvaluateGuidance, EvaluatePrompts
 from ldfusion_training.report.tables import write_json, write_text
 
 if TYPE_CHECKING:
     from ldfusion_training.evaluation.prompts import Subject, TextFusion
 
-# What people ask for most, and the classes that these prompts are about.
-PROMPTS = ('people', 'cars', 'road', 'trees', 'buildings')
-CLASSES = ('person', 'car', 'road', 'tree', 'building')
-TEXT_ROWS = ('none', 'own', 'shuffled')
 PAIRS_ON_SHEET = 6
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class EvaluatePrompts:
-    """What prompts do to the contrast of things.
-
-    Fuses each pair without text and with each prompt, and measures the contrast of things with their surroundings:
-    of labelled classes in simulated data, of people, cars and the rest in the labelled real pairs. Prints contrast
-    relative to no text and the part of the pairs in which it rose.
-    """
-
-    dataset: Path | None = None
-    """simulated data set"""
-    pairs: Path | None = None
-    """folder that holds the sets of the labelled real pairs"""
-    split: Literal['training', 'validation'] = 'validation'
-    """with --pairs: which of them"""
-    wordings: bool = False
-    """with --dataset: instead, 40 wordings that nothing was trained on against their classes' own words"""
-    prompts: tuple[str, ...] = ('people', 'cars', 'road', 'trees', 'buildings')
-    classes: tuple[str, ...] = ('person', 'car', 'road', 'tree', 'building')
-    weights: Path | None = None
-    """default: those of the package"""
-    text_encoder: str = 'embedded'
-    """embedded, ARCH/TAG or folder"""
-    every: Count = 1
-    """only every Nth pair"""
-    json: Path | None = None
-    """write all values"""
-    markdown: Path | None = None
-    """write what is printed"""
-    sheet: Path | None = None
-    """write a contact sheet of a few pairs"""
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class EvaluateGuidance:
-    """Ablation: no text, each pair's own caption, another pair's.
-
-    Fuses each pair without text (sigma = mu = 0), with its own text, and with that of another scene. Texts are of
-    simulated data what the labels tell most of, and the contrast of that is measured; of labelled real pairs what
-    the captioner tells, and the contrast of people and cars. Prints that, the usual measures, and how likely the
-    difference of own and shuffled is by chance.
-    """
-
-    dataset: Path | None = None
-    """simulated data set"""
-    pairs: Path | None = None
-    """folder that holds the sets of the labelled real pairs"""
-    split: Literal['training', 'validation'] = 'validation'
-    """with --pairs: which of them"""
-    rows: tuple[Literal['none', 'own', 'shuffled'], ...] = ('none', 'own', 'shuffled')
-    """(all)"""
-    weights: Path | None = None
-    """default: those of the package"""
-    text_encoder: str = 'embedded'
-    """embedded, ARCH/TAG or folder"""
-    every: Count = 1
-    """only every Nth pair"""
-    json: Path | None = None
-    """write all values"""
-    markdown: Path | None = None
-    """write what is printed"""
-
-
-DEFAULTS = EvaluatePrompts()
-NO_DATA = EvaluateGuidance()
-
-
-def run_prompts(options: EvaluatePrompts = DEFAULTS) -> int:
+def run_prompts(options: EvaluatePrompts) -> int:
     """Measure every prompt on every pair."""
-    from ldfusion_training.data.simulated import open_simulation
     from ldfusion_training.evaluation import prompts as evaluation
 
     _require_one(options)
@@ -116,7 +44,6 @@ def run_prompts(options: EvaluatePrompts = DEFAULTS) -> int:
 
 def _run_wordings(options: EvaluatePrompts, fusion: 'TextFusion', subjects: list['Subject']) -> int:
     from ldfusion_training.evaluation import prompts as evaluation
-    from ldfusion_training.language.wording import HELD_OUT
 
     if not options.dataset:
         raise InputError('--wordings: give --dataset; of real pairs nobody labelled roads, trees and buildings')
@@ -126,12 +53,9 @@ def _run_wordings(options: EvaluatePrompts, fusion: 'TextFusion', subjects: list
     return 0
 
 
-def run_guidance(options: EvaluateGuidance = NO_DATA) -> int:
+def run_guidance(options: EvaluateGuidance) -> int:
     """Measure each row of the ablation."""
-    from ldfusion_models.language.guidance import PairCaptioner
-    from ldfusion_training.data.simulated import open_simulation
     from ldfusion_training.evaluation import prompts as evaluation
-    from ldfusion_training.language.named import most_telling_names, text_of
 
     _require_one(options)
     fusion = evaluation.TextFusion(options.weights, options.text_encoder)
@@ -161,7 +85,6 @@ def _require_one(options: EvaluatePrompts | EvaluateGuidance) -> None:
 def _labelled(options: EvaluatePrompts | EvaluateGuidance) -> list['Subject']:
     """The labelled real pairs."""
     from ldfusion_training.evaluation.prompts import labelled_subjects
-    from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
 
     assert options.pairs
     seen = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]

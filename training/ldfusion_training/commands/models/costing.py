@@ -1,40 +1,13 @@
 """``ldfusion models cost``: what published models cost on this machine."""
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-
-from cyclopts import Parameter
+from dataclasses import asdict
 
 from ldfusion_models.errors import InputError
-from ldfusion_training.commands.options import Count, Positive
+from ldfusion_training.options.models.costing import CostOptions
 from ldfusion_training.report.tables import markdown_table, write_json
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class CostOptions:
-    """Operations, time and memory of published models on the CPU, at full size with random weights.
-
-    Nothing is downloaded. Each runs in a process of its own, in PyTorch as transformers or open_clip run it: depth
-    networks on one image, captioners on one image for 20 tokens, text encoders on one text.
-    """
-
-    names: tuple[str, ...] = field(default=(), kw_only=False)
-    """parts of names, such as "small" or "DepthPro" (all)"""
-    runs: Count = 3
-    """timed runs after the first; the fastest counts"""
-    threads: int = 0
-    """CPU threads (PyTorch's choice)"""
-    largest: Positive = 8.0
-    """gigabytes of weights; depth networks of more are counted, but not run"""
-    json: Path | None = None
-    """write all values"""
-
-
-DEFAULTS = CostOptions()
-
-
-def run_cost(options: CostOptions = DEFAULTS) -> int:
+def run_cost(options: CostOptions) -> int:
     """Measure one after the other."""
     from ldfusion_training.benchmark.published_cost import measure, read_architectures
 

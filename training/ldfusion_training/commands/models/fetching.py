@@ -1,45 +1,13 @@
 """``ldfusion models list`` and ``fetch``: which published models are known, and how they come here."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
-from cyclopts import Parameter
-
 from ldfusion_models.published.catalogue import KNOWN
 from ldfusion_models.published.fetch import fetch
 from ldfusion_models.published.store import folder_of, read_lock, store_folder
+from ldfusion_training.options.models.fetching import Fetch, List
 from ldfusion_training.report.tables import markdown_table
 
 
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class List:
-    """List published models that are known by name, and which of them are on this machine."""
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Fetch:
-    """Bring a published model onto this machine: from the hub, or from a folder or an archive.
-
-    Its revision and the sha256 of every file are written beside it (ldfusion.lock.json). An interrupted download goes
-    on where it stopped. Models lie in ~/.cache/ldfusion_ros/models, or where LDFUSION_MODELS says.
-    """
-
-    name: str = field(kw_only=False)
-    """OWNER/NAME, or ARCH/TAG of open_clip"""
-    revision: str = ''
-    """branch, tag or commit (the newest, or what is there already)"""
-    source: Path | None = None
-    """folder, .zip or .tar.gz that holds the model, instead of the hub"""
-    again: bool = False
-    """replace what is there"""
-
-
-DEFAULTS = List()
-
-
-def run_list(options: List = DEFAULTS) -> int:
+def run_list(options: List) -> int:
     """Print the models that are known or installed."""
     rows = []
     for known in KNOWN:

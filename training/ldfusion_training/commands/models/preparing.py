@@ -2,20 +2,18 @@
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
-from cyclopts import Parameter
 
-from ldfusion_models.camera.images import MINIMUM_SIZE
+from ldfusion_models.choices import MINIMUM_SIZE
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.export import data_of
 from ldfusion_models.published.profiles import PROFILES, profile_of, read_profile
-from ldfusion_models.published.store import EMBEDDED, fitted_fusion, fusion_of, graph_of, local_model, task_of
-from ldfusion_training.commands.options import Size
+from ldfusion_models.published.store import fitted_fusion, fusion_of, graph_of, local_model, task_of
+from ldfusion_training.options.models.preparing import Prepare, Use
 from ldfusion_training.report.tables import write_text
 
 if TYPE_CHECKING:
@@ -31,44 +29,6 @@ OF_NODES = {
     'fusion_node': ('depth', 'correcting_depth', 'depth_source', 'text_encoder', 'weights'),
     'guidance_node': ('captioner', 'text_encoder'),
 }
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Prepare:
-    """Make a fetched model a part of the nodes.
-
-    Depth: writes the frame graph with it in place of the package's own network, for images of one size, and keeps it
-    only if its depth is that of transformers' own pipeline. Text encoders: fits the fusion's modulation to it, and
-    shows what prompts do with it and with the package's own. Both lie in the model's folder, where the nodes find
-    them. Captioners need no preparation.
-    """
-
-    name: str = field(kw_only=False)
-    """OWNER/NAME of a fetched model, or a folder"""
-    size: Size = (640, 480)
-    """of the images that come to a depth network"""
-    depth_source: Literal['fused', 'visible', 'thermal'] = 'fused'
-    """the image that depth is estimated of"""
-    text_encoder: str = EMBEDDED
-    """prepared text encoder that a graph with a depth network is to take"""
-
-
-@Parameter(name='*')
-@dataclass(frozen=True, kw_only=True)
-class Use:
-    """Write a parameter file with which the nodes use a model, or those of a profile.
-
-    A profile is embedded, outdoor, indoor, paper, or a .yaml file with depth, correcting_depth, depth_source, weights,
-    captioner and text_encoder. What is missing for it is said.
-    """
-
-    name: str = field(kw_only=False)
-    """OWNER/NAME, folder or profile"""
-    output: Path
-    """the .yaml file, for params_file:= of the launch file"""
-    depth_source: Literal['fused', 'visible', 'thermal'] = 'fused'
-    """the image that depth is estimated of"""
 
 
 def run_prepare(options: Prepare) -> int:
@@ -113,9 +73,9 @@ def _prepare_text(name: str, folder: Path) -> None:
 
 def _prompt_effects(name: str, weights: Path) -> str:
     """What prompts do on simulated frames, with the package's own text encoder and with another."""
-    from ldfusion_training.commands.evaluate.prompts import CLASSES, PROMPTS
     from ldfusion_training.data.simulated import open_simulation
     from ldfusion_training.evaluation.prompts import TextFusion, prompt_report, score_prompts, simulated_subjects
+    from ldfusion_training.options.evaluate.prompts import CLASSES, PROMPTS
     from ldfusion_training.simulation.config import SimulationConfig
     from ldfusion_training.simulation.dataset import write_dataset
 

@@ -2,22 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
-from ldfusion_models.camera.images import MINIMUM_SIZE
-from ldfusion_models.engines import ENGINES, PRECISIONS
-from ldfusion_models.errors import InputError
-
-if TYPE_CHECKING:
-    EngineName = str
-    Precision = str
-else:
-    EngineName = Literal.__getitem__(('auto', *ENGINES))
-    Precision = Literal.__getitem__(('auto', *PRECISIONS))
+from ldfusion_models.choices import MINIMUM_SIZE
 
 
 def check_positive(_: type, value: float | None) -> None:
@@ -43,18 +33,8 @@ def read_size(_: type, tokens: Sequence[Token]) -> tuple[int, int]:
 Positive = Annotated[float, Parameter(validator=check_positive)]
 NotNegative = Annotated[float, Parameter(validator=Number(gte=0))]
 Part = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
+# An option that is given once for each of its values.
+Repeated = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 InferenceSize = Annotated[int, Parameter(validator=check_inference_size)]
 Size = Annotated[tuple[int, int], Parameter(converter=read_size, n_tokens=1, accepts_keys=False)]
-
-
-def folders_in(folder: Path | None) -> list[Path]:
-    """The folders in ``folder``, none for None; raises InputError if it holds none."""
-    if folder is None:
-        return []
-    if not folder.is_dir():
-        raise InputError(f'{folder}: no such folder')
-    found = sorted(path for path in folder.iterdir() if path.is_dir())
-    if not found:
-        raise InputError(f'{folder}: holds no folders of results')
-    return found
