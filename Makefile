@@ -6,6 +6,10 @@ BIN := .venv/bin
 HOME_OF_ROS := $(if $(filter jazzy,$(ROS)),.venv-jazzy,.venv)
 # A distribution says its name; wheels don't, and Jazzy's Fast DDS reads other variables than Kilted's.
 NAMED := $(if $(filter jazzy,$(ROS)),ROS_DISTRO=jazzy)
+# uv takes a quarter of pip's time. Another index than PyPI is named by UV_DEFAULT_INDEX; pip's settings are not read.
+INSTALL := $(BIN)/uv pip install --quiet
+# Tests start some hundred programs, and each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 LIVE := test/ros test/bench test/training/demo
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
@@ -22,7 +26,7 @@ demo: $(HOME_OF_ROS)/ready-for-demo
 test: $(addprefix test-,$(or $(ROS),kilted jazzy))
 
 test-kilted: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-jazzy: .venv-jazzy/ready-for-test $(if $(ROS),,test-kilted)
 	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest -n 2 --dist loadfile $(LIVE)
@@ -48,17 +52,16 @@ docs: .venv/ready-for-test
 	         'name another: make PYTHON=python3.12'; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { \
 	    echo '$(PYTHON) has no venv module: apt install python3-venv'; exit 1; }
-	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
 	@echo 'Installing into .venv; this takes a few minutes the first time.'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@$(INSTALL) --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 # Jazzy's wheels have the names of Kilted's, so that the two can't share an environment. All else is taken from .venv.
 .venv-jazzy/ready-for-%: .venv/ready-for-% jazzy.txt
-	@test -x .venv-jazzy/bin/pip || $(BIN)/python -m venv .venv-jazzy
-	@.venv-jazzy/bin/python -m pip install --quiet --disable-pip-version-check --requirement jazzy.txt
-	@.venv-jazzy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@test -x .venv-jazzy/bin/python || $(BIN)/python -m venv .venv-jazzy
+	@$(INSTALL) --python .venv-jazzy/bin/python --requirement jazzy.txt
+	@$(INSTALL) --python .venv-jazzy/bin/python --no-deps --editable .
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	    > "$$(.venv-jazzy/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
 	@touch $@

@@ -41,9 +41,8 @@ NODE = f'{NAMESPACE}/fusion_node'
 START_SECONDS = 120.0
 OVERLOAD = 5.0
 PAUSE_SECONDS = 1.0
-# After an overload: until its last frame, unless the engine is slower; and how long it is watched then.
+# After an overload: until its last frame, unless the engine is slower.
 RECOVERY_SECONDS = 2.0
-CALM_SECONDS = 20.0
 GROWTH_MB = 5.0
 # Memory is as large as it gets after about so many cycles.
 CYCLES_BEFORE = 20
@@ -234,10 +233,10 @@ def run_steadily(soak: Soak, arguments: argparse.Namespace, stopped: threading.E
                 is_back = soak.spin_until_stamped_after(began_s, START_SECONDS)
                 observed.outages.append(round(time.time() - began_s, 1) if is_back else None)
     report = steady_report(observed, rate, time.monotonic() - start)
-    return report | overload_report(soak, report) if arguments.overload else report
+    return report | overload_report(soak, report, arguments.calm) if arguments.overload else report
 
 
-def overload_report(soak: Soak, report: dict[str, Any]) -> dict[str, Any]:
+def overload_report(soak: Soak, report: dict[str, Any], calm_seconds: float) -> dict[str, Any]:
     """Whether frames were late under overload, and what is left of it when cameras are slow enough again."""
     observed, not_kept = soak.observed, list(report['not_kept'])
     limit = round(2 * report['engine_ms']['p95'] + 1e3 / report['pairs_per_second'], 1)
@@ -254,7 +253,7 @@ def overload_report(soak: Soak, report: dict[str, Any]) -> dict[str, Any]:
     soak.plug_in(0.5e3 / report['engine_ms']['p50'])
     if not soak.spin_until_fused(1, START_SECONDS):
         raise InputError('no fused frame after the overload')
-    soak.spin(CALM_SECONDS)
+    soak.spin(calm_seconds)
     soak.unplug()
     calm = {name: count - before[name] for name, count in soak.counted().items()}
     if calm['pairs'] < calm['visible in']:
@@ -356,6 +355,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('--warm-up', type=float, default=20.0, help='seconds before')
     parser.add_argument('--rate', type=float, default=5.0, help='pairs per second')
     parser.add_argument('--overload', action='store_true', help='send at five times the rate of the engine')
+    parser.add_argument('--calm', type=float, default=20.0, help='seconds at half that rate after an overload')
     parser.add_argument(
         '--cycles',
         type=int,

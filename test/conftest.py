@@ -16,13 +16,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Several programs over ROS 2 each, in real time.
 LIVE = ('test/ros/', 'test/bench/', 'test/training/demo/')
+# What takes longest begins first, so that no process of pytest has it left when the others are done.
+LONG = (*LIVE, 'test/training/test_weights_chain.py')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where pytest runs in several processes (``-n``), live tests share one; the others take file by file."""
     for item in items:
-        file = item.path.relative_to(ROOT).as_posix()
+        file = file_of(item)
         item.add_marker(pytest.mark.xdist_group('live' if file.startswith(LIVE) else file))
+    items.sort(key=lambda item: (not file_of(item).startswith(LIVE), not file_of(item).startswith(LONG)))
+
+
+def file_of(item: pytest.Item) -> str:
+    """Where a test is, from the checkout."""
+    return item.path.relative_to(ROOT).as_posix()
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,12 @@ new weights need no new graph.
 """
 
 import hashlib
+import io
 import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +35,9 @@ FORMAT = 5
 NO_DIGEST = '0' * 64
 
 
-def trace_graph(config: 'FrameConfig', output: Path) -> None:
-    """Write the frame graph of ``config`` for images of any size from 32x32 as ONNX without weights.
-
-    Raises:
-        InputError: the file can't be written.
-    """
+@cache
+def trace_graph(config: 'FrameConfig') -> bytes:
+    """The frame graph of ``config`` for images of any size from 32x32 as ONNX without weights."""
     import torch
 
     from ldfusion_models.graph.frame_graph import FrameGraph
@@ -52,13 +51,14 @@ def trace_graph(config: 'FrameConfig', output: Path) -> None:
     size = {1: 'height', 2: 'width'}
     outputs = ('fused', 'depth', 'uncertainty')
     axes = dict.fromkeys(('visible', 'thermal', *outputs), size)
-    _trace(FrameGraph(config), inputs, outputs, axes, {}, output)
+    return _trace(FrameGraph(config), inputs, outputs, axes, {})
 
 
-def trace_branch(config: 'DepthConfig', output: Path) -> None:
-    """Write a depth branch alone, without weights: image (1, C, H, W) in [0, 1] to log_depth and variance (1, 1, H, W).
+@cache
+def trace_branch(config: 'DepthConfig') -> bytes:
+    """A depth branch alone, without weights: image (1, C, H, W) in [0, 1] to log_depth and variance (1, 1, H, W).
 
-    Of any size from 32x32. The metadata say ``stride`` and ``canonical_focal``. Raises InputError as ``trace_graph``.
+    Of any size from 32x32. The metadata say ``stride`` and ``canonical_focal``.
     """
     import torch
 
@@ -74,7 +74,7 @@ def trace_branch(config: 'DepthConfig', output: Path) -> None:
     outputs = ('log_depth', 'variance')
     axes = {name: {2: 'height', 3: 'width'} for name in ('image', *outputs)}
     facts = {'stride': str(network.stride), 'canonical_focal': str(config.canonical_focal)}
-    _trace(network, inputs, outputs, axes, facts, output)
+    return _trace(network, inputs, outputs, axes, facts)
 
 
 def _trace(
@@ -83,8 +83,7 @@ def _trace(
     outputs: Sequence[str],
     axes: Mapping[str, Mapping[int, str]],
     facts: dict[str, str],
-    output: Path,
-) -> None:
+) -> bytes:
     import onnx
     import torch
 
@@ -92,13 +91,14 @@ def _trace(
         # All different, for the tracer makes one initializer of tensors that are equal.
         if tensor.is_floating_point():
             torch.nn.init.uniform_(tensor, 0.5, 1.0)
-    with written_whole(output) as temporary, warnings.catch_warnings():
+    file = io.BytesIO()
+    with warnings.catch_warnings():
         # The tracer warns of every shape it reads; a test holds the result to PyTorch instead.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             network.eval(),
             tuple(inputs.values()),
-            str(temporary),
+            file,
             input_names=[*inputs],
             output_names=[*outputs],
             dynamic_axes=axes,
@@ -108,14 +108,14 @@ def _trace(
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
         )
-        model = onnx.load(str(temporary))
-        for initializer in model.graph.initializer:
-            _detach(initializer)
-        wanted = {name for name in network.state_dict() if is_used_per_frame(name)}
-        found = {initializer.name for initializer in model.graph.initializer}
-        assert found == wanted, f'initializers and weights differ: {sorted(found ^ wanted)}'
-        onnx.helper.set_model_props(model, facts)
-        temporary.write_bytes(model.SerializeToString())
+    model = onnx.load_from_string(file.getvalue())
+    for initializer in model.graph.initializer:
+        _detach(initializer)
+    wanted = {name for name in network.state_dict() if is_used_per_frame(name)}
+    found = {initializer.name for initializer in model.graph.initializer}
+    assert found == wanted, f'initializers and weights differ: {sorted(found ^ wanted)}'
+    onnx.helper.set_model_props(model, facts)
+    return bytes(model.SerializeToString())
 
 
 def export_onnx(output: Path, weights: Path | None = None, size: tuple[int, int] | None = None) -> None:

@@ -85,8 +85,8 @@ def test_names_shapes_and_types_are_those_of_the_graph(precision: str, contents:
     assert is_half == {precision == 'mixed'}
 
 
-@pytest.mark.parametrize('capability', CAPABILITIES)
-def test_each_capability_is_built_for(capability: str, contents: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize('capability', [CAPABILITIES[0], CAPABILITIES[-1]])
+def test_a_capability_alone_is_built_for(capability: str, contents: dict[str, bytes], tmp_path: Path) -> None:
     assert len(build(contents['mixed'], (capability,), tmp_path)) > 20_000_000
 
 

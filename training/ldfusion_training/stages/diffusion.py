@@ -54,7 +54,7 @@ class DiffusionStage(Stage):
             load_weights(self.denoiser, 'denoiser', config.initial_weights)
         self.parts = {'denoiser': self.denoiser}
         self._pairs = PairSampler(config.data)
-        self._side = config.data.crop
+        self._side, self._steps = config.data.crop, config.trainer.steps
 
     def sample(self, generator: np.random.Generator) -> Sample:
         """Adds ``noise`` (4, crop, crop) and ``timestep`` () to the pair's crop."""
@@ -76,7 +76,9 @@ class DiffusionStage(Stage):
     def picture(self) -> npt.NDArray[np.uint8]:
         """Samples drawn from pure noise: visible above, thermal below."""
         shape = (8, 4, self._side, self._side)
-        *_, images = self.diffusion.sample(self.denoiser, shape, torch.Generator().manual_seed(0), steps=100)
+        # What a run of a few steps draws is noise however long it takes.
+        steps = min(100, self._steps)
+        *_, images = self.diffusion.sample(self.denoiser, shape, torch.Generator().manual_seed(0), steps=steps)
         levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         visible = torch.cat(list(levels[:, :3]), dim=2)
         thermal = torch.cat(list(levels[:, 3:].expand(-1, 3, -1, -1)), dim=2)

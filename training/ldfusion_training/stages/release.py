@@ -166,18 +166,17 @@ def _write_untrained(folder: Path) -> Manifest:
 def _trace(manifest: Manifest) -> Manifest:
     config, folder, parts = manifest.frame_config(), manifest.folder, dict(manifest.parts)
 
-    def traced(config: FrameConfig, name: str) -> dict[str, str]:
+    def written(graph: bytes, name: str) -> dict[str, str]:
         path = folder / f'{name}.onnx'
-        trace_graph(config, path)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(graph)
         return _entry(path)
 
     profiles = {
-        name: {**profile, 'graph': traced(manifest.in_profile(name).frame_config(), f'{name}_graph')}
+        name: {**profile, 'graph': written(trace_graph(manifest.in_profile(name).frame_config()), f'{name}_graph')}
         for name, profile in manifest.profiles.items()
     }
     for branch in DEPTH_PARTS:
-        file = folder / f'{branch}.onnx'
-        trace_branch(getattr(config, branch), file)
-        parts[branch] = {**parts[branch], 'graph': _entry(file)}
-    graph = traced(config, 'frame_graph')
+        parts[branch] = {**parts[branch], 'graph': written(trace_branch(getattr(config, branch)), branch)}
+    graph = written(trace_graph(config), 'frame_graph')
     return dataclasses.replace(manifest, graph=graph, profiles=profiles, parts=parts)

@@ -88,7 +88,9 @@ def bootstrap(count: int, measure: Callable[[Values], float]) -> tuple[float, fl
     """
     generator = np.random.default_rng(SEED)
     drawn = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)
-    values = np.array([measure(weights) for weights in drawn])
+    # Of few images the same draw comes many times.
+    distinct, which = np.unique(drawn, axis=0, return_inverse=True)
+    values = np.array([measure(weights) for weights in distinct])[which.ravel()]
     known = values[np.isfinite(values)]
     if not known.size:
         return math.nan, math.nan
