@@ -6,8 +6,8 @@ new weights need no new graph.
 """
 
 import hashlib
-import io
 import json
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -91,14 +91,13 @@ def _trace(
         # All different, for the tracer makes one initializer of tensors that are equal.
         if tensor.is_floating_point():
             torch.nn.init.uniform_(tensor, 0.5, 1.0)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The tracer warns of every shape it reads; a test holds the result to PyTorch instead.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             network.eval(),
             tuple(inputs.values()),
-            file,
+            file := f'{folder}/graph.onnx',
             input_names=[*inputs],
             output_names=[*outputs],
             dynamic_axes=axes,
@@ -108,7 +107,7 @@ def _trace(
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
         )
-    model = onnx.load_from_string(file.getvalue())
+        model = onnx.load(file)
     for initializer in model.graph.initializer:
         _detach(initializer)
     wanted = {name for name in network.state_dict() if is_used_per_frame(name)}

@@ -57,11 +57,9 @@ class PublishedDepth(nn.Module):
             raise InputError(
                 f'published models need the Python packages transformers and torchvision; {how_to_install("language")}'
             ) from error
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()
         try:
-            processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                folder, local_files_only=True
-            )
+            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
             network, loading = AutoModelForDepthEstimation.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
