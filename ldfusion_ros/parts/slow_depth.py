@@ -44,8 +44,7 @@ class SlowDepth(Part):
         self._pipeline: Pipeline | None = None
         if self._name:
             engine = create_engine('onnxruntime', prepared_graph(self._name, source), threads=1)
-            assert engine.info.size is not None
-            self._pipeline = Pipeline(engine, None, max(engine.info.size), 'none')
+            self._pipeline = Pipeline(engine, None, max(engine.info.size or (0,)), 'none')
         self._worker: LatestWorker[tuple[View, int]] = LatestWorker(self._estimate, self._on_failure)
         self._latest: Estimate | None = None
         self._age_s, self._is_nice = 0.0, False

@@ -67,7 +67,7 @@ class FeatureExtractor(nn.Module):
 
 
 class FrameGraph(nn.Module):
-    """uint8 images in, uint8 fused image and float32 metres out; see design: inputs and outputs of every engine."""
+    """uint8 images in, uint8 fused image and float32 metres out: inputs and outputs of every engine."""
 
     def __init__(self, config: FrameConfig) -> None:
         super().__init__()

@@ -64,12 +64,11 @@ def fetch(name: str, revision: str = '', source: Path | None = None, again: bool
         if not any((partial / config).is_file() for config in CONFIGS):
             shutil.rmtree(partial)
             raise InputError(f'{source or name}: holds no config.json; not a model of transformers or open_clip')
-        write_lock(partial, Lock(name, found, str(source or _host()), sums_of(partial)))
+        lock = Lock(name, found, str(source or _host()), sums_of(partial))
+        write_lock(partial, lock)
         shutil.rmtree(partial / BEGUN, ignore_errors=True)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
-    lock = read_lock(name)
-    assert lock is not None
     return lock
 
 

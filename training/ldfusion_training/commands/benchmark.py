@@ -7,7 +7,7 @@ from ldfusion_models.choices import MINIMUM_SIZE
 from ldfusion_models.errors import InputError
 from ldfusion_training.benchmark import gpu, latency, turns
 from ldfusion_training.options.benchmark import Benchmark
-from ldfusion_training.report.tables import write_json
+from ldfusion_training.report.tables import show_report
 
 
 def run_benchmark(options: Benchmark) -> int:
@@ -16,7 +16,8 @@ def run_benchmark(options: Benchmark) -> int:
         raise InputError(f'--runs {options.runs}: at least 1')
     if options.gpu:
         result = gpu.benchmark_gpu(gpu.GpuConfig(runs=options.runs))
-        return _show(options, result, gpu.summary(result))
+        show_report(gpu.summary(result), result, options.json)
+        return 0
     width, height = options.size
     if min(width, height) < MINIMUM_SIZE:
         raise InputError(f'--size {width}x{height}: at least {MINIMUM_SIZE} pixels each way')
@@ -36,7 +37,8 @@ def run_benchmark(options: Benchmark) -> int:
         **_timing(options),
     )
     result = latency.run_benchmark(config)
-    return _show(options, result, latency.summary(result))
+    show_report(latency.summary(result), result, options.json)
+    return 0
 
 
 def _timing(options: Benchmark) -> dict[str, Any]:
@@ -54,11 +56,5 @@ def _compare(options: Benchmark, weights: tuple[Path | None, ...]) -> int:
     if options.peers or options.layers or options.pairs:
         raise InputError('--peers, --layers, --pairs: with one engine and one folder of weights only')
     result = turns.run_turns(turns.TurnsConfig(engines=options.engine, weights=weights, **_timing(options)))
-    return _show(options, result, turns.summary(result))
-
-
-def _show(options: Benchmark, result: dict[str, Any], summary: str) -> int:
-    if options.json:
-        write_json(options.json, result)
-    print(summary)
+    show_report(turns.summary(result), result, options.json)
     return 0

@@ -30,7 +30,7 @@ from ldfusion_training.evaluation.reproduce import (
 from ldfusion_training.language.real_pairs import FILE, open_labelled, read_real_pairs
 from ldfusion_training.language.teacher_labels import Detector
 from ldfusion_training.options.reproduce import ReproduceMethods, ReproduceRuns
-from ldfusion_training.report.tables import write_json, write_text
+from ldfusion_training.report.tables import show_report, write_json
 from ldfusion_training.runs.chain import ablation_chain
 
 if TYPE_CHECKING:
@@ -94,12 +94,8 @@ def _compare_runs(name: str, options: ReproduceRuns) -> int:
         evaluation.effects_table(found),
         evaluation.claims_in_words(table.claims, rows, found),
     ]
-    text = '\n\n'.join(parts)
-    print(text)
-    if options.json:
-        write_json(options.json, {'effects': [vars(effect) for effect in found]})
-    if options.markdown:
-        write_text(options.markdown, text)
+    content = {'effects': [vars(effect) for effect in found]}
+    show_report('\n\n'.join(parts), content, options.json, options.markdown)
     if options.plot and found:
         write_image(options.plot, plot(found))
     missing = [run for run in table.runs if len(rows.get(run.name, ())) < options.seeds]
@@ -178,8 +174,5 @@ def _show(options: ReproduceMethods, table: PaperTable, pairs: Sequence[PairSour
         else:
             scores[row] = score
     text = report(table, scores, others) + f'\n\nMeasured on {len(pairs)} pairs of {options.data}.'
-    print(text)
-    if options.json:
-        write_json(options.json, comparison_json(table, scores, others) | {'pairs': [pair.name for pair in pairs]})
-    if options.markdown:
-        write_text(options.markdown, text)
+    content = comparison_json(table, scores, others) | {'pairs': [pair.name for pair in pairs]}
+    show_report(text, content, options.json, options.markdown)

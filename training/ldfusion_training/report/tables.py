@@ -38,6 +38,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(_finite(content), indent=2))
 
 
+def show_report(text: str, values: Mapping[str, Any], json_file: Path | None, markdown: Path | None = None) -> None:
+    """Print a report; where files are named, write the values that it tells of, and the text; raises InputError."""
+    print(text)
+    if json_file:
+        write_json(json_file, values)
+    if markdown:
+        write_text(markdown, text)
+
+
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return in_markdown(value)

@@ -12,7 +12,7 @@ from ldfusion_training.evaluation.fusion import Method, folder_method, folders_i
 from ldfusion_training.language.real_pairs import FILE, open_labelled, read_real_pairs
 from ldfusion_training.language.teacher_labels import Detector
 from ldfusion_training.options.evaluate.detection import EvaluateDetection, EvaluateSegmentation
-from ldfusion_training.report.tables import write_json, write_text
+from ldfusion_training.report.tables import show_report, write_json, write_text
 from ldfusion_training.simulation.scenery.things import CLASSES
 
 PAIRS_ON_SHEET = 12
@@ -58,9 +58,7 @@ def run_segmentation(options: EvaluateSegmentation) -> int:
     methods = [*detection.colour_baselines(), TextFusion(options.weights).method('fused')]
     methods += [folder_method(folder, [pair.source for pair in pairs]) for folder in options.fused]
     measured = segmentation.measure(pairs, methods, options.classes or CLASSES)
-    print(segmentation.report(measured))
-    if options.json:
-        write_json(options.json, measured)
+    show_report(segmentation.report(measured), measured, options.json)
     return 0
 
 

@@ -5,7 +5,7 @@ from ldfusion_training.data.pairs import open_pairs
 from ldfusion_training.evaluation.modalities import open_aligned
 from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
 from ldfusion_training.options.evaluate.diffusion import EvaluateDiffusion, EvaluateFeatures
-from ldfusion_training.report.tables import write_json, write_text
+from ldfusion_training.report.tables import show_report, write_text
 
 
 def run_features(options: EvaluateFeatures) -> int:
@@ -46,12 +46,8 @@ def run_diffusion(options: EvaluateDiffusion) -> int:
     process = evaluation.load_process(options.weights)
     images = evaluation.read_images(open_pairs(options.pairs).pairs)
     scores = evaluation.measure(process, images)
-    text = evaluation.diffusion_report(scores)
-    print(text)
-    if options.json:
-        write_json(options.json, evaluation.diffusion_json(scores))
-    if options.markdown:
-        write_text(options.markdown, text)
+    content = evaluation.diffusion_json(scores)
+    show_report(evaluation.diffusion_report(scores), content, options.json, options.markdown)
     if options.sheet:
         write_image(options.sheet, evaluation.diffusion_sheet(process, images))
     return 0

@@ -10,7 +10,7 @@ from ldfusion_training.data.pairs import PairSource
 from ldfusion_training.evaluation import depth, fusion, modalities, video
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 from ldfusion_training.options.evaluate.images import EvaluateDepth, EvaluateFusion, EvaluateModalities, EvaluateVideo
-from ldfusion_training.report.tables import markdown_table, write_json, write_text
+from ldfusion_training.report.tables import markdown_table, show_report, write_json, write_text
 
 
 def run_fusion(options: EvaluateFusion) -> int:
@@ -136,7 +136,5 @@ def run_video(options: EvaluateVideo) -> int:
     if not methods:
         raise InputError('nothing to measure; give --fused or --baselines')
     scores = video.score_videos(frames, methods)
-    print(video.report(scores))
-    if options.json:
-        write_json(options.json, video.as_json(scores))
+    show_report(video.report(scores), video.as_json(scores), options.json)
     return 0

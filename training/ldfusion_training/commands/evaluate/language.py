@@ -1,7 +1,6 @@
 """``ldfusion evaluate captions`` and ``evaluate text``: what captions and text embeddings tell rightly."""
 
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -15,7 +14,7 @@ from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
 from ldfusion_training.language.scenes import read_scenes
 from ldfusion_training.options.evaluate.language import EvaluateCaptions, EvaluateText
 from ldfusion_training.report.caption_sheet import caption_sheet
-from ldfusion_training.report.tables import write_json, write_text
+from ldfusion_training.report.tables import show_report, write_json
 
 
 def run_captions(options: EvaluateCaptions) -> int:
@@ -35,7 +34,7 @@ def _run_pairs(options: EvaluateCaptions) -> int:
         described = captions.describe_pairs(pairs, captioner, bar.update)
     told = [each for _, each in described]
     values = captions.summary([captions.score_pair(*each) for each in zip(seen, told, strict=True)])
-    _report(options, captions.report(values, len(pairs)), dict(values))
+    show_report(captions.report(values, len(pairs)), values, options.json, options.markdown)
     if options.captions:
         texts = {pair.name: {'seen': pair.text, 'caption': each.text} for pair, each in zip(seen, told, strict=True)}
         write_json(options.captions, texts)
@@ -49,7 +48,7 @@ def _run_scenes(options: EvaluateCaptions, folder: Path) -> int:
     scenes = read_scenes([folder], [options.every])
     with tqdm(total=2 * len(scenes), unit='image') as bar:
         scores, told = reports.measure_captions(scenes, options.weights, bar.update)
-    _report(options, evaluation.caption_report(scores), evaluation.as_json(scores))
+    show_report(evaluation.caption_report(scores), evaluation.as_json(scores), options.json, options.markdown)
     if options.captions:
         write_json(options.captions, {each['scene']: each for each in told})
     return 0
@@ -60,13 +59,5 @@ def run_text(options: EvaluateText) -> int:
     encoder = load_text_encoder(options.encoder)
     scores, ranks = reports.measure_text(encoder, read_scenes([options.scenes], [options.every]))
     content = {**evaluation.as_json(scores), 'first': ranks[0], 'first five': ranks[1]}
-    _report(options, reports.text_report(encoder.name, scores, ranks), content)
+    show_report(reports.text_report(encoder.name, scores, ranks), content, options.json, options.markdown)
     return 0
-
-
-def _report(options: EvaluateCaptions | EvaluateText, text: str, content: dict[str, Any]) -> None:
-    print(text)
-    if options.json:
-        write_json(options.json, content)
-    if options.markdown:
-        write_text(options.markdown, text)

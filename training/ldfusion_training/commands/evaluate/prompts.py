@@ -1,6 +1,5 @@
 """``ldfusion evaluate prompts`` and ``evaluate guidance``: what texts do to the fused image."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from ldfusion_training.language.named import most_telling_names, text_of
 from ldfusion_training.language.real_pairs import open_labelled, read_real_pairs
 from ldfusion_training.language.wording import HELD_OUT
 from ldfusion_training.options.evaluate.prompts import CLASSES, PROMPTS, EvaluateGuidance, EvaluatePrompts
-from ldfusion_training.report.tables import write_json, write_text
+from ldfusion_training.report.tables import show_report
 
 if TYPE_CHECKING:
     from ldfusion_training.evaluation.prompts import Subject, TextFusion
@@ -35,7 +34,8 @@ def run_prompts(options: EvaluatePrompts) -> int:
     if options.wordings:
         return _run_wordings(options, fusion, subjects)
     scores = evaluation.score_prompts(fusion, subjects, options.prompts, kinds)
-    _show(options, evaluation.prompt_report(scores), evaluation.prompts_as_json(scores, fusion))
+    content = evaluation.prompts_as_json(scores, fusion)
+    show_report(evaluation.prompt_report(scores), content, options.json, options.markdown)
     if options.sheet:
         shown = subjects[:: max(1, len(subjects) // PAIRS_ON_SHEET)][:PAIRS_ON_SHEET]
         write_image(options.sheet, evaluation.prompt_sheet(fusion, shown, options.prompts))
@@ -49,7 +49,8 @@ def _run_wordings(options: EvaluatePrompts, fusion: 'TextFusion', subjects: list
         raise InputError('--wordings: give --dataset; of real pairs nobody labelled roads, trees and buildings')
     kinds = dict(zip(PROMPTS, CLASSES, strict=True))
     scores = evaluation.score_wordings(fusion, subjects, HELD_OUT, kinds)
-    _show(options, evaluation.wording_report(scores), {each.wording: asdict(each) for each in scores})
+    content = {each.wording: asdict(each) for each in scores}
+    show_report(evaluation.wording_report(scores), content, options.json, options.markdown)
     return 0
 
 
@@ -73,7 +74,7 @@ def run_guidance(options: EvaluateGuidance) -> int:
         chance = evaluation.permutation_test(by_pair['own'] - by_pair['shuffled'])
         report += f'\n\nContrast, own against shuffled: p = {chance:.5f} (permutation test of pairs).'
         content['own against shuffled'] = {'p': chance}
-    _show(options, report, content)
+    show_report(report, content, options.json, options.markdown)
     return 0
 
 
@@ -89,11 +90,3 @@ def _labelled(options: EvaluatePrompts | EvaluateGuidance) -> list['Subject']:
     assert options.pairs
     seen = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]
     return list(labelled_subjects(open_labelled(seen, options.pairs)))
-
-
-def _show(options: EvaluatePrompts | EvaluateGuidance, table: str, content: Mapping[str, object]) -> None:
-    print(table)
-    if options.json:
-        write_json(options.json, content)
-    if options.markdown:
-        write_text(options.markdown, table)

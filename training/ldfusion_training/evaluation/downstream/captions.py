@@ -19,7 +19,6 @@ from ldfusion_training.report.tables import markdown_table
 # Classes that a caption may take for each other.
 VEHICLES = {'car', 'truck', 'bus', 'trailer', 'tricycle'}
 CYCLES = {'bicycle', 'motorcycle'}
-COUNTED = {'person', *VEHICLES, *CYCLES}
 # Boxes that overlap by so much are one thing; a told thing that lies so far in an ignored region does not count.
 ONE_THING, INSIDE = 0.4, 0.5
 
