@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What a text encoder of 77 tokens can read.
 LONGEST_PROMPT = 300
 # How strongly captions act, beside prompts, that somebody chose: of more, edges suffer more than can be spared.
-CAPTION_STRENGTH = 0.2
+CAPTION_STRENGTH = 0.15
 # Unknown words that are named one by one.
 WORDS_SHOWN = 8
 # Captions need no more; the time for depth grows with the pixels.
