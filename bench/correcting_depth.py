@@ -86,9 +86,9 @@ def compare_export(folder: Path, size: tuple[int, int], threads: int, images: in
 
 
 def compare_rates(soak: Soak, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Frames per second of the node without and with the network beside it."""
+    """Frames per second of the node without and with the network beside it, and per second of its processor time."""
     soak.plug_in(arguments.rate)
-    frames = dict.fromkeys(('without', 'with'), 0)
+    frames, used = (dict.fromkeys(('without', 'with'), 0.0) for _ in range(2))
     ages: list[str] = []
     for _ in range(arguments.rounds):
         for mode in frames:
@@ -99,15 +99,21 @@ def compare_rates(soak: Soak, folder: Path, arguments: argparse.Namespace) -> di
                 raise InputError('no fused frame from fusion_node')
             soak.spin(SETTLE_SECONDS)
             soak.observed.latencies.clear()
+            before = soak.processor_seconds
             soak.spin(arguments.seconds)
             frames[mode] += len(soak.observed.latencies)
+            used[mode] += soak.processor_seconds - before
             if mode == 'with':
                 ages.append(soak.observed.values.get('correcting depth', '').rpartition(': ')[2])
             soak.change(Transition.TRANSITION_DEACTIVATE)
             soak.change(Transition.TRANSITION_CLEANUP)
-    rates = {mode: round(count / arguments.rounds / arguments.seconds, 2) for mode, count in frames.items()}
-    ratio = round(rates['with'] / rates['without'], 3)
-    return {'fused_per_second': rates, 'ratio': ratio, 'age_at_the_end_of_turns': ages}
+    seconds = dict.fromkeys(frames, arguments.rounds * arguments.seconds)
+    report: dict[str, Any] = {}
+    for prefix, each in (('', seconds), ('processor_', used)):
+        rates = {mode: count / each[mode] for mode, count in frames.items()}
+        report[f'fused_per_{prefix}second'] = {mode: round(rate, 3) for mode, rate in rates.items()}
+        report[f'{prefix}ratio'] = round(rates['with'] / rates['without'], 3)
+    return {**report, 'age_at_the_end_of_turns': ages}
 
 
 def make_parser() -> argparse.ArgumentParser:

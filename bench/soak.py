@@ -159,6 +159,12 @@ class Soak:
         self.spin(START_SECONDS, lambda: bool(self.observed.values))
         return {name: int(self.observed.values.get(f'count {name}', 0)) for name in ('visible in', 'pairs')}
 
+    @property
+    def processor_seconds(self) -> float:
+        """What all threads of the node have used up to now."""
+        times = psutil.Process(self._node.pid).cpu_times()
+        return float(times.user + times.system)
+
     def remember_memory(self) -> None:
         """Note what the node uses now."""
         self.observed.memory.append(Memory.of(self._node.pid))

@@ -199,15 +199,15 @@ class Robot:
         self.send('thermal', good_thermal if thermal is None else thermal, self.stamp_ns)
         return self.stamp_ns
 
-    def fuse_good_pair(self) -> Image:
-        """Send a good pair and return its fused image: the node is up and does its work."""
-        stamp_ns = self.send_pair()
+    def fuse_good_pair(self, *pair: Array) -> Image:
+        """Send a good pair, or another one, and return its fused image: the node is up and does its work."""
+        stamp_ns = self.send_pair(*pair)
         self.wait(lambda: self.images and stamp_of(self.images[-1]) == stamp_ns, 'fused image of a good pair')
         return self.images[-1]
 
-    def fuse_to_depth(self) -> Image:
-        """Send a good pair and return its depth."""
-        stamp_ns = stamp_of(self.fuse_good_pair())
+    def fuse_to_depth(self, *pair: Array) -> Image:
+        """The same, and return its depth."""
+        stamp_ns = stamp_of(self.fuse_good_pair(*pair))
         self.wait(lambda: self.depths and stamp_of(self.depths[-1]) == stamp_ns, 'depth of a good pair')
         return self.depths[-1]
 

@@ -45,7 +45,7 @@ class Fusing(Part):
         self._text, self._extrinsics = text, extrinsics
         self.drift = DriftWatch(node)
         self.ranges = Ranges(node, rig)
-        self.slow_depth = SlowDepth(node)
+        self.slow_depth = SlowDepth(node, rig)
         self.cameras = Cameras(node, self._submit)
         self._worker: LatestWorker[Moment[Image | CompressedImage]] = LatestWorker(self._process, self._on_failure)
         self._restart_soon: GuardCondition = node.create_guard_condition(node.restart)
@@ -156,7 +156,7 @@ class Fusing(Part):
         shot = Shot(visible, thermal, calibrations.known, extrinsics, measured, above)
         frame = self.rig(shot, self._text.embedding())
         self.ranges.tell(frame, self.rig.correction_problem)
-        self.slow_depth.offer(frame.view, moment.stamp_ns)
+        self.slow_depth.offer(frame, moment.stamp_ns)
         for step, seconds in frame.seconds.items():
             self._node.statistics.time(step, seconds)
         self._extrinsics.announce()

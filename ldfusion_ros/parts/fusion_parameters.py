@@ -41,7 +41,9 @@ class FusionParameters(NodeSettings, CommonParameters):
         'configure',
     )
     correcting_depth_age: float = setting(
-        3.0, 'Seconds after which the depth of correcting_depth corrects no more.', limits=(0.0, 60.0)
+        5.0,
+        'Seconds for which the depth of correcting_depth corrects scale and shape; then, up to a minute, only scale.',
+        limits=(0.0, 60.0),
     )
     snapshot_folder: str = setting('~/.ros/ldfusion_snapshots', 'Folder for what the service ~/save_snapshot saves.')
     stale_after: float = setting(2.0, 'Seconds without a pair after which diagnostics warn.', limits=(0.1, 3600.0))

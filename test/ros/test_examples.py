@@ -142,7 +142,7 @@ def test_nav2_marks_a_person_and_no_floor_and_clears_the_place_when_it_is_left(s
         depth = within_limits(depth, np.ones_like(depth), limits)
         colour = np.zeros((*depth.shape, 3), np.uint8)
         view = View(colour, colour[..., 0], None, None, camera, None)
-        frame = Frame(colour, depth, np.ones_like(depth), depth, camera, None, view, {})
+        frame = Frame(colour, depth, depth, np.ones_like(depth), depth, camera, None, view, {})
         layer.see(builder.fill(frame, Header(), ours['points_stride'], ours['flying_points']))
         return layer.obstacles()
 

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live import HEIGHT, WIDTH, Robot
+from live import CAMERA, HEIGHT, WIDTH, Array, Robot, scene
 from tiny_depth import write_glpn
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from rclpy.parameter import Parameter
 
+from ldfusion_models.engines import create_engine
 from ldfusion_models.networks.published_depth import PublishedDepth
+from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_ros.messages.conversions import image_from_message
 from ldfusion_training.cli import main
 
@@ -32,24 +34,33 @@ def test_the_node_publishes_the_depth_that_the_network_gives(tmp_path: Path, mon
         assert f'ldfusion models prepare {folder} --depth-source thermal' in refused.reason
 
 
-def test_a_slow_network_corrects_the_depth_of_later_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_network_corrects_later_frames_and_of_other_views_the_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
     folder = write_glpn(tmp_path / 'model', max_depth=4)
     assert main(['models', 'prepare', str(folder), '--size', f'{WIDTH}x{HEIGHT}']) == 0
     profile = tmp_path / 'mine.yaml'
     profile.write_text(f'correcting_depth: {folder}\n')
+    published, own = PublishedDepth.load(str(folder)), Pipeline(create_engine('onnxruntime'))
     with Robot({'engine': 'onnxruntime', 'profile': str(profile), 'correction_smoothing': 0.0}) as robot:
         robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
-        published = PublishedDepth.load(str(folder))
 
-        def error() -> float:
+        def factor() -> Array:
+            """What the network gives, relative to the node's depth, in logarithms."""
             depth = image_from_message(robot.fuse_to_depth())
-            expected = published.metres_of(image_from_message(robot.images[-1]))
-            return abs(float(np.median(np.log(depth / expected))))
+            return np.log(published.metres_of(image_from_message(robot.images[-1])) / depth)
 
-        before = error()
+        before = factor()
         robot.wait(lambda: 's old' in robot.told().get('correcting depth', ''), 'depth of the network')
-        assert error() < 0.05 < before
+        assert abs(np.median(factor())) < 0.05 < abs(np.median(before))
         assert robot.node.parameters.correcting_depth == str(folder), 'as its profile says'
         assert robot.told()['depth network'] == 'of the package'
+        pair = tuple(np.ascontiguousarray(image[::-1]) for image in scene())
+        with robot.settings(correcting_depth_age=0.0):
+            depth = image_from_message(robot.fuse_to_depth(*pair))
+            robot.wait(lambda: 'scale only, ' in robot.told()['correcting depth'], 'words in diagnostics')
+        change = np.log(depth / own(*pair, focal=CAMERA.fx).depth)
+        assert change.std() < 1e-3, 'nothing of the picture that the network saw'
+        assert np.median(change) == pytest.approx(np.median(before), abs=0.05)

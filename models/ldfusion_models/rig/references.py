@@ -1,4 +1,4 @@
-"""Depth brought to what a robot has measured: ranges of a laser, or the height of its camera above the ground.
+"""Depth brought to what is known of it: ranges of a laser, the height of the camera, or what a slow network says.
 
 Works on residuals, the logarithm of measured over estimated depth, so that all ranges count alike. First a scale and a
 slope for the whole image, robustly; then a smooth field of what is left. The field lives in a bilateral grid (Chen,
@@ -40,6 +40,10 @@ FIELD_WIDTH = 1 / 20
 FIELD_DEPTH = 0.25
 FIELD_PRIOR = 0.05
 CELLS_PER_WIDTH = 3
+# Every so many pixels one of a depth map is a reference: a field of residuals is smoother than that.
+STEP = 8
+# Log scale by which estimates drift from view to view (0.6 to 2 % along drives, docs/decisions.md).
+DRIFT = 0.02
 # Rows that are corrected at a time: what is between stays in the processor's cache.
 STRIP = 32
 
@@ -55,6 +59,8 @@ class References:
         width, height: of the image in pixels.
         unsure: log scale by which all of them may be wrong together. Above 0 they say nothing of the shape of depth,
             and a scale only as far as it is beyond that.
+        estimated: (N,) float32 metres, what was estimated there in an earlier view that they are of; None if they are
+            of the view that is to be corrected.
     """
 
     columns: Values
@@ -64,6 +70,7 @@ class References:
     width: int
     height: int
     unsure: float = 0.0
+    estimated: Values | None = None
 
     @classmethod
     def of_map(cls, depth: Depth, source: str) -> 'References':
@@ -71,6 +78,22 @@ class References:
         rows, columns = np.nonzero(np.isfinite(depth) & (depth > 0))
         height, width = depth.shape
         return cls(columns.astype(np.float32), rows.astype(np.float32), depth[rows, columns], source, width, height)
+
+    @classmethod
+    def of_view(cls, depth: Depth, estimate: Depth, source: str) -> 'References':
+        """Some of a whole map (H, W) of a view, for later ones: ``estimate`` (h, w) is what was estimated of the same.
+
+        So what is carried on is how wrong the estimate was, not where things were.
+        """
+        some = np.full_like(depth, np.nan)
+        grid = slice(STEP // 2, None, STEP)
+        some[grid, grid] = depth[grid, grid]
+        found = cls.of_map(some, source)
+        return replace(found, estimated=found.seen_in(estimate, None, None).sampled(estimate))
+
+    def aged(self) -> 'References':
+        """When the view is another one: they still say the scale, and nothing of the shape of depth."""
+        return replace(self, unsure=DRIFT)
 
     @classmethod
     def at(cls, pixels: Values, depth: Values, source: str, estimate: Depth) -> 'References':
@@ -89,7 +112,8 @@ class References:
 
     def where(self, kept: npt.NDArray[np.bool_]) -> 'References':
         """Some of them."""
-        return replace(self, columns=self.columns[kept], rows=self.rows[kept], depth=self.depth[kept])
+        then = None if self.estimated is None else self.estimated[kept]
+        return replace(self, columns=self.columns[kept], rows=self.rows[kept], depth=self.depth[kept], estimated=then)
 
     def sampled(self, image: Values) -> Values:
         """The values (N,) of an image (H, W) at the references."""
@@ -152,14 +176,15 @@ class Corrector:
 
         Args:
             depth: (H, W) metres, the estimate; NaN where unknown.
-            references: of the same moment, in pixels of this image.
+            references: in pixels of this image.
             smoothing: part of scale and slope that stays from the frame before, 0 to below 1.
 
         Raises:
             InputError: too few references, or they contradict each other or are implausible; the estimate is best left.
         """
         log_depth = np.log(depth)
-        at = references.sampled(log_depth)
+        then = references.estimated
+        at = references.sampled(log_depth) if then is None else np.log(then)
         residual = np.log(references.depth) - at
         known = np.isfinite(residual)
         at, residual, columns, rows = (values[known] for values in (at, residual, references.columns, references.rows))

@@ -103,6 +103,7 @@ class Frame:
     Attributes:
         fused: (H, W, 3) RGB uint8.
         depth: (H, W) float32 metres along the optical axis; NaN unknown, unsure, or out of the settings' range.
+        estimate: (H, W) float32 metres, depth as the network gave it, before anything corrected or limited it.
         confidence: (H, W) float32, 0 to 1: exp(-s), s the standard deviation of log depth that the network expects.
         thermal_values: (H, W) float32: grey, counts or temperature, NaN where nothing is seen.
         camera: intrinsics of these images; None if unknown.
@@ -114,6 +115,7 @@ class Frame:
 
     fused: npt.NDArray[np.uint8]
     depth: npt.NDArray[np.float32]
+    estimate: npt.NDArray[np.float32]
     confidence: npt.NDArray[np.float32]
     thermal_values: npt.NDArray[np.float32]
     camera: Intrinsics | None
@@ -330,6 +332,7 @@ class Rig:
         return Frame(
             result.fused,
             within_limits(depth, confidence, self.settings),
+            result.depth,
             confidence,
             thermal_values(view, (height, width), self.settings),
             camera,

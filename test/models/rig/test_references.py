@@ -1,5 +1,7 @@
 """Depth corrected by measurements: held to made depth whose error is known."""
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -109,6 +111,26 @@ def test_scale_moves_smoothly_and_forgets_when_told() -> None:
     assert corrector(truth, jumped, 0.8).scale == pytest.approx(1.5**0.2, rel=0.01)
     corrector.forget()
     assert corrector(truth, jumped, 0.8).scale == pytest.approx(1.5, rel=0.01)
+
+
+def test_what_is_said_of_a_view_holds_for_the_next_and_leaves_no_ghost_of_it() -> None:
+    then, now = street(), street(pitch=15.0, wall=5.0)
+    wrong = np.float32(0.6)
+    said = References.of_view(then, (then * wrong)[::2, ::2], 'network')
+    for references in (said, said.aged()):
+        assert error(Corrector()(now * wrong, references).depth, now) < 0.025
+    ghost = dataclasses.replace(said, estimated=None)
+    assert error(Corrector()(now * wrong, ghost).depth, now) > 0.2, 'depth of then in places of now'
+
+
+def test_of_an_old_view_only_the_scale_is_taken() -> None:
+    truth = street()
+    bent = np.exp(0.3 * np.cos(np.arange(WIDTH) / WIDTH * 2 * np.pi)).astype(np.float32)
+    said = References.of_view(truth * 2 * bent, truth, 'network')
+    young, old = (Corrector()(truth, references).depth / truth for references in (said, said.aged()))
+    assert error(young, np.broadcast_to(2 * bent, truth.shape)) < 0.05
+    assert old.std() < 1e-5
+    assert old.mean() == pytest.approx(2, rel=0.05)
 
 
 @pytest.mark.parametrize('pitch', [-5.0, 0.0, 20.0])

@@ -326,7 +326,7 @@ def frame_of(
     """A frame as the rig makes it of an image that its camera's lens has bent, if there is one."""
     calibration = Calibration.of_lens(lens) if lens else None
     view = View(colour, colour[..., 0], None, None, camera, calibration)
-    return Frame(colour, depth, np.ones_like(depth), thermal, camera, calibration, view, {})
+    return Frame(colour, depth, depth, np.ones_like(depth), thermal, camera, calibration, view, {})
 
 
 def test_cloud_holds_the_points_of_the_pinhole_camera() -> None:
