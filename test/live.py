@@ -3,6 +3,8 @@
 
 import array
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -242,6 +244,14 @@ class Robot:
         for status in message.status:
             if status.name.startswith(self.node.get_fully_qualified_name()):
                 self.status = status
+
+
+def run_guidance(domain: int, *arguments: str) -> subprocess.Popen[str]:
+    """guidance_node as a process of its own, its text for the node ``fusion``."""
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
+    remapping = ('-r', '~/text_embedding:=/fusion/text_embedding')
+    command = [sys.executable, '-m', 'ldfusion_ros.guidance_node', '--ros-args', *remapping, *arguments]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def with_padding(image: Array, encoding: str, padding: int) -> Image:

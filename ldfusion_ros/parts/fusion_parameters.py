@@ -42,7 +42,7 @@ class FusionParameters(NodeSettings, CommonParameters):
     )
     correcting_depth_age: float = setting(
         5.0,
-        'Seconds for which the depth of correcting_depth corrects scale and shape; then, up to a minute, only scale.',
+        'Seconds for which the depth of correcting_depth corrects scale and shape; then, up to two minutes, scale.',
         limits=(0.0, 60.0),
     )
     snapshot_folder: str = setting('~/.ros/ldfusion_snapshots', 'Folder for what the service ~/save_snapshot saves.')

@@ -14,11 +14,12 @@ from ldfusion_ros.node.worker import LatestWorker
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.language import give_way
 
-# About a tenth of a processor where frames use all of them; at 18 it finished nothing there. Short of an idle thread,
-# which frames would wait for whenever it has to step aside with Python's lock.
+# About a twelfth of a processor where frames use all of them; at 18 it finished nothing there. Not an idle thread:
+# frames would wait for it whenever it has to step aside with Python's lock.
 NICENESS = 10
-# The scale of an estimate holds on from view to view, but another place may have another one.
-SCALE_SECONDS = 60.0
+# A scale holds on from view to view, but another place may have another one; where frames use all processors of a slow
+# machine the next one takes most of a minute, and as long again until it is replaced.
+SCALE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,7 @@
 """guidance_node over real DDS beside a real fusion_node: what is said, what is applied, and what goes wrong."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live import HEIGHT, WIDTH, Array, Robot
+from live import HEIGHT, WIDTH, Array, Robot, run_guidance
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -298,13 +295,6 @@ def test_without_captioner_prompts_work(weights: Path, encoder_folder: Path, tmp
         guided.wait(lambda: guided.robot.told().get('text') == 'applied', 'prompt applied')
     finally:
         guided.close()
-
-
-def run_guidance(domain: int, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
-    remapping = ('-r', '~/text_embedding:=/fusion/text_embedding')
-    command = [sys.executable, '-m', 'ldfusion_ros.guidance_node', '--ros-args', *remapping, *arguments]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def test_a_killed_guidance_is_noticed_and_a_new_one_taken(weights: Path, encoder_folder: Path) -> None:

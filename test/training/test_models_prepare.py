@@ -12,7 +12,7 @@ import yaml
 from hub import Hub, serving
 from tiny_depth import torch, transformers, write_depth_anything, write_depth_pro, write_glpn, write_zoe
 
-from ldfusion_models.engines import create_engine
+from ldfusion_models.engines import create_engine, plan_cache
 from ldfusion_models.engines.selection import obstacle_to
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image, write_image
@@ -21,6 +21,7 @@ from ldfusion_models.graph.export import complete_graph, with_metadata
 from ldfusion_models.rig.rig import pipeline_of
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.cli import main
+from ldfusion_training.recordings.bags import read_bag
 
 NAME = 'owner/tiny'
 SIZE = (96, 64)
@@ -126,13 +127,22 @@ def test_pytorch_refuses_a_graph_of_other_weights(prepared: Path, tmp_path: Path
         create_engine('torch', other)
 
 
-def test_tensorrt_builds_the_prepared_network(prepared: Path, tmp_path: Path) -> None:
+def test_prepare_builds_for_tensorrt_what_nodes_would_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip('tensorrt_rtx', reason='TensorRT for RTX is not installed')
     pytest.importorskip('cuda.bindings')
-    words = ['--weights', str(prepared), '--size', '96x64', '--compute-capability', '12.0', '--output', str(tmp_path)]
-    assert main(['export', '--engine', 'tensorrt', *words]) == 0
-    (plan,) = tmp_path.glob('*.plan')
-    assert plan.stat().st_size > 1_000_000
+    from ldfusion_models.engines.tensorrt_engine import Recipe
+
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    folder = write_glpn(tmp_path / 'model')
+    assert main(['models', 'prepare', str(folder), '--size', '96x64', '--compute-capability', '12.0']) == 0
+    recipe = Recipe(folder / 'frame_graph_fused.onnx')
+    wanted = recipe.key(recipe.info.size, ('12.0',))
+    assert str(recipe.folder / wanted.file_name) in capsys.readouterr().out
+    plan = plan_cache.find(recipe.folder, wanted)
+    assert plan is not None, 'what a node there looks for'
+    assert len(plan) > 1_000_000
 
 
 def test_a_fetched_model_goes_by_its_name_to_the_node(
@@ -146,7 +156,10 @@ def test_a_fetched_model_goes_by_its_name_to_the_node(
         assert main(['models', 'fetch', NAME]) == 0
     use = ['models', 'use', NAME, '--depth-source', 'thermal', '--output', str(images / 'robot.yaml')]
     assert f'ldfusion models prepare {NAME} --depth-source thermal' in fails(capsys, *use)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
+    capsys.readouterr()
     assert main(prepare) == 0
+    assert 'TensorRT builds nothing here: ' in capsys.readouterr().out
     assert main(use) == 0
     parameters = yaml.safe_load((images / 'robot.yaml').read_text())['/**/fusion_node']['ros__parameters']
     assert parameters == {'depth': NAME, 'depth_source': 'thermal'}
@@ -158,6 +171,18 @@ def test_a_fetched_model_goes_by_its_name_to_the_node(
     output = engine.run(visible, thermal, np.zeros((1, engine.info.text_dim), np.float32))
     expected = pipeline_depth(images / 'published', images / 'thermal.png')
     assert np.median(np.abs(output.depth[0] / expected - 1)) < 1e-3
+    # A recording, evaluated as the node that this parameter file is for would run.
+    for camera in ('visible', 'thermal'):
+        write_image(images / camera / 'a.png', read_image(images / f'{camera}.png'))
+    cameras = ['--visible', str(images / 'visible'), '--thermal', str(images / 'thermal')]
+    assert main(['make-bag', str(images / 'bag'), *cameras]) == 0
+    evaluated = images / 'evaluated'
+    words = ['--parameters', str(images / 'robot.yaml'), '--engine', 'onnxruntime', '--output-bag']
+    assert main(['evaluate', 'bag', str(images / 'bag'), '--output', str(evaluated), *words]) == 0
+    (record,) = read_bag(evaluated / 'recordings/bag/outputs', ['/fusion_node/depth/image'])
+    depth = record.image()
+    assert np.median(np.abs(depth / expected - 1)) < 1e-3
+    assert NAME in (evaluated / 'report.html').read_text()
 
 
 def test_relative_networks_are_refused_with_the_metric_one(images: Path, capsys: pytest.CaptureFixture[str]) -> None:

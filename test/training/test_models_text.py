@@ -1,5 +1,8 @@
 """Published text encoders: fetched by open_clip's name and never unasked, fitted, and used by both nodes."""
 
+import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,8 @@ from ldfusion_models.files import sha256_of
 from ldfusion_models.language.text import load_text_encoder
 from ldfusion_models.language.words import meaning_of
 from ldfusion_models.networks.modulation import SemanticModulation
-from ldfusion_models.published.store import folder_of
-from ldfusion_models.rig.settings import NodeSettings
+from ldfusion_models.published.store import fitted_fusion, folder_of
+from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_training.cli import main
 from ldfusion_training.commands.models import preparing
 from ldfusion_training.language import named
@@ -46,6 +49,21 @@ def fetch(published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder_of(ON_HUB)
 
 
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A tiny CLIP that was fetched and prepared by its name, and what was said."""
+    root = tmp_path_factory.mktemp('prepared')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('LDFUSION_MODELS', str(root / 'store'))
+        folder = fetch(write_encoder(root / 'published'), patch)
+        with contextlib.redirect_stdout(io.StringIO()) as told, patch.context() as fewer:
+            for count in ('WORDINGS_OF_SEVERAL', 'WORDS_OF_MEANING', 'WORDS_OF_NONE'):
+                fewer.setattr(named, count, 5)
+            fewer.setattr(preparing, 'SCENES_SHOWN', 1)
+            assert main(['models', 'prepare', NAME]) == 0
+        yield folder, told.getvalue()
+
+
 def test_a_text_encoder_comes_when_it_is_asked_for_and_never_else(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,25 +82,24 @@ def test_a_text_encoder_comes_when_it_is_asked_for_and_never_else(
         load_text_encoder(NAME)
 
 
-def test_prepare_fits_the_fusion_and_both_nodes_use_it(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_text_encoder_is_not_used_before_it_is_prepared(
+    published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for count in ('WORDINGS_OF_SEVERAL', 'WORDS_OF_MEANING', 'WORDS_OF_NONE'):
-        monkeypatch.setattr(named, count, 5)
-    monkeypatch.setattr(preparing, 'SCENES_SHOWN', 1)
-    folder = fetch(published, monkeypatch)
-    output, settings = tmp_path / 'robot.yaml', NodeSettings(text_encoder=NAME)
-    assert main(['models', 'use', NAME, '--output', str(output)]) == 2
+    fetch(published, monkeypatch)
+    assert main(['models', 'use', NAME, '--output', str(published / 'robot.yaml')]) == 2
     assert f'ldfusion models prepare {NAME}' in capsys.readouterr().err
-    assert main(['models', 'prepare', NAME]) == 0
-    told = capsys.readouterr().out
+
+
+def test_prepare_fits_the_fusion_and_use_names_it_for_both_nodes(prepared: tuple[Path, str], tmp_path: Path) -> None:
+    folder, told = prepared
     assert 'of the texts left out' in told
     assert told.count('| people |') == 2, 'the effect of prompts, with either encoder'
+    output = tmp_path / 'robot.yaml'
     assert main(['models', 'use', NAME, '--output', str(output)]) == 0
     nodes = {name: node['ros__parameters'] for name, node in yaml.safe_load(output.read_text()).items()}
     assert nodes == {f'/**/{node}': {'text_encoder': NAME} for node in ('fusion_node', 'guidance_node')}
     encoder = load_text_encoder(NAME)
-    own, fitted = create_engine('onnxruntime'), create_engine('onnxruntime', settings.weights_folder)
+    own, fitted = create_engine('onnxruntime'), create_engine('onnxruntime', fitted_fusion(NAME))
     assert (fitted.info.text_dim, fitted.info.text_encoder) == (encoder.dim, encoder.name)
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 4), np.uint8)
     pair = images[..., :3].copy(), images[..., 3:].copy()
@@ -90,6 +107,30 @@ def test_prepare_fits_the_fusion_and_both_nodes_use_it(
     np.testing.assert_array_equal(*(output.fused for output in without))
     np.testing.assert_array_equal(*(output.depth for output in without))
     assert not list(folder.glob('.begun*'))
+
+
+@pytest.mark.usefixtures('prepared')
+def test_both_nodes_use_it_over_dds() -> None:
+    """A prompt of guidance_node, a process of its own, does in fusion_node what it does offline."""
+    pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+    from live import Robot, run_guidance, scene
+
+    from ldfusion_ros.messages.conversions import image_from_message
+
+    fuse, encoder = Pipeline(create_engine('onnxruntime', fitted_fusion(NAME))), load_text_encoder(NAME)
+    plain, told = (fuse(*scene(), text).fused for text in (None, encoder.encode(['building'])[0]))
+    assert not np.array_equal(plain, told)
+    words = ('-p', f'text_encoder:={NAME}', '-p', 'weights:=/absent', '-p', 'prompt:=building')
+    with Robot({'engine': 'onnxruntime', 'text_encoder': NAME}) as robot:
+        robot.wait(robot.is_ready, 'node ready')
+        np.testing.assert_array_equal(image_from_message(robot.fuse_good_pair()), plain)
+        guidance = run_guidance(robot.domain, *words)
+        try:
+            robot.wait(lambda: robot.told().get('text') == 'applied', 'text of the prompt')
+            np.testing.assert_array_equal(image_from_message(robot.fuse_good_pair()), told)
+        finally:
+            guidance.terminate()
+            guidance.communicate(timeout=30)
 
 
 def test_the_texts_of_the_fit_name_what_people_mean_and_not_what_is_held_out() -> None:

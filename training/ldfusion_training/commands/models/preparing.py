@@ -9,6 +9,8 @@ import numpy as np
 import yaml
 
 from ldfusion_models.choices import MINIMUM_SIZE
+from ldfusion_models.engines.base import EngineFailedError
+from ldfusion_models.engines.selection import build_ahead
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.export import data_of
 from ldfusion_models.published.profiles import PROFILES, profile_of, read_profile
@@ -37,10 +39,17 @@ def run_prepare(options: Prepare) -> int:
     task = task_of(options.name)
     if task == 'captions':
         raise InputError(f'{options.name}: a captioner needs no preparation; captioner:={options.name} uses it')
-    if task == 'text':
-        _prepare_text(options.name, folder)
+    graph = _prepare_text(options.name, folder) if task == 'text' else _prepare_depth(options, folder)
+    try:
+        plan = build_ahead(graph, 'auto', options.size, options.compute_capability, None, print)
+    except (EngineFailedError, InputError) as error:
+        if options.compute_capability:
+            raise InputError(f'{graph}: prepared, but TensorRT did not build it: {error}') from error
+        print(f'all other engines take it as it is; TensorRT builds nothing here: {error}')
     else:
-        _prepare_depth(options, folder)
+        print(
+            f"{plan}: TensorRT's engine, where nodes of this machine find it; on a robot it goes into the same folder"
+        )
     return 0
 
 
@@ -57,7 +66,8 @@ def run_use(options: Use) -> int:
     return 0
 
 
-def _prepare_text(name: str, folder: Path) -> None:
+def _prepare_text(name: str, folder: Path) -> Path:
+    """Fit, tell how well; returns the folder of weights."""
     from ldfusion_models.language.text import load_text_encoder
     from ldfusion_training.stages.text_fit import CACHE, fit_fusion
 
@@ -69,6 +79,7 @@ def _prepare_text(name: str, folder: Path) -> None:
     print(f'{fusion}: of the texts left out of the fit, {right:.0%} name just what they should')
     print(_prompt_effects(name, fusion))
     print(f'both nodes take it by their parameter text_encoder, or ros2 launch ... text_encoder:={name}')
+    return fusion
 
 
 def _prompt_effects(name: str, weights: Path) -> str:
@@ -94,8 +105,8 @@ def _prompt_effects(name: str, weights: Path) -> str:
     return '\n\n'.join(tables)
 
 
-def _prepare_depth(options: Prepare, folder: Path) -> None:
-    """Export, compare, keep."""
+def _prepare_depth(options: Prepare, folder: Path) -> Path:
+    """Export, compare, keep; returns the graph."""
     from ldfusion_models.graph.published_depth_graph import export_with_depth, frame_graph_with
     from ldfusion_models.networks.published_depth import PublishedDepth
 
@@ -121,6 +132,7 @@ def _prepare_depth(options: Prepare, folder: Path) -> None:
         shutil.rmtree(begun.parent, ignore_errors=True)
     print(f'{path}: depth as by transformers to {difference:.4%} (median)')
     print(f'fusion_node takes it by its parameter depth, or ros2 launch ... depth:={options.name}')
+    return path
 
 
 def _difference(path: Path, depth: 'PublishedDepth', source: str) -> float:
