@@ -31,9 +31,9 @@ def how_to_install(extra: str) -> str:
     return f"pip install -e '.[{extra}]' in the checkout of ldfusion_ros"
 
 
-def explain_missing(error: ModuleNotFoundError, extra: str = 'training') -> str:
+def explain_missing(error: ModuleNotFoundError) -> str:
     """One line that names a package that is not installed, and how to get it."""
     package = (error.name or '').partition('.')[0]
     if not package or package.startswith('ldfusion_'):
         return str(error)
-    return f'this needs the Python package {package}: {how_to_install(extra)}'
+    return f'this needs the Python package {package}: {how_to_install("training")}'

@@ -39,17 +39,15 @@ class Layer:
     bytes: int
 
 
-def profile_layers(
-    weights: Path | None, inputs: dict[str, npt.NDArray[Any]], threads: int, frames: int = 5
-) -> list[Layer]:
-    """Profile ``frames`` frames after one to warm up, as the engine ``onnxruntime`` runs them.
+def profile_layers(weights: Path | None, inputs: dict[str, npt.NDArray[Any]], threads: int) -> list[Layer]:
+    """Profile five frames after one to warm up, as the engine ``onnxruntime`` runs them.
 
     Raises:
         InputError: weights missing or damaged.
     """
     import onnxruntime
 
-    return _profile(weights, inputs, threads, frames, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
+    return _profile(weights, inputs, threads, 5, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
 
 
 def count_gflop(weights: Path | None, inputs: dict[str, npt.NDArray[Any]]) -> float:

@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,12 +75,10 @@ def run_teach_depth(options: TeachDepth) -> int:
     return 0
 
 
-def load_estimator(
-    branch: str, model: str | None, weights: Path | None = None
-) -> 'DepthEstimator | PublishedEstimator':
-    """The branch from a folder of weights (by default the package's own), or a published model; raises InputError."""
+def load_estimator(branch: str, model: str | None) -> 'DepthEstimator | PublishedEstimator':
+    """The package's own branch, or a published model; raises InputError."""
     if model is None:
-        return DepthEstimator.load(branch, weights)
+        return DepthEstimator.load(branch)
     from ldfusion_models.networks.published_depth import PublishedDepth, PublishedEstimator
 
     return PublishedEstimator(PublishedDepth.load(model), branch)

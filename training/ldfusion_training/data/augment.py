@@ -71,16 +71,14 @@ def random_view(
     source: tuple[int, int],
     output: tuple[int, int],
     zoom: tuple[float, float] = (1.0, 1.0),
-    mirror: float = 0.5,
 ) -> View:
-    """A random window of an image.
+    """A random window of an image, mirrored every other time.
 
     Args:
         generator: source of randomness.
         source, output: (width, height) of the image and of the view.
         zoom: range of output pixels per source pixel, drawn evenly in its logarithm. Where the window would
             not fit into the image, the largest that does is taken instead.
-        mirror: probability of a mirrored view.
 
     Raises:
         InputError: sizes or zoom not positive.
@@ -93,7 +91,7 @@ def random_view(
     height = min(source[1], round(output[1] / scale))
     left = int(generator.integers(source[0] - width + 1))
     top = int(generator.integers(source[1] - height + 1))
-    return View(left, top, max(width, 1), max(height, 1), *output, bool(generator.random() < mirror))
+    return View(left, top, max(width, 1), max(height, 1), *output, bool(generator.random() < 0.5))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
     images ``visible/X.*`` or ``thermal/X.*``, depth ``depth/X.npy`` (metres) or ``depth/X.png`` (16 bits,
     millimetres), one ``camera.json`` or ``camera/X.json``
 ``kitti``
-    images ``DATE/DRIVE/image_02/data/X.png``, depth ``SPLIT/DRIVE/proj_depth/groundtruth/image_02/X.png``
+    images ``DATE/DRIVE/image_02/data/X.png``, depth ``train/DRIVE/proj_depth/groundtruth/image_02/X.png``
     (metres x 256), calibration ``DATE/calib_cam_to_cam.txt``: KITTI's raw data and depth sets in one folder
 ``simulation``
     what ``ldfusion simulate`` writes, see ``simulated.py``
@@ -31,8 +31,6 @@ from ldfusion_training.data.depth import (
 from ldfusion_training.data.pairs import Faults, images_by_name
 from ldfusion_training.data.simulated import open_simulation
 
-LAYOUTS = ('auto', 'sample', 'plain', 'kitti', 'simulation')
-
 _log = logging.getLogger(__name__)
 
 
@@ -50,32 +48,26 @@ class DepthSet:
         return self.sources[index]
 
 
-def open_depth(
-    path: Path, layout: str = 'auto', modality: Modality = 'visible', split: str = 'train', faults: Faults = 'refuse'
-) -> DepthSet:
+def open_depth(path: Path, modality: Modality = 'visible', faults: Faults = 'refuse') -> DepthSet:
     """Find the samples of the data set in ``path``; each is decoded and checked when it is read.
 
     Args:
         path: the data set's folder.
-        layout: one of ``LAYOUTS`` (above); ``auto`` takes the one whose folders are there.
         modality: whose images and depth.
-        split: ``train`` or ``val`` of the ``kitti`` layout.
         faults: ``refuse`` raises where an image has no depth or no camera; ``skip`` leaves it out, logs and counts it.
 
     Raises:
-        InputError: unknown layout, missing folders, no sample left, or, with ``refuse``, any incomplete sample.
+        InputError: no known layout, missing folders, no sample left, or, with ``refuse``, any incomplete sample.
     """
     if not path.is_dir():
         raise InputError(f'{path}: no such folder')
-    chosen = _guess_layout(path) if layout == 'auto' else layout
-    if chosen == 'simulation':
+    layout = _guess_layout(path)
+    if layout == 'simulation':
         return DepthSet(tuple(frame.depth_source(modality) for frame in open_simulation(path)), ())
-    if chosen == 'kitti':
-        sources, skipped = _kitti_sources(path, split, modality)
-    elif chosen in ('sample', 'plain'):
-        sources, skipped = _folder_sources(path, chosen, modality)
+    if layout == 'kitti':
+        sources, skipped = _kitti_sources(path, modality)
     else:
-        raise InputError(f'layout {layout!r} is unknown; choose one of {", ".join(LAYOUTS)}')
+        sources, skipped = _folder_sources(path, layout, modality)
     if skipped and faults == 'refuse':
         raise InputError(f'{skipped[0]} ({len(skipped)} such samples)')
     if not sources:
@@ -115,11 +107,11 @@ def _folder_sources(path: Path, layout: str, modality: Modality) -> tuple[list[D
     return sources, skipped
 
 
-def _kitti_sources(path: Path, split: str, modality: Modality) -> tuple[list[DepthSource], list[str]]:
+def _kitti_sources(path: Path, modality: Modality) -> tuple[list[DepthSource], list[str]]:
     if modality != 'visible':
         raise InputError('the kitti layout holds visible images only')
     sources, skipped = [], []
-    for depth in sorted(path.glob(f'{split}/*/proj_depth/groundtruth/image_02/*.png')):
+    for depth in sorted(path.glob('train/*/proj_depth/groundtruth/image_02/*.png')):
         drive = depth.parents[3].name
         date = path / drive[:10]
         image = next((date / drive / 'image_02' / 'data').glob(f'{depth.stem}.*'), None)

@@ -18,11 +18,10 @@ from ldfusion_training.stages.pairs_in_memory import as_tensors
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one frame costs, without depth: parameters, and GFLOP (2 per multiply-add) at ``size`` (W, H)."""
+    """What one frame costs, without depth: parameters, and GFLOP (2 per multiply-add) at 640x480."""
 
     parameters: int
     gflop: float
-    size: tuple[int, int]
 
 
 def networks_of_run(checkpoint: Path) -> FusionNetworks:
@@ -42,17 +41,16 @@ def networks_of_run(checkpoint: Path) -> FusionNetworks:
     return networks
 
 
-def cost_of_run(checkpoint: Path, size: tuple[int, int] = (640, 480)) -> RunCost:
+def cost_of_run(checkpoint: Path) -> RunCost:
     """Counted by PyTorch on a frame of which only the size exists; raises as ``networks_of_run``."""
     from torch.utils.flop_counter import FlopCounterMode
 
     networks = networks_of_run(checkpoint).to('meta')
-    width, height = size
-    visible = torch.zeros(1, 3, height, width, device='meta')
+    visible = torch.zeros(1, 3, 480, 640, device='meta')
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         networks(visible, visible[:, :1])
     parameters = sum(parameter.numel() for parameter in networks.parameters())
-    return RunCost(parameters, counter.get_total_flops() / 1e9, size)
+    return RunCost(parameters, counter.get_total_flops() / 1e9)
 
 
 def method_of_run(name: str, checkpoint: Path) -> Method:

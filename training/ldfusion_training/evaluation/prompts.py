@@ -125,9 +125,9 @@ class PromptScores:
         others = self.values(to, kind)
         return float(self.values(prompt, kind).mean() / others.mean()) if others.size else float('nan')
 
-    def part_raised(self, prompt: str, kind: str, to: str = NO_TEXT) -> float:
-        """Part of the pairs whose contrast is higher than under another prompt."""
-        others = self.values(to, kind)
+    def part_raised(self, prompt: str, kind: str) -> float:
+        """Part of the pairs whose contrast is higher than without text."""
+        others = self.values(NO_TEXT, kind)
         return float((self.values(prompt, kind) > others).mean()) if others.size else float('nan')
 
 

@@ -27,15 +27,12 @@ def mentions_of(objects: Sequence[dict[str, Any]]) -> list[Mention]:
     ]
 
 
-def most_telling(mentions: Sequence[Mention], moving: int = 4, fixed: int = 1, farthest: float = 50.0) -> list[Mention]:
-    """What is worth saying: the nearest people and vehicles, then the nearest of a few kinds of fixed things."""
-    near = sorted((each for each in mentions if each.distance_m <= farthest), key=lambda each: each.distance_m)
-    moving_things = [each for each in near if each.name in MOVING][:moving]
-    kinds: dict[str, Mention] = {}
-    for each in near:
-        if each.name in FIXED and each.name != 'building':
-            kinds.setdefault(each.name, each)
-    return moving_things + list(kinds.values())[:fixed]
+def most_telling(mentions: Sequence[Mention]) -> list[Mention]:
+    """What is worth saying within 50 metres: the four nearest people and vehicles, then the nearest fixed thing."""
+    near = sorted((each for each in mentions if each.distance_m <= 50.0), key=lambda each: each.distance_m)
+    moving = [each for each in near if each.name in MOVING]
+    fixed = [each for each in near if each.name in FIXED and each.name != 'building']
+    return moving[:4] + fixed[:1]
 
 
 def distance_class(distance_m: float) -> str:

@@ -60,14 +60,14 @@ def measure_captions(
 
 
 def measure_text(
-    encoder: TextEncoder, scenes: Sequence[LabelledScene], seed: int = 0
+    encoder: TextEncoder, scenes: Sequence[LabelledScene]
 ) -> tuple[dict[str, RetrievalScores], tuple[float, float]]:
     """Whether embeddings join wordings and separate facts, on the facts of ``scenes``.
 
     Returns:
         Scores by aspect, and how often a text's other wording is the first or among the first five of all.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     facts = [_facts(scene) for scene in scenes]
     scores = {}
     for aspect in ASPECTS:

@@ -22,13 +22,13 @@ Kernels = list[tuple[Tensor, Tensor, Tensor]]
 Plane = npt.NDArray[np.float32]
 
 
-def v_cycle(screening: float = SCREENING, levels: int = LEVELS) -> tuple[list[Tensor], float]:
+def v_cycle() -> tuple[list[Tensor], float]:
     """Entries of the kernels (down, up, across per level) of one V-cycle, and the factor of the coarsest level."""
     line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
     interpolation = torch.outer(line, line)
     entries = []
-    for level in range(levels):
-        local = screening * 4**level
+    for level in range(LEVELS):
+        local = SCREENING * 4**level
         diagonal = 4 + local
         operator = torch.tensor([[0, -1.0, 0], [-1.0, diagonal, -1.0], [0, -1.0, 0]])
         smoothing = -_DAMPING / diagonal * operator
@@ -38,7 +38,7 @@ def v_cycle(screening: float = SCREENING, levels: int = LEVELS) -> tuple[list[Te
         # The coarser grid's operator is scaled by 4, as its right-hand side must be.
         moved = _convolve(interpolation, smoothing)
         entries += [_entries(moved), _entries(moved), _entries(across)]
-    return entries, 1 / (4 + screening * 4**levels)
+    return entries, 1 / (4 + SCREENING * 4**LEVELS)
 
 
 def divergence(right: Plane, below: Plane) -> Plane:
