@@ -1,4 +1,4 @@
-"""The ``ldfusion`` command: one sub-command per function of :mod:`ldfusion_training.commands`, loaded when called."""
+"""The ``ldfusion`` command: each sub-command is a dataclass of options and a function, imported when needed."""
 
 import sys
 import traceback
@@ -110,11 +110,8 @@ def create_app(called: str = '') -> App:
         if group and group not in app:
             app.command(groups[group])
         parent = groups[group] if group else app
-        if path == called:
-            module, _, options = place.partition(':')
-            parent.command(getattr(import_module(f'{OPTIONS}.{module}'), options), name=kind)
-        else:
-            parent.command(f'{OPTIONS}.{place}', name=kind, help=text)
+        # Without a text it is that of the class, which is imported for it.
+        parent.command(f'{OPTIONS}.{place}', name=kind, help=None if path == called else text)
     return app
 
 

@@ -14,7 +14,6 @@ from ldfusion_training.options.calibrate import Calibrate
 
 def run_calibrate(options: Calibrate) -> int:
     """Estimate, print and write."""
-
     if options.pairs < 2:
         raise InputError(f'--pairs {options.pairs}: at least 2 are needed')
     known = read_registration(options.registration) if options.registration else Registration()
@@ -39,7 +38,6 @@ def run_calibrate(options: Calibrate) -> int:
 
 
 def _read(options: Calibrate) -> RigPairs:
-
     if options.recording and not (options.visible or options.thermal):
         node = NodeSettings(sync_tolerance=options.sync_tolerance, clock_offset=options.clock_offset)
         topics = Topics(options.visible_topic, options.thermal_topic, 'none', 'none')

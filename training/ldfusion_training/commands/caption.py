@@ -11,7 +11,6 @@ from ldfusion_training.options.caption import Caption
 
 def run_caption(options: Caption) -> int:
     """Describe every pair."""
-
     pairs = match_pairs(options.visible, options.thermal)
     captioner = PairCaptioner.load(options.captioner)
     for visible_path, thermal_path in pairs:

@@ -29,7 +29,6 @@ def run_demo(options: Demo) -> int:
 
 
 def _recording(options: Demo) -> Path:
-
     visible, thermal = options.visible, options.thermal
     if options.bag is not None:
         if visible or thermal:

@@ -23,7 +23,6 @@ def run_export(options: Export) -> int:
 
 
 def _check(options: Export) -> None:
-
     output = options.output
     if not options.engine and not output:
         raise InputError('give --output FILE.onnx, or --engine tensorrt')
@@ -42,7 +41,6 @@ def _check(options: Export) -> None:
 
 
 def _build(options: Export) -> None:
-
     size, capabilities = options.size or SIZE_OF_BUILD, options.compute_capability
     try:
         path = build_ahead(options.weights, options.precision, size, capabilities, options.output, print)

@@ -17,7 +17,6 @@ FOLDERS = {'visible': 'vi', 'thermal': 'ir'}
 
 def run_project_scans(options: ProjectScans) -> int:
     """Convert every image."""
-
     mounting = read_mounting(options.calibration, options.camera)
     images = list_images(options.images)
     skipped = 0
@@ -36,7 +35,6 @@ def run_project_scans(options: ProjectScans) -> int:
 
 
 def _convert(image: Path, scans: Path, mounting: Mounting, output: Path, folder: str) -> None:
-
     scan = next((path for suffix in SCAN_SUFFIXES if (path := scans / f'{image.stem}{suffix}').is_file()), None)
     if scan is None:
         raise InputError(f'{image}: no scan {image.stem}.bin or .npy in {scans}')

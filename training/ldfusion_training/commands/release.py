@@ -54,7 +54,6 @@ def run_steps(steps: Sequence[Step], data: Path, runs: Path, trial: bool = False
     Raises:
         InputError: no such data, or the folder holds a trial where a whole run is asked for, or the other way round.
     """
-
     if not data.is_dir():
         raise InputError(f'{data}: no such folder; name the data sets with --data')
 

@@ -148,7 +148,6 @@ def _material(checkpoints: Sequence[Path], options: ReproduceRuns) -> 'Material'
 
 
 def _pairs(options: ReproduceMethods) -> Sequence[PairSource]:
-
     if options.pairs < 0:
         raise InputError(f'--pairs {options.pairs}: give how many pairs, or leave it out for all')
     pairs = open_pairs(options.data, options.layout, options.split).pairs
@@ -157,13 +156,11 @@ def _pairs(options: ReproduceMethods) -> Sequence[PairSource]:
 
 
 def _own_fusion(engine: str, weights: Path | None) -> Callable[[str, Pair], Image8]:
-
     pipeline = Pipeline(create_engine(engine, weights))
     return lambda _, pair: pipeline(pair.visible, pair.thermal).fused
 
 
 def _show(options: ReproduceMethods, table: PaperTable, pairs: Sequence[PairSource], methods: Sequence[Method]) -> None:
-
     measured = fusion.score_methods(tqdm(pairs, unit='pair', disable=None), methods)
     scores: dict[str, MethodScore] = {}
     others: list[MethodScore] = []

@@ -57,7 +57,6 @@ def config_from(options: Simulate) -> SimulationConfig:
 
 def write_scenes(config: SimulationConfig, output: Path, as_recordings: bool) -> None:
     """Write all scenes with a progress bar."""
-
     write = write_recordings if as_recordings else write_dataset
     with tqdm(total=config.scenes * config.frames, unit='frame', disable=None) as bar:
         for number, _ in enumerate(write(config, output, bar.update), start=1):

@@ -24,7 +24,6 @@ RECIPES = data_folder(ldfusion_training.__file__, 'configs')
 
 def run_burst(options: Burst) -> int:
     """Pack, or train and measure."""
-
     output = options.output or Path('runs') / options.stage
     if options.pack:
         recipe = override(read_recipe(options.config or RECIPES / f'{options.stage}.yaml'), options.set)
@@ -45,7 +44,6 @@ def run_burst(options: Burst) -> int:
 
 def run_train(options: Train) -> int:
     """Train, with a progress bar, TensorBoard logs and a picture at the end."""
-
     module = stage_module(options.stage)
     recipe = options.config or RECIPES / f'{options.stage}.yaml'
     config = from_mapping(module.CONFIG, override(read_recipe(recipe), options.set), str(recipe))

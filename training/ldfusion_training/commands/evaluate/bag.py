@@ -54,7 +54,6 @@ def settings_from(options: EvaluateBag) -> BagSettings:
     Raises:
         InputError: a value that can't be, or an unreadable parameter file.
     """
-
     node = node_settings(options.parameters) if options.parameters else NodeSettings()
     given = {name: getattr(options, name) for name in NODE_OPTIONS if getattr(options, name) is not None}
     return BagSettings(
@@ -73,7 +72,6 @@ def settings_from(options: EvaluateBag) -> BagSettings:
 
 def _say(report: dict[str, Any], output: Path) -> int:
     """Print the means, and on stderr what is incomplete; returns the exit code."""
-
     names = [measure.name for measure in MEASURES if measure.name in report['measures']]
     rows = [
         [recording['name'], *(recording['measures'].get(name, {}).get('mean', float('nan')) for name in names)]

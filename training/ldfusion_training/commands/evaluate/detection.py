@@ -20,7 +20,6 @@ PAIRS_ON_SHEET = 12
 
 def run_detection(options: EvaluateDetection) -> int:
     """Show every result of every pair to the detector."""
-
     detector = Detector(options.detector)
     chosen = [
         pair

@@ -15,7 +15,6 @@ from ldfusion_training.report.tables import markdown_table, show_report, write_j
 
 def run_fusion(options: EvaluateFusion) -> int:
     """Measure every result on every pair."""
-
     pairs = [
         PairSource(visible.stem, visible, thermal) for visible, thermal in match_pairs(options.visible, options.thermal)
     ]
@@ -59,7 +58,6 @@ def _costs_of_runs(runs: Sequence[Path]) -> str:
 
 def run_depth(options: EvaluateDepth) -> int:
     """Measure every prediction on every image with truth."""
-
     limits = DepthRange(options.near, options.far)
     truth = depth.open_depth_folder(options.truth, options.truth_units)
     names = list(options.only or truth.files)
@@ -86,7 +84,6 @@ def run_depth(options: EvaluateDepth) -> int:
 
 
 def _depth_baselines(options: EvaluateDepth, names: list[str]) -> list[depth.DepthMethod]:
-
     methods = []
     if options.ground_plane:
         if options.camera is None:
@@ -112,7 +109,6 @@ def _warn_of_units(name: str, ratio: float) -> None:
 
 def run_modalities(options: EvaluateModalities) -> int:
     """Measure depth in three ways on every frame."""
-
     limits = DepthRange(options.near, options.far)
     frames = modalities.open_aligned(options.data)
     estimate = modalities.ModalityEstimator(options.weights)
@@ -128,7 +124,6 @@ def run_modalities(options: EvaluateModalities) -> int:
 
 def run_video(options: EvaluateVideo) -> int:
     """Measure the flicker of every result."""
-
     frames = video.open_scene(options.scene)
     pairs = video.pair_sources(frames)
     methods = fusion.baseline_methods() if options.baselines else []

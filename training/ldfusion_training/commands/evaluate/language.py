@@ -25,7 +25,6 @@ def run_captions(options: EvaluateCaptions) -> int:
 
 
 def _run_pairs(options: EvaluateCaptions) -> int:
-
     assert options.pairs
     seen = [pair for pair in read_real_pairs() if pair.split == options.split][:: options.every]
     pairs = open_labelled(seen, options.pairs)
@@ -44,7 +43,6 @@ def _run_pairs(options: EvaluateCaptions) -> int:
 
 
 def _run_scenes(options: EvaluateCaptions, folder: Path) -> int:
-
     scenes = read_scenes([folder], [options.every])
     with tqdm(total=2 * len(scenes), unit='image') as bar:
         scores, told = reports.measure_captions(scenes, options.weights, bar.update)

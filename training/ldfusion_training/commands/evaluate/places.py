@@ -19,7 +19,6 @@ LAST_RECIPES = {'visible': 'depth_places', 'thermal': 'depth_thermal'}
 
 def run_places(options: EvaluatePlaces) -> int:
     """Measure every set of weights and the baselines on every frame."""
-
     recipe = read_recipe(options.recipe or RECIPES / f'{LAST_RECIPES[options.branch]}.yaml')['data']
     known = [folder_and_pattern(folder)[0] for name in ('folders', 'luminance') for folder in recipe.get(name, ())]
     frames, others = evaluation.open_frames(options.data, known, options.held_out or recipe['held_out'])
@@ -44,12 +43,10 @@ def run_places(options: EvaluatePlaces) -> int:
 
 
 def _branch(branch: str, weights: Path | None) -> Method:
-
     estimator = DepthEstimator.load(branch, weights)
     return lambda sample: Estimate(*estimator.with_deviation(sample.image, sample.camera.fx))
 
 
 def _published(branch: str, model: str) -> Method:
-
     estimator = load_estimator(branch, model)
     return lambda sample: Estimate(estimator(sample.image))
