@@ -141,8 +141,8 @@ class PairReader:
         bad = {camera: sum(self.drops.get(f'{camera}_{cause}', 0) for cause in STAMP_DROPS) for camera in self._first}
         if not any(number > BAD_STAMPS * self.counts[camera] for camera, number in bad.items()):
             return ''
-        words = ' and '.join(f'{number} of {self.counts[camera]} {camera} images' for camera, number in bad.items())
-        return f'{words} are left out: their stamps repeat or go back; --pair-by arrival takes when they were recorded'
+        images = ' and '.join(f'{number} of {self.counts[camera]} {camera} images' for camera, number in bad.items())
+        return f'{images} are left out: their stamps repeat or go back; --pair-by arrival takes when they were recorded'
 
     @property
     def _first_offset_ns(self) -> int:

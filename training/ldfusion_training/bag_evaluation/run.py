@@ -168,8 +168,8 @@ class _Evaluation:
             self._rig.prepare(recorded.shot)
             return None
         shot = FusedShot(recorded, self._rig(recorded.shot))
-        for kind, words in self._rig.thermal_notes.items():
-            self._reader.notes.setdefault(f'thermal {kind}', words)
+        for kind, note in self._rig.thermal_notes.items():
+            self._reader.notes.setdefault(f'thermal {kind}', note)
         if problem := self._rig.registration_problem:
             self._reader.notes.setdefault('registration', f'{problem}; until then, images are taken as aligned')
         if problem := self._rig.correction_problem:
@@ -225,8 +225,8 @@ class _Evaluation:
     def _finish(self) -> None:
         counts = dict(self._reader.counts)
         counts['pairs'] -= self._refused
-        if words := self._reader.stamp_problem():
-            self._problems['stamps'] = words
+        if problem := self._reader.stamp_problem():
+            self._problems['stamps'] = problem
         damage = [*self._recording.problems, *self._reader.problems.values(), *self._problems.values()]
         content = {
             'topics': {name: topic for name, topic in asdict(self._topics).items() if topic},

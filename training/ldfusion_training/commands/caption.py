@@ -18,8 +18,8 @@ def run_caption(options: Caption) -> int:
         with naming(visible_path):
             captions = captioner(visible, thermal, options.fx)
         if options.json:
-            told = {'name': visible_path.stem, 'visible': captions.visible.text, 'thermal': captions.thermal.text}
-            print(json.dumps({**told, 'text': captions.text, 'scene': captions.as_json()}, ensure_ascii=False))
+            texts = {'name': visible_path.stem, 'visible': captions.visible.text, 'thermal': captions.thermal.text}
+            print(json.dumps({**texts, 'text': captions.text, 'scene': captions.as_json()}, ensure_ascii=False))
         else:
             print(one_line(f'{visible_path.stem}: {captions.text}' if len(pairs) > 1 else captions.text))
     return 0

@@ -72,8 +72,8 @@ def run_fuse(options: Fuse) -> int:
                 frame.fused, frame.depth, options.fx or engine.info.canonical_focal or frame.depth.shape[1]
             )
             write_image(options.output / 'cloud' / f'{name}.png', sheet)
-    for words in rig.thermal_notes.values():
-        print(f'ldfusion: {words}', file=sys.stderr)
+    for note in rig.thermal_notes.values():
+        print(f'ldfusion: {note}', file=sys.stderr)
     summary.write(
         options.output / 'summary.json',
         engine=engine.name,

@@ -39,7 +39,7 @@ def run_bag(options: EvaluateBag) -> int:
     settings = settings_from(options)
     batch = Batch(options.workers, options.ray)
     results = evaluate_all(options.bags, options.output, settings, batch)
-    failed = {name: words for name, words in results.items() if words}
+    failed = {name: reason for name, reason in results.items() if reason}
     if len(failed) == len(results):
         raise InputError('; '.join(failed.values()))
     evaluated = [Evaluated.read(options.output / RECORDINGS / name) for name in results if name not in failed]
@@ -78,13 +78,15 @@ def _say(report: dict[str, Any], output: Path) -> int:
         for recording in report['recordings']
     ]
     print(markdown_table(['recording', *names], rows))
-    incomplete = [(recording['name'], words) for recording in report['recordings'] for words in recording['problems']]
+    incomplete = [
+        (recording['name'], problem) for recording in report['recordings'] for problem in recording['problems']
+    ]
     incomplete += report['failed'].items()
     for recording in report['recordings']:
-        for words in recording['notes']:
-            print(one_line(f'ldfusion: {recording["name"]}: {words}'), file=sys.stderr)
-    for name, words in incomplete:
-        print(one_line(f'ldfusion: {name}: {words}'), file=sys.stderr)
+        for note in recording['notes']:
+            print(one_line(f'ldfusion: {recording["name"]}: {note}'), file=sys.stderr)
+    for name, problem in incomplete:
+        print(one_line(f'ldfusion: {name}: {problem}'), file=sys.stderr)
     print(f'{report["frames"]} frames of {len(rows)} recordings in {output}')
     return INCOMPLETE if incomplete else 0
 

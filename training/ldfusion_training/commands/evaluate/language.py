@@ -31,11 +31,11 @@ def _run_pairs(options: EvaluateCaptions) -> int:
     captioner = PairCaptioner.load(weights=options.weights)
     with tqdm(total=len(pairs), unit='pair', disable=None) as bar:
         described = captions.describe_pairs(pairs, captioner, bar.update)
-    told = [each for _, each in described]
-    values = captions.summary([captions.score_pair(*each) for each in zip(seen, told, strict=True)])
+    written = [each for _, each in described]
+    values = captions.summary([captions.score_pair(*each) for each in zip(seen, written, strict=True)])
     show_report(captions.report(values, len(pairs)), values, options.json, options.markdown)
     if options.captions:
-        texts = {pair.name: {'seen': pair.text, 'caption': each.text} for pair, each in zip(seen, told, strict=True)}
+        texts = {pair.name: {'seen': pair.text, 'caption': each.text} for pair, each in zip(seen, written, strict=True)}
         write_json(options.captions, texts)
     if options.sheet:
         write_image(options.sheet, caption_sheet(described))
@@ -45,10 +45,10 @@ def _run_pairs(options: EvaluateCaptions) -> int:
 def _run_scenes(options: EvaluateCaptions, folder: Path) -> int:
     scenes = read_scenes([folder], [options.every])
     with tqdm(total=2 * len(scenes), unit='image') as bar:
-        scores, told = reports.measure_captions(scenes, options.weights, bar.update)
+        scores, written = reports.measure_captions(scenes, options.weights, bar.update)
     show_report(evaluation.caption_report(scores), evaluation.as_json(scores), options.json, options.markdown)
     if options.captions:
-        write_json(options.captions, {each['scene']: each for each in told})
+        write_json(options.captions, {each['scene']: each for each in written})
     return 0
 
 
