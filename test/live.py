@@ -147,7 +147,7 @@ class Robot:
         task = self.executor.create_task(work)
         self.wait(task.done, 'work of the executor')
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 180.0) -> None:
         """Wait until something holds, or fail with what the node said last."""
         end = time.monotonic() + seconds
         while not condition():
