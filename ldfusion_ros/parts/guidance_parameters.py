@@ -1,7 +1,10 @@
 """The parameters of ``guidance_node``."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from ldfusion_models.choices import EMBEDDED
+from ldfusion_models.published.profiles import OF_NODES
 from ldfusion_models.rig.settings import Profiled, setting
 from ldfusion_ros.node.parameters import CommonParameters
 
@@ -10,13 +13,15 @@ from ldfusion_ros.node.parameters import CommonParameters
 class GuidanceParameters(CommonParameters, Profiled):
     """Parameters of ``guidance_node``; a field's name is the parameter's name."""
 
+    of_profile: ClassVar[tuple[str, ...]] = OF_NODES['guidance_node']
+
     text_encoder: str = setting(
-        'embedded',
+        EMBEDDED,
         'Text encoder that the fusion was trained with or fitted to: embedded, a published one, or its folder.',
         'configure',
     )
     captioner: str = setting(
-        'embedded', 'Captioner: embedded, or a published one by its name in transformers or as a folder.', 'configure'
+        EMBEDDED, 'Captioner: embedded, or a published one by its name in transformers or as a folder.', 'configure'
     )
     weights: str = setting(
         '',

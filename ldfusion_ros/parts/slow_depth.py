@@ -14,9 +14,9 @@ from ldfusion_ros.node.worker import LatestWorker
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.language import give_way
 
-# About a twelfth of a processor where frames use all of them; at 18 it finished nothing there. Not an idle thread:
-# frames would wait for it whenever it has to step aside with Python's lock.
-NICENESS = 10
+# 6 % of a processor where frames use all of them, for 8 % of the frames (docs/models.md). Not an idle thread: frames
+# would wait for it whenever it has to step aside with Python's lock.
+NICENESS = 11
 # A scale holds on from view to view, but another place may have another one; where frames use all processors of a slow
 # machine the next one takes most of a minute, and as long again until it is replaced.
 SCALE_SECONDS = 120.0

@@ -64,3 +64,10 @@ def test_a_slow_network_corrects_later_frames_and_of_other_views_the_scale(
         change = np.log(depth / own(*pair, focal=CAMERA.fx).depth)
         assert change.std() < 1e-3, 'nothing of the picture that the network saw'
         assert np.median(change) == pytest.approx(np.median(before), abs=0.05)
+
+
+@pytest.mark.parametrize('name', ['depth', 'correcting_depth', 'text_encoder'])
+def test_a_node_that_lacks_a_model_says_the_one_command_that_brings_it(name: str) -> None:
+    with Robot({'engine': 'onnxruntime', name: 'owner/absent'}, cameras=False, listener=False) as robot:
+        robot.wait(lambda: 'ldfusion models fetch owner/absent' in robot.told()['message'], 'the command')
+        assert robot.told()['state'] == 'unconfigured'

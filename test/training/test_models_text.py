@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hub import Hub, serving
 from paths import DATA
 
 pytest.importorskip('huggingface_hub')
+from tiny_captioner import ANSWERS, write_florence
 from tiny_language import open_clip, torch, write_encoder
 
 from ldfusion_models.engines import create_engine
@@ -110,24 +112,44 @@ def test_prepare_fits_the_fusion_and_use_names_it_for_both_nodes(prepared: tuple
 
 
 @pytest.mark.usefixtures('prepared')
-def test_both_nodes_use_it_over_dds() -> None:
+def test_both_nodes_use_it_over_dds_beside_a_published_captioner(tmp_path: Path) -> None:
     """A prompt of guidance_node, a process of its own, does in fusion_node what it does offline."""
     pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
     from live import Robot, run_guidance, scene
+    from std_msgs.msg import String
 
     from ldfusion_ros.messages.conversions import image_from_message
 
+    write_florence(tmp_path / 'words')
+    assert main(['models', 'fetch', 'owner/words', '--source', str(tmp_path / 'words')]) == 0
     fuse, encoder = Pipeline(create_engine('onnxruntime', fitted_fusion(NAME))), load_text_encoder(NAME)
     plain, told = (fuse(*scene(), text).fused for text in (None, encoder.encode(['building'])[0]))
     assert not np.array_equal(plain, told)
-    words = ('-p', f'text_encoder:={NAME}', '-p', 'weights:=/absent', '-p', 'prompt:=building')
     with Robot({'engine': 'onnxruntime', 'text_encoder': NAME}) as robot:
+        captions: list[str] = []
+        robot.other.create_subscription(
+            String, '/guidance_node/caption', lambda message: captions.append(message.data), robot.latched()
+        )
+        prompts = robot.other.create_publisher(String, '/guidance_node/prompt', 1)
         robot.wait(robot.is_ready, 'node ready')
         np.testing.assert_array_equal(image_from_message(robot.fuse_good_pair()), plain)
+        words = ('-p', f'text_encoder:={NAME}', '-p', 'captioner:=owner/words', '-p', 'niceness:=0')
         guidance = run_guidance(robot.domain, *words)
+
+        def has_caption() -> bool:
+            robot.send_pair()
+            time.sleep(0.5)
+            return bool(captions)
+
+        def has_effect() -> bool:
+            prompts.publish(String(data='building'))
+            return np.array_equal(image_from_message(robot.fuse_good_pair()), told)
+
         try:
-            robot.wait(lambda: robot.told().get('text') == 'applied', 'text of the prompt')
-            np.testing.assert_array_equal(image_from_message(robot.fuse_good_pair()), told)
+            robot.wait(has_caption, 'a caption', 120)
+            assert set(captions[0].partition('.')[0].lower().split()) <= set(ANSWERS)
+            assert 'The nearest things are at' in captions[0]
+            robot.wait(has_effect, 'the effect of the prompt')
         finally:
             guidance.terminate()
             guidance.communicate(timeout=30)

@@ -12,6 +12,11 @@ from ldfusion_models.mappings import from_mapping
 from ldfusion_models.published.store import fitted_fusion, local_model, prepared_graph, task_of
 
 Settings = TypeVar('Settings', bound=Any)
+# The nodes' parameters that a profile gives.
+OF_NODES: Mapping[str, tuple[str, ...]] = {
+    'fusion_node': ('depth', 'correcting_depth', 'depth_source', 'text_encoder', 'weights'),
+    'guidance_node': ('captioner', 'text_encoder'),
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def profile_of(model: str, depth_source: str) -> Profile:
 
 
 def with_profile(settings: Settings) -> Settings:
-    """``settings``, a dataclass with ``profile``: what it leaves at its default is as the profile says.
+    """``settings`` with ``profile``: what it leaves at its default is as the profile says, if it is ``of_profile``.
 
     Raises:
         InputError: as ``read_profile``.
@@ -92,6 +97,6 @@ def with_profile(settings: Settings) -> Settings:
         return settings
     profile = read_profile(settings.profile).changes()
     defaults = {field.name: field.default for field in fields(settings)}
-    left = {name for name, default in defaults.items() if getattr(settings, name) == default}
+    left = {name for name in settings.of_profile if name in defaults and getattr(settings, name) == defaults[name]}
     changed: Settings = replace(settings, **{name: value for name, value in profile.items() if name in left})
     return changed

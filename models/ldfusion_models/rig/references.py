@@ -182,9 +182,8 @@ class Corrector:
         Raises:
             InputError: too few references, or they contradict each other or are implausible; the estimate is best left.
         """
-        log_depth = np.log(depth)
         then = references.estimated
-        at = references.sampled(log_depth) if then is None else np.log(then)
+        at = np.log(references.sampled(depth) if then is None else then)
         residual = np.log(references.depth) - at
         known = np.isfinite(residual)
         at, residual, columns, rows = (values[known] for values in (at, residual, references.columns, references.rows))
@@ -199,6 +198,7 @@ class Corrector:
         scale = math.exp(fit.offset)
         if unsure > 0:
             return Correction(depth * np.float32(scale), scale, int(used.sum()), source)
+        log_depth = np.log(depth)
         field = _Field(log_depth, columns[used], rows[used], at[used], left[used])
         for first in range(0, len(log_depth), STRIP):
             strip = log_depth[first : first + STRIP]

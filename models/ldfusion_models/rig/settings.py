@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ldfusion_models.camera.pairing import PairingConfig
 from ldfusion_models.camera.thermal import GainConfig
 from ldfusion_models.camera.thermal_reader import TEMPERATURES, ThermalForm
 from ldfusion_models.choices import EMBEDDED, DepthSource, EngineName, Enlargement, GainMode, Precision
 from ldfusion_models.errors import InputError
+from ldfusion_models.published.profiles import OF_NODES
 from ldfusion_models.published.store import fitted_fusion, prepared_graph
 
 Takes = Literal['start', 'configure', 'switch', 'now']
@@ -54,7 +55,9 @@ def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
 
 @dataclass(frozen=True)
 class Profiled:
-    """Settings of which some may be those of a profile (``ldfusion_models/published/profiles.py``)."""
+    """Settings of which some, ``of_profile``, may be those of a profile (``ldfusion_models/published/profiles.py``)."""
+
+    of_profile: ClassVar[tuple[str, ...]] = OF_NODES['fusion_node']
 
     profile: str = setting(
         '',

@@ -25,7 +25,7 @@ def profile_file(folder: Path, **settings: str) -> str:
     return str(path)
 
 
-def test_a_profile_gives_what_is_left_at_its_default(tmp_path: Path) -> None:
+def test_a_profile_gives_what_is_left_at_its_default(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mine = profile_file(tmp_path, depth='owner/depth', depth_source='thermal', captioner='owner/words')
     assert with_profile(NodeSettings(profile=mine)) == NodeSettings(
         profile=mine, depth='owner/depth', depth_source='thermal'
@@ -36,6 +36,11 @@ def test_a_profile_gives_what_is_left_at_its_default(tmp_path: Path) -> None:
     robot = tmp_path / 'robot.yaml'
     robot.write_text(yaml.safe_dump({'/**/fusion_node': {'ros__parameters': {'profile': mine, 'threads': 1}}}))
     assert node_settings(robot).depth == 'owner/depth', 'offline as on the robot'
+    assert not caplog.messages
+    robot.write_text(yaml.safe_dump({'/**/fusion_node': {'ros__parameters': {'profile': 'outdoor'}}}))
+    assert node_settings(robot).depth == ''
+    (line,) = caplog.messages
+    assert f'correcting_depth: {PROFILES["outdoor"].correcting_depth} has no part here' in line
 
 
 def test_what_is_no_profile_is_named(tmp_path: Path) -> None:
@@ -71,3 +76,14 @@ def test_use_says_what_is_missing_one_after_the_other_and_then_writes(
     assert yaml.safe_load(output.read_text()) == {'/**/fusion_node': {'ros__parameters': {'weights': 'paper'}}}
     assert main(['models', 'use', 'embedded', '--output', str(output)]) == 0
     assert yaml.safe_load(output.read_text()) == {}
+
+
+def test_weights_of_a_profile_are_those_of_the_fusion_only(tmp_path: Path) -> None:
+    pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
+    from ldfusion_ros.parts.fusion_parameters import FusionParameters
+    from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
+
+    mine = profile_file(tmp_path, weights='exported.onnx', captioner='owner/words', correcting_depth='owner/depth')
+    expected = FusionParameters(profile=mine, weights='exported.onnx', correcting_depth='owner/depth')
+    assert with_profile(FusionParameters(profile=mine)) == expected
+    assert with_profile(GuidanceParameters(profile=mine)) == GuidanceParameters(profile=mine, captioner='owner/words')

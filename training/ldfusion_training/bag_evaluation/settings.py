@@ -1,5 +1,6 @@
 """How recordings are evaluated: what the node's parameters say, and what is measured."""
 
+import logging
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
-from ldfusion_models.published.profiles import with_profile
+from ldfusion_models.published.profiles import read_profile, with_profile
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
 NODE = 'fusion_node'
+_log = logging.getLogger(__name__)
 PAIR_BY = ('stamps', 'arrival')
 
 
@@ -67,8 +69,12 @@ def node_settings(path: Path) -> NodeSettings:
     found = [section for name, section in sections.items() if name.strip('/').rpartition('/')[2] in (NODE, '**', '*')]
     if not found or not all(isinstance(section.get('ros__parameters'), dict) for section in found):
         raise InputError(f'{path}: holds no parameters of {NODE}')
-    known = {setting.name for setting in fields(NodeSettings)}
-    changes: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for section in found:
-        changes |= {name: value for name, value in section['ros__parameters'].items() if name in known}
-    return with_profile(from_mapping(NodeSettings, changes, str(path)))
+        given |= section['ros__parameters']
+    known = {setting.name for setting in fields(NodeSettings)}
+    settings = from_mapping(NodeSettings, {name: value for name, value in given.items() if name in known}, str(path))
+    of_profile = read_profile(settings.profile).correcting_depth if settings.profile else ''
+    if network := given.get('correcting_depth') or of_profile:
+        _log.warning('correcting_depth: %s has no part here; when its depth comes depends on the machine', network)
+    return with_profile(settings)

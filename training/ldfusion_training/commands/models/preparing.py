@@ -13,7 +13,7 @@ from ldfusion_models.engines.base import EngineFailedError
 from ldfusion_models.engines.selection import build_ahead
 from ldfusion_models.errors import InputError
 from ldfusion_models.graph.export import data_of
-from ldfusion_models.published.profiles import PROFILES, profile_of, read_profile
+from ldfusion_models.published.profiles import OF_NODES, PROFILES, profile_of, read_profile
 from ldfusion_models.published.store import fitted_fusion, fusion_of, graph_of, local_model, task_of
 from ldfusion_training.options.models.preparing import Prepare, Use
 from ldfusion_training.report.tables import write_text
@@ -26,11 +26,6 @@ LARGEST_DIFFERENCE = 1e-3
 # Simulated scenes on which the effect of prompts is shown.
 SCENES_SHOWN = 6
 KINDS_SHOWN = ('street', 'parking_lot', 'campus_path')
-# Parameters of the nodes that come from a profile.
-OF_NODES = {
-    'fusion_node': ('depth', 'correcting_depth', 'depth_source', 'text_encoder', 'weights'),
-    'guidance_node': ('captioner', 'text_encoder'),
-}
 
 
 def run_prepare(options: Prepare) -> int:
