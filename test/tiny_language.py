@@ -22,15 +22,20 @@ MODEL = {
 }
 
 
-def write_encoder(folder: Path) -> Path:
+# As MobileCLIP's towers are.
+MOBILE = {**MODEL, 'text_cfg': {**MODEL['text_cfg'], 'no_causal_mask': True}}
+
+
+def write_encoder(folder: Path, is_mobile: bool = False) -> Path:
     """An untrained CLIP with embeddings of length 64; returns ``folder``."""
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    model = open_clip.CLIP(**MODEL)
+    model = open_clip.CustomTextCLIP(**MOBILE) if is_mobile else open_clip.CLIP(**MODEL)
+    settings = {**MOBILE, 'custom_text': True} if is_mobile else MODEL
     folder.mkdir(parents=True)
     save_file(model.state_dict(), folder / 'open_clip_model.safetensors')
-    (folder / 'open_clip_config.json').write_text(json.dumps({'model_cfg': MODEL, 'preprocess_cfg': {}}))
+    (folder / 'open_clip_config.json').write_text(json.dumps({'model_cfg': settings, 'preprocess_cfg': {}}))
     return folder
 
 

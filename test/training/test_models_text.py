@@ -14,7 +14,7 @@ from paths import DATA
 
 pytest.importorskip('huggingface_hub')
 from tiny_captioner import ANSWERS, write_florence
-from tiny_language import open_clip, torch, write_encoder
+from tiny_language import MOBILE, open_clip, torch, write_encoder
 
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
@@ -82,6 +82,15 @@ def test_a_text_encoder_comes_when_it_is_asked_for_and_never_else(
     (folder / 'open_clip_model.safetensors').write_bytes(b'damaged')
     with pytest.raises(InputError, match='not what was fetched'):
         load_text_encoder(NAME)
+
+
+def test_a_tower_of_the_kind_of_mobileclip_is_read_as_open_clip_reads_it(tmp_path: Path) -> None:
+    encoder = load_text_encoder(str(write_encoder(tmp_path / 'mobile', is_mobile=True)))
+    torch.manual_seed(0)
+    tower = open_clip.CustomTextCLIP(**MOBILE).eval()
+    with torch.no_grad():
+        expected = tower.encode_text(open_clip.tokenize(['people']), normalize=True)
+    np.testing.assert_allclose(encoder.encode(['people']), expected, atol=1e-5)
 
 
 def test_a_text_encoder_is_not_used_before_it_is_prepared(
