@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live import CAMERA, HEIGHT, WIDTH, Array, Robot, scene
-from tiny_depth import write_glpn
+from tiny_depth import write_depth_anything, write_depth_pro, write_glpn, write_zoe
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from rclpy.parameter import Parameter
@@ -17,15 +17,19 @@ from ldfusion_ros.messages.conversions import image_from_message
 from ldfusion_training.cli import main
 
 
-def test_the_node_publishes_the_depth_that_the_network_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('write', [write_depth_anything, write_zoe, write_glpn, write_depth_pro])
+def test_the_node_publishes_the_depth_that_the_network_gives(
+    write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
-    folder = write_glpn(tmp_path / 'model')
+    folder = write(tmp_path / 'model')
     assert main(['models', 'prepare', str(folder), '--size', f'{WIDTH}x{HEIGHT}']) == 0
     with Robot({'engine': 'onnxruntime', 'depth': str(folder)}, name='published') as robot:
         robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
         depth = image_from_message(robot.fuse_to_depth())
-        expected = PublishedDepth.load(str(folder)).metres_of(image_from_message(robot.images[-1]))
+        # A focal length is for networks that take one.
+        expected = PublishedDepth.load(str(folder)).metres_of(image_from_message(robot.images[-1]), CAMERA.fx)
         assert np.median(np.abs(depth / expected - 1)) < 1e-3
         robot.wait(lambda: robot.told().get('depth network') == f'{folder}, of the fused image', 'diagnostics')
         (refused,) = robot.node.set_parameters([Parameter('depth', value='owner/other')])

@@ -73,6 +73,20 @@ def focal_depth(folder: Path, image: Path, focal: float) -> np.ndarray:
     return depth
 
 
+def depth_of_recording(images: Path) -> np.ndarray:
+    """Depth of the pair as a recording, evaluated as the node that ``robot.yaml`` is for would run."""
+    for camera in ('visible', 'thermal'):
+        write_image(images / camera / 'a.png', read_image(images / f'{camera}.png'))
+    cameras = ['--visible', str(images / 'visible'), '--thermal', str(images / 'thermal')]
+    # A focal length of 70 pixels.
+    cameras += ['--fov', str(math.degrees(2 * math.atan(48 / 70)))]
+    assert main(['make-bag', str(images / 'bag'), *cameras]) == 0
+    words = ['--parameters', str(images / 'robot.yaml'), '--engine', 'onnxruntime', '--output-bag']
+    assert main(['evaluate', 'bag', str(images / 'bag'), '--output', str(images / 'evaluated'), *words]) == 0
+    (record,) = read_bag(images / 'evaluated/recordings/bag/outputs', ['/fusion_node/depth/image'])
+    return np.asarray(record.image())
+
+
 @pytest.mark.parametrize('write', [write_depth_anything, write_zoe, write_glpn, write_depth_pro])
 def test_fused_images_get_the_depth_that_transformers_gives(
     write, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -94,6 +108,8 @@ def test_fused_images_get_the_depth_that_transformers_gives(
     assert depth.shape == expected.shape
     assert expected.std() > 1e-3
     assert np.median(np.abs(depth / expected - 1)) < 1e-3, 'of the focal length given, or whatever it is'
+    assert main(['models', 'use', str(folder), '--output', str(images / 'robot.yaml')]) == 0
+    np.testing.assert_allclose(depth_of_recording(images), depth, rtol=1e-4)
     data = folder / 'frame_graph_fused.onnx.data'
     assert data.is_file() == is_large
     if is_large:
@@ -171,18 +187,8 @@ def test_a_fetched_model_goes_by_its_name_to_the_node(
     output = engine.run(visible, thermal, np.zeros((1, engine.info.text_dim), np.float32))
     expected = pipeline_depth(images / 'published', images / 'thermal.png')
     assert np.median(np.abs(output.depth[0] / expected - 1)) < 1e-3
-    # A recording, evaluated as the node that this parameter file is for would run.
-    for camera in ('visible', 'thermal'):
-        write_image(images / camera / 'a.png', read_image(images / f'{camera}.png'))
-    cameras = ['--visible', str(images / 'visible'), '--thermal', str(images / 'thermal')]
-    assert main(['make-bag', str(images / 'bag'), *cameras]) == 0
-    evaluated = images / 'evaluated'
-    words = ['--parameters', str(images / 'robot.yaml'), '--engine', 'onnxruntime', '--output-bag']
-    assert main(['evaluate', 'bag', str(images / 'bag'), '--output', str(evaluated), *words]) == 0
-    (record,) = read_bag(evaluated / 'recordings/bag/outputs', ['/fusion_node/depth/image'])
-    depth = record.image()
-    assert np.median(np.abs(depth / expected - 1)) < 1e-3
-    assert NAME in (evaluated / 'report.html').read_text()
+    assert np.median(np.abs(depth_of_recording(images) / expected - 1)) < 1e-3
+    assert NAME in (images / 'evaluated/report.html').read_text()
 
 
 def test_relative_networks_are_refused_with_the_metric_one(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
