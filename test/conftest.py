@@ -41,7 +41,7 @@ def processors(request: pytest.FixtureRequest) -> Iterator[None]:
     """
     whole = os.sched_getaffinity(0)
     worker = os.environ.get('PYTEST_XDIST_WORKER')
-    if worker and not request.path.relative_to(ROOT).as_posix().startswith(LIVE):
+    if worker and not file_of(request.node).startswith(LIVE):
         os.sched_setaffinity(0, {sorted(whole)[int(worker.removeprefix('gw')) % len(whole)]})
     yield
     os.sched_setaffinity(0, whole)
