@@ -151,6 +151,7 @@ class Robot:
         """Wait until something holds, or fail with what the node said last."""
         end = time.monotonic() + seconds
         while not condition():
+            assert self._thread.is_alive(), f'{what}: the executor has ended; status: {self.told()}'
             assert time.monotonic() < end, f'{what}: not within {seconds} s; status: {self.told()}'
             time.sleep(0.01)
 

@@ -77,7 +77,7 @@ def test_confidence_is_told_and_unsure_depth_is_unknown(robot: Robot) -> None:
     with robot.settings(minimum_confidence=wanted):
         kept = depth_of(robot.fuse_to_depth())
     np.testing.assert_array_equal(kept, np.where(confidence >= np.float32(wanted), whole, np.float32(np.nan)))
-    robot.other.destroy_subscription(subscription)
+    robot.do(partial(robot.other.destroy_subscription, subscription))
 
 
 def test_points_of_every_third_pixel_without_edges(robot: Robot) -> None:
