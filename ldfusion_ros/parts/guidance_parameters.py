@@ -28,7 +28,7 @@ class GuidanceParameters(CommonParameters, Profiled):
         "Folder of the captioner's and the depth branches' weights; empty takes those that come with the package.",
         'configure',
     )
-    threads: int = setting(1, 'CPU threads of the networks; 0 lets PyTorch choose.', 'configure', (0, 256))
+    threads: int = setting(1, 'CPU threads of the networks; 0: one a processor.', 'configure', (0, 256))
     niceness: int = setting(
         19, 'Priority at which captions give way to other work: 0 does not, 19 to everybody.', 'configure', (0, 19)
     )

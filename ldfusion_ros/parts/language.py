@@ -4,14 +4,12 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ldfusion_models.errors import InputError, how_to_install
+from ldfusion_models.choices import EMBEDDED
+from ldfusion_models.errors import InputError
 from ldfusion_models.language.guidance import PairCaptioner
+from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
-
-if TYPE_CHECKING:
-    from ldfusion_models.language.text import TextEncoder
 
 # The niceness that gives way to everybody.
 TO_EVERYBODY = 19
@@ -21,7 +19,7 @@ TO_EVERYBODY = 19
 class Language:
     """Text encoder and captioner; without captioner, ``problem`` says why."""
 
-    encoder: 'TextEncoder'
+    encoder: TextEncoder
     captioner: PairCaptioner | None
     problem: str = ''
 
@@ -32,20 +30,23 @@ def load_language(settings: GuidanceParameters) -> Language:
     Raises:
         InputError: the encoder can't be had.
     """
-    try:
-        import torch
-
-        from ldfusion_models.language.text import load_text_encoder
-    except ModuleNotFoundError as error:
-        raise InputError(f'guidance needs the Python package {error.name}: {how_to_install("language")}') from error
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     weights = Path(settings.weights) if settings.weights else None
-    encoder = load_text_encoder(settings.text_encoder, weights)
+    encoder = load_text_encoder(settings.text_encoder, weights, settings.threads)
+    if settings.threads and (settings.text_encoder, settings.captioner) != (EMBEDDED, EMBEDDED):
+        _limit_pytorch(settings.threads)
     try:
         return Language(encoder, PairCaptioner.load(settings.captioner, weights, settings.threads))
     except InputError as error:
         return Language(encoder, None, str(error))
+
+
+def _limit_pytorch(threads: int) -> None:
+    """Published networks run in PyTorch, with as many threads as the whole process has."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return  # What needs it says so.
+    torch.set_num_threads(threads)
 
 
 def give_way(niceness: int) -> None:

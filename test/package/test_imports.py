@@ -145,6 +145,16 @@ def test_the_node_starts_without_what_only_the_lab_needs() -> None:
     assert loaded.isdisjoint({*HEAVY, 'ldfusion_training', 'rosbags'})
 
 
+def test_language_needs_no_more_than_the_fusion() -> None:
+    loaded = modules_loaded_by(
+        'import numpy; from ldfusion_models.language.guidance import PairCaptioner, embedding_of_captions; '
+        'from ldfusion_models.language.text import load_text_encoder; image = numpy.zeros((64, 96), numpy.uint8); '
+        'assert embedding_of_captions(load_text_encoder(), PairCaptioner.load()(image, image)).shape == (64,)'
+    )
+    assert 'onnxruntime' in loaded
+    assert loaded.isdisjoint({*HEAVY, 'ldfusion_training', 'rosbags'})
+
+
 def test_help_is_quick() -> None:
     """That of no command needs what a command needs to run."""
     loaded = modules_loaded_by(

@@ -56,11 +56,15 @@ def open_session(weights: Path | None, options: Any) -> tuple[Any, GraphInfo]:
     return _open_filled(manifest.verified_graph(), read_initializers(manifest), options), graph_info(manifest)
 
 
-def open_branch(branch: str, weights: Path | None, threads: int) -> Any:
-    """A session of ONNX Runtime on the CPU with one of ``DEPTH_PARTS`` of a folder of weights; errors as above."""
+def open_part(part: str, weights: Path | None, threads: int) -> Any:
+    """A session of ONNX Runtime on the CPU with one part of a folder of weights that has a graph of its own.
+
+    Raises:
+        InputError: as above.
+    """
     manifest = read_manifest(weights)
-    values = {name.removeprefix(f'{branch}.'): a for name, a in read_initializers(manifest, [branch]).items()}
-    return _open_filled(manifest.verified_graph(branch), values, session_options(threads))
+    values = {name.removeprefix(f'{part}.'): a for name, a in read_initializers(manifest, [part]).items()}
+    return _open_filled(manifest.verified_graph(part), values, session_options(threads))
 
 
 def session_options(threads: int) -> Any:

@@ -43,7 +43,7 @@ class Manifest:
             profile.
         profiles: by name, other graphs of the same parts: what is different in ``config``, and a ``graph``.
         parts: per part: file, sha256, data, recipe, metrics, licence; config of parts outside of the frame graph; graph
-            of the depth branches, for each alone.
+            of parts that also run alone.
     """
 
     folder: Path
@@ -89,11 +89,11 @@ class Manifest:
             raise InputError(f'{self.folder / "manifest.yaml"}: lists no {beside or "weights"} for {part!r}')
         return self._verify(entry)
 
-    def verified_graph(self, branch: str | None = None) -> Path:
-        """The file of the frame graph without weights, or of a depth branch alone; raises InputError as ``verify``."""
-        entry = self.parts[branch].get('graph') if branch else self.graph
+    def verified_graph(self, part: str | None = None) -> Path:
+        """The file of the frame graph without weights, or of a part alone; raises InputError as ``verify``."""
+        entry = self.parts[part].get('graph') if part else self.graph
         if not entry:
-            raise InputError(f'{self.folder / "manifest.yaml"}: lists no graph of {branch}; release the weights again')
+            raise InputError(f'{self.folder / "manifest.yaml"}: lists no graph of {part}; release the weights again')
         return self._verify(entry)
 
     def verified_reference(self) -> Path:
@@ -166,12 +166,13 @@ def read_initializers(manifest: Manifest, parts: Iterable[str] = ()) -> dict[str
         for part in parts or manifest.frame_parts
         for name, a in load_file(manifest.verify(part)).items()
     }
-    return {name: array.astype(np.float32) for name, array in arrays.items() if is_used_per_frame(name)}
+    return {name: array.astype(np.float32) for name, array in arrays.items() if is_in_graph(name)}
 
 
-def is_used_per_frame(name: str) -> bool:
-    """Whether a weight takes part in a graph, by this name: the denoiser's output and counters of training don't."""
-    return not (name.startswith(('denoiser.head.', 'extractor.')) or name.endswith('.num_batches_tracked'))
+def is_in_graph(name: str) -> bool:
+    """Whether a weight takes part in a graph, by this name: what only training needs doesn't."""
+    only_for_training = ('denoiser.head.', 'extractor.', 'text.visual.', 'text.logit_scale')
+    return not (name.startswith(only_for_training) or name.endswith('.num_batches_tracked'))
 
 
 def load_frame_graph(folder: Path | None = None) -> 'tuple[FrameGraph, Manifest]':

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of
-from ldfusion_models.graph.export import OPSET, data_of, with_metadata
+from ldfusion_models.graph.export import data_of, with_metadata
 from ldfusion_models.graph.frame_graph import FrameGraph
 from ldfusion_models.graph.info import DEPTH_SOURCES, GraphInfo
 from ldfusion_models.graph.manifest import graph_info, load_frame_graph
 from ldfusion_models.graph.static_graph import fold
+from ldfusion_models.graph.tracing import OPSET
 from ldfusion_models.networks.published_depth import CANONICAL_FOCAL, INVERSE_RANGE, SMALLEST_METRES, PublishedDepth
 from ldfusion_models.published.store import graph_of
 

@@ -4,9 +4,10 @@ As in Ahmed et al. 2023, the captioner sees the image and its depth. It says wha
 sentences of one form (``captions``), so that the same facts go out as fields as well. One network serves both cameras.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -14,14 +15,10 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_rgb8, as_uint8
 from ldfusion_models.choices import EMBEDDED
-from ldfusion_models.errors import InputError, how_to_install
-from ldfusion_models.graph.manifest import load_part, read_manifest
+from ldfusion_models.engines.onnxruntime_engine import open_part
+from ldfusion_models.errors import InputError
 from ldfusion_models.language.captions import caption
 from ldfusion_models.language.facts import Description, Facts, Mention, side_of
-from ldfusion_models.mappings import from_mapping
-
-if TYPE_CHECKING:
-    from ldfusion_models.networks.captioner import CaptionNetwork, SceneOutput
 
 PART = 'captioner'
 MODALITIES = ('visible', 'thermal')
@@ -42,27 +39,35 @@ LEAST_HEAT = 8.0
 
 
 class Captioner:
-    """Describes images of one camera; in PyTorch, about once a second."""
+    """Describes images of one camera, about once a second; needs no PyTorch."""
 
-    def __init__(self, network: 'CaptionNetwork', modality: str) -> None:
-        """Take over a network in eval mode; ``modality`` is ``visible`` or ``thermal``.
+    def __init__(self, session: Any, modality: str) -> None:
+        """Take over a session with what ``ldfusion_models.graph.tracing.trace_captioner`` wrote.
+
+        Args:
+            session: of ONNX Runtime.
+            modality: ``visible`` or ``thermal``.
 
         Raises:
             InputError: another modality.
         """
         if modality not in MODALITIES:
             raise InputError(f'modality {modality!r} is unknown; choose visible or thermal')
-        self._network = network
+        self._session = session
+        facts = session.get_modelmeta().custom_metadata_map
+        self._names: list[str] = json.loads(facts['classes'])
+        self._scenes: list[list[str]] = [json.loads(facts[kind]) for kind in ('places', 'lights', 'weathers')]
+        self._size: int = json.loads(facts['size'])
         self._is_thermal = modality == 'thermal'
 
     @classmethod
-    def load(cls, modality: str, weights: Path | None = None) -> 'Captioner':
-        """Load the embedded captioner for one camera.
+    def load(cls, modality: str, weights: Path | None = None, threads: int = 0) -> 'Captioner':
+        """Load the embedded captioner for one camera, to run with so many threads (0: one a processor).
 
         Raises:
-            InputError: no such modality, PyTorch is not installed, or weights are missing or damaged.
+            InputError: no such modality, or weights are missing, damaged or without captioner.
         """
-        return cls(load_network(weights), modality)
+        return cls(open_part(PART, weights, threads), modality)
 
     def describe(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> Description:
         """A caption of a few sentences, and what it is made of.
@@ -82,45 +87,42 @@ class Captioner:
         return Description(caption(told, self._is_thermal), facts)
 
     def _read(self, image: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32]) -> Facts:
-        import torch
-
-        canvas, scale = letterbox(image, self._network.config.size)
-        planes = torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255.0
-        with torch.inference_mode():
-            output = self._network(planes)
-        place, light, weather = self._scene(output)
-        mentions = [self._mention(image, depth, *found) for found in self._things(output, scale)]
+        canvas, scale = letterbox(image, self._size)
+        planes = canvas.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)
+        boxes, objectness, classes, scene = (output[0] for output in self._session.run(None, {'image': planes}))
+        place, light, weather = self._scene(scene)
+        scores = _likelihood(objectness)[:, None] * _likelihood(classes)
+        mentions = [self._mention(image, depth, *found) for found in self._things(boxes / scale, scores)]
         mentions.sort(key=lambda each: (each.distance_m or np.inf, -each.score))
         if self._is_thermal:
             return Facts(place, mentions=tuple(mentions))
         return Facts(place, light, weather, tuple(mentions))
 
-    def _scene(self, output: 'SceneOutput') -> list[str]:
+    def _scene(self, logits: npt.NDArray[np.float32]) -> list[str]:
         """Place, light and weather, empty where not sure."""
-        import torch
-
-        config = self._network.config
-        kinds = (config.places, config.lights, config.weathers)
+        borders = np.cumsum([len(names) for names in self._scenes])[:-1]
         told = []
-        for names, logits in zip(kinds, torch.split(output.scene[0], [len(names) for names in kinds]), strict=True):
-            likelihood, number = logits.softmax(0).max(0)
-            told.append(names[int(number)] if float(likelihood) >= LEAST_SURE else '')
+        for names, part in zip(self._scenes, np.split(logits, borders), strict=True):
+            likelihoods = np.exp(part - part.max())
+            number = int(likelihoods.argmax())
+            told.append(names[number] if likelihoods[number] >= LEAST_SURE * likelihoods.sum() else '')
         return told
 
-    def _things(self, output: 'SceneOutput', scale: float) -> list[tuple[str, float, npt.NDArray[np.float64]]]:
+    def _things(
+        self, boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]
+    ) -> list[tuple[str, float, npt.NDArray[np.float64]]]:
         """Class, score and box (left, top, right, bottom) in pixels of the image, of each thing that is sure."""
-        names = self._network.config.classes
-        scores = (output.objectness.sigmoid()[..., None] * output.classes.sigmoid())[0].numpy()
+        names = self._names
         numbers, best = scores.argmax(1), scores.max(1)
         least = np.array([LEAST_SCORE if name in TRAFFIC else LEAST_SCORE_OF_OTHERS for name in names])
         rows = np.flatnonzero(best >= least[numbers])
         if not rows.size:
             return []
-        boxes = output.boxes[0].numpy()[rows].astype(np.float64) / scale
-        sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+        found = boxes[rows].astype(np.float64)
+        sizes = np.concatenate([found[:, :2], found[:, 2:] - found[:, :2]], 1)
         kinds = [_kind(names[int(numbers[row])], names) for row in rows]
         kept = cv2.dnn.NMSBoxesBatched(sizes.tolist(), best[rows].tolist(), kinds, 0.0, MOST_OVERLAP)
-        return [(names[int(numbers[rows[each]])], float(best[rows[each]]), boxes[each]) for each in kept]
+        return [(names[int(numbers[rows[each]])], float(best[rows[each]]), found[each]) for each in kept]
 
     def _mention(
         self,
@@ -149,42 +151,26 @@ class Describer(Protocol):
         ...
 
 
-def load_captioners(setting: str = EMBEDDED, weights: Path | None = None) -> tuple[Describer, Describer]:
+def load_captioners(
+    setting: str = EMBEDDED, weights: Path | None = None, threads: int = 0
+) -> tuple[Describer, Describer]:
     """The captioners of the visible and of the thermal camera.
 
     Args:
         setting: ``embedded``, or a published captioner by its name in transformers or as a local folder.
         weights: folder of weights that holds the embedded captioner; None for those that came with the package.
+        threads: of the embedded captioner; 0: one a processor.
 
     Raises:
         InputError: no such captioner, a package is not installed, or weights are missing or damaged.
     """
     if setting == EMBEDDED:
-        network = load_network(weights)
-        return Captioner(network, 'visible'), Captioner(network, 'thermal')
+        session = open_part(PART, weights, threads)
+        return Captioner(session, 'visible'), Captioner(session, 'thermal')
     from ldfusion_models.language.published_captioner import PublishedCaptioner
 
     published = PublishedCaptioner.load(setting)
     return published, published
-
-
-def load_network(weights: Path | None = None) -> 'CaptionNetwork':
-    """The embedded captioner's network in eval mode.
-
-    Raises:
-        InputError: PyTorch is not installed, or weights are missing, damaged or of another version.
-    """
-    try:
-        from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork
-    except ImportError as error:
-        raise InputError(f'captions need PyTorch ({error}): {how_to_install("language")}') from error
-    manifest = read_manifest(weights)
-    source = str(manifest.folder / 'manifest.yaml')
-    if 'config' not in manifest.parts.get(PART, {}):
-        raise InputError(f'{source}: lists no captioner')
-    network = CaptionNetwork(from_mapping(CaptionerConfig, manifest.parts[PART]['config'], source))
-    load_part(network, manifest, PART)
-    return network.eval()
 
 
 def letterbox(image: npt.NDArray[np.uint8], longest: int) -> tuple[npt.NDArray[np.uint8], float]:
@@ -196,6 +182,12 @@ def letterbox(image: npt.NDArray[np.uint8], longest: int) -> tuple[npt.NDArray[n
     canvas = np.full((-(-size[1] // STRIDE) * STRIDE, -(-size[0] // STRIDE) * STRIDE, 3), GREY, np.uint8)
     canvas[: size[1], : size[0]] = resized
     return as_uint8(canvas), scale
+
+
+def _likelihood(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Sigmoid; logits are within what float32 can raise e to."""
+    likelihood: npt.NDArray[np.float32] = 1 / (1 + np.exp(-logits.clip(-80.0, 80.0)))
+    return likelihood
 
 
 def _kind(name: str, names: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,11 +17,9 @@ from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.language.captioner import MODALITIES, Describer, load_captioners
 from ldfusion_models.language.captions import plural
 from ldfusion_models.language.facts import Description
+from ldfusion_models.language.text import TextEncoder, load_text_encoder
 from ldfusion_models.language.words import clean
 from ldfusion_models.rig.depth_estimator import DepthEstimator
-
-if TYPE_CHECKING:
-    from ldfusion_models.language.text import TextEncoder
 
 # What a text encoder of 77 tokens can read.
 LONGEST_PROMPT = 300
@@ -81,12 +79,12 @@ class PairCaptioner:
         Args:
             captioner: as ``ldfusion_models.language.captioner.load_captioners`` takes it.
             weights: folder of weights; None for those that came with the package.
-            threads: of the depth branches; 0: one a processor.
+            threads: of the networks of the package; 0: one a processor.
 
         Raises:
-            InputError: weights are missing or damaged, or PyTorch is not installed.
+            InputError: weights are missing or damaged, or a published captioner needs what is not installed.
         """
-        describers = load_captioners(captioner, weights)
+        describers = load_captioners(captioner, weights, threads)
         branches = [DepthEstimator.load(modality, weights, threads) for modality in MODALITIES]
         return cls(*(Branch(*pair) for pair in zip(branches, describers, strict=True)))
 
@@ -128,13 +126,13 @@ def describe(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) 
     return branch.captioner.describe(image, branch.depth(image, focal))
 
 
-def embedding_of(encoder: 'TextEncoder', text: str) -> npt.NDArray[np.float32]:
+def embedding_of(encoder: TextEncoder, text: str) -> npt.NDArray[np.float32]:
     """The embedding (D,) of what a text names; zeros, which change nothing, for one that names nothing."""
     embedding: npt.NDArray[np.float32] = encoder.encode_named([text])[0]
     return embedding
 
 
-def embedding_of_captions(encoder: 'TextEncoder', captions: Captions) -> npt.NDArray[np.float32]:
+def embedding_of_captions(encoder: TextEncoder, captions: Captions) -> npt.NDArray[np.float32]:
     """The embedding (D,) of the things that captions tell of, of length ``CAPTION_STRENGTH``; zeros for none."""
     return (CAPTION_STRENGTH * embedding_of(encoder, captions.named)).astype(np.float32)
 
@@ -152,7 +150,7 @@ class Prompt:
     ignored: tuple[str, ...] = ()
 
 
-def read_prompt(prompt: str, encoder: 'TextEncoder') -> Prompt:
+def read_prompt(prompt: str, encoder: TextEncoder) -> Prompt:
     """A prompt as ``encoder`` takes it. Whatever it holds is taken as text, and what has no effect is named."""
     whole = clean(unicodedata.normalize('NFKC', prompt))
     text = whole if len(whole) <= LONGEST_PROMPT else whole[: LONGEST_PROMPT + 1].rpartition(' ')[0]
@@ -178,8 +176,6 @@ def prompt_for(prompt: str, graph: GraphInfo, text_encoder: str = EMBEDDED) -> t
     Raises:
         InputError: the prompt is empty, or the weights were not trained with this text encoder.
     """
-    from ldfusion_models.language.text import load_text_encoder
-
     if not graph.text_encoder:
         raise InputError('these weights were trained without text, so a prompt would change nothing; train modulation')
     encoder = load_text_encoder(text_encoder)

@@ -68,8 +68,8 @@ class CaptionNetwork(nn.Module):
         outputs = []
         for head, level, stride in zip(self.heads, self.neck(features), STRIDES, strict=True):
             box, objectness, classes = head(level)
-            rows, columns = (torch.arange(length, device=image.device) for length in level.shape[2:])
-            grid = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))])
+            lines = (torch.arange(length, device=image.device) for length in level.shape[2:])
+            grid = torch.stack(torch.meshgrid(*lines, indexing='ij')[::-1])
             centre, half = (box[:, :2] + grid) * stride, box[:, 2:].clamp(max=8.0).exp() * (stride / 2)
             outputs.append([torch.cat([centre - half, centre + half], 1), objectness, classes])
         flat = [torch.cat([each.flatten(2) for each in kind], 2).transpose(1, 2) for kind in zip(*outputs, strict=True)]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ldfusion_models.camera.images import AnyImage, as_grey8, as_rgb8, check_size
 from ldfusion_models.camera.thermal import GainConfig, GainControl
 from ldfusion_models.choices import MINIMUM_SIZE
-from ldfusion_models.engines.onnxruntime_engine import open_branch
+from ldfusion_models.engines.onnxruntime_engine import open_part
 from ldfusion_models.errors import InputError
 
 # In pixels. Images of longer lenses are reduced to it: depth is best where things are as large as in training.
@@ -21,7 +21,7 @@ class DepthEstimator:
     """Metric depth of single images by one branch, in ONNX Runtime; needs no PyTorch."""
 
     def __init__(self, session: Any) -> None:
-        """Take over a session with what ``ldfusion_models.graph.export.trace_branch`` wrote."""
+        """Take over a session with what ``ldfusion_models.graph.tracing.trace_branch`` wrote."""
         self._session = session
         facts = session.get_modelmeta().custom_metadata_map
         self._stride, self._canonical = int(facts['stride']), float(facts['canonical_focal'])
@@ -36,7 +36,7 @@ class DepthEstimator:
         """
         if branch not in ('visible', 'thermal'):
             raise InputError(f'branch {branch!r} is unknown; choose visible or thermal')
-        return cls(open_branch(f'{branch}_depth', weights, threads))
+        return cls(open_part(f'{branch}_depth', weights, threads))
 
     def __call__(self, image: AnyImage, focal: float | None = None) -> npt.NDArray[np.float32]:
         """Depth (H, W) in metres along the optical axis.

@@ -3,19 +3,22 @@
 import dataclasses
 import json
 import shutil
+import string
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip('torch')
 open_clip = pytest.importorskip('open_clip')
 pytest.importorskip('accelerate')
 
+from ldfusion_models.engines.onnxruntime_engine import open_part  # noqa: E402
 from ldfusion_models.errors import InputError  # noqa: E402
-from ldfusion_models.graph.manifest import SHIPPED, read_manifest  # noqa: E402
+from ldfusion_models.graph.manifest import SHIPPED, load_part, read_manifest  # noqa: E402
 from ldfusion_models.language import captions  # noqa: E402
 from ldfusion_models.language.captioner import Captioner, load_captioners  # noqa: E402
 from ldfusion_models.language.facts import LIGHTS, SIDES, WEATHERS, Facts, Mention, groups_of  # noqa: E402
@@ -23,9 +26,11 @@ from ldfusion_models.language.published_captioner import depth_phrase  # noqa: E
 from ldfusion_models.language.text import TextEncoder, load_text_encoder  # noqa: E402
 from ldfusion_models.language.words import clean  # noqa: E402
 from ldfusion_models.mappings import from_mapping  # noqa: E402
+from ldfusion_models.networks.captioner import CaptionerConfig, CaptionNetwork  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.language import facts, wording  # noqa: E402
 from ldfusion_training.language.evaluation import DescribedScene, majority_facts, score_captions  # noqa: E402
+from ldfusion_training.language.tokenizer import as_tokenizer  # noqa: E402
 from ldfusion_training.runs.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
 from ldfusion_training.stages import captioner as captioner_stage  # noqa: E402
 from ldfusion_training.stages import clip as clip_stage  # noqa: E402
@@ -46,6 +51,7 @@ FACTS = st.builds(
 )
 
 TOKENIZE = open_clip.SimpleTokenizer()
+as_tokenizer_here = cache(lambda: as_tokenizer(TOKENIZE))
 TOKENS = set(clip_stage.training_tokens(TOKENIZE).tolist())
 
 
@@ -148,6 +154,26 @@ def test_embeddings_are_those_of_stock_open_clip(encoder: TextEncoder) -> None:
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
     assert embeddings.shape == (2, encoder.dim)
     assert encoder.dim == read_manifest().config['fusion']['text_dim']
+
+
+@given(st.text(string.ascii_letters + string.digits + string.punctuation.replace('&', '') + ' \n', max_size=60))
+@settings(max_examples=100, deadline=None)
+@example("two people's bikes, a van and 12 lorries!?")
+def test_texts_become_the_tokens_of_open_clip(text: str) -> None:
+    assert as_tokenizer_here().encode(text).ids == TOKENIZE.encode(text)
+
+
+@pytest.mark.parametrize('size', [(96, 64), (160, 224)])
+def test_the_captioner_is_its_network_in_pytorch(size: tuple[int, int]) -> None:
+    manifest = read_manifest()
+    network = CaptionNetwork(from_mapping(CaptionerConfig, manifest.parts['captioner']['config'], 'test'))
+    load_part(network, manifest, 'captioner')
+    image = np.random.default_rng(0).random((1, 3, *size), np.float32)
+    with torch.inference_mode():
+        expected = network.eval()(torch.from_numpy(image))
+    found = open_part('captioner', None, 1).run(None, {'image': image})
+    for name, values in zip(('boxes', 'objectness', 'classes', 'scene'), found, strict=True):
+        np.testing.assert_allclose(values, getattr(expected, name).numpy(), rtol=1e-3, atol=1e-3, err_msg=name)
 
 
 def test_texts_that_say_nothing_are_no_text(encoder: TextEncoder) -> None:

@@ -1,11 +1,13 @@
 """From checkpoints to shipped weights: float16 safetensors and their manifest."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from open_clip import SimpleTokenizer
 from safetensors.numpy import save as array_bytes
 from safetensors.torch import save
 
@@ -13,7 +15,6 @@ from ldfusion_models.engines import proof
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
-from ldfusion_models.graph.export import trace_branch, trace_graph
 from ldfusion_models.graph.frame_graph import FEATURES, FrameConfig, FrameGraph
 from ldfusion_models.graph.manifest import (
     DEPTH_PARTS,
@@ -24,8 +25,11 @@ from ldfusion_models.graph.manifest import (
     read_manifest,
     write_manifest,
 )
+from ldfusion_models.graph.tracing import trace_branch, trace_captioner, trace_graph, trace_text_tower
 from ldfusion_models.language import captioner, text
-from ldfusion_models.mappings import plain
+from ldfusion_models.mappings import from_mapping, plain
+from ldfusion_models.networks.captioner import CaptionerConfig
+from ldfusion_training.language.tokenizer import as_tokenizer
 from ldfusion_training.report.tables import write_json
 from ldfusion_training.runs.trainer import named_below, read_checkpoint
 from ldfusion_training.stages.clip import ClipNetworkConfig
@@ -53,6 +57,7 @@ def release(checkpoints: Sequence[Path], part: str, folder: Path, facts: dict[st
             entry = {**_write(weights, part, folder), 'config': plain(network)}
         else:
             entry = _write_text_encoder(weights, network, folder)
+        entry['graph'] = _trace_language(part, entry, folder)
         write_manifest(dataclasses.replace(manifest, parts={**manifest.parts, part: {**entry, **facts}}))
         return
     put(weights, part, manifest, content.get('settings', {}), facts)
@@ -98,11 +103,9 @@ def record_reference(folder: Path) -> None:
     Raises:
         InputError: weights are missing or damaged, or the folder can't be written.
     """
-    path = folder / proof.FILE
     reference = proof.Reference.compute(OnnxRuntimeEngine(folder))
-    with written_whole(path) as temporary:
-        temporary.write_bytes(array_bytes(reference.arrays()))
-    write_manifest(dataclasses.replace(read_manifest(folder), reference=_entry(path)))
+    entry = _write_bytes(array_bytes(reference.arrays()), folder / proof.FILE, folder)
+    write_manifest(dataclasses.replace(read_manifest(folder), reference=entry))
 
 
 def _adopt_text_encoder(manifest: Manifest, settings: dict[str, Any]) -> Manifest:
@@ -115,11 +118,17 @@ def _adopt_text_encoder(manifest: Manifest, settings: dict[str, Any]) -> Manifes
 def _write(weights: dict[str, torch.Tensor], part: str, folder: Path) -> dict[str, Any]:
     path = folder / f'{part}.safetensors'
     _save_half(weights, path)
-    return _entry(path)
+    return _entry(path, folder)
 
 
-def _entry(path: Path) -> dict[str, str]:
-    return {'file': path.name, 'sha256': sha256_of(path)}
+def _write_bytes(content: bytes, path: Path, folder: Path) -> dict[str, str]:
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+    return _entry(path, folder)
+
+
+def _entry(path: Path, folder: Path) -> dict[str, str]:
+    return {'file': path.relative_to(folder).as_posix(), 'sha256': sha256_of(path)}
 
 
 def _save_half(weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -135,23 +144,31 @@ def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any
     config = ClipNetworkConfig(**network)
     settings = folder / text.PART / 'open_clip_config.json'
     file = folder / text.PART / 'open_clip_model.safetensors'
-    tokens, known = weights.pop('tokens'), weights['token_embedding.weight']
+    tokens, known = weights.pop('tokens'), weights[text.TOKEN_EMBEDDING]
     embedding = known.new_zeros((config.model_cfg()['text_cfg']['vocab_size'], known.shape[1]))
     embedding[tokens] = known
     preprocess = {'mean': [0.5] * 3, 'std': [0.5] * 3, 'resize_mode': 'squash', 'interpolation': 'bilinear'}
     write_json(settings, {'model_cfg': config.model_cfg(), 'preprocess_cfg': preprocess})
-    _save_half({**weights, 'token_embedding.weight': embedding}, file)
+    _save_half({**weights, text.TOKEN_EMBEDDING: embedding}, file)
+    tokenizer = as_tokenizer(SimpleTokenizer()).to_str().encode()
     # Made by ldfusion_training.language.lexicon; what words mean does not depend on the weights.
-    shipped, words = read_manifest().verify(text.PART, text.WORDS), folder / text.PART / 'words.txt'
-    with written_whole(words) as temporary:
-        temporary.write_bytes(shipped.read_bytes())
+    words = read_manifest().verify(text.PART, text.WORDS).read_bytes()
     return {
-        'file': file.relative_to(folder).as_posix(),
-        'sha256': sha256_of(file),
-        'settings': settings.relative_to(folder).as_posix(),
-        'settings_sha256': sha256_of(settings),
-        text.WORDS: {'file': words.relative_to(folder).as_posix(), 'sha256': sha256_of(words)},
+        **_entry(file, folder),
+        'settings': _entry(settings, folder),
+        text.TOKENIZER: _write_bytes(tokenizer, file.parent / 'tokenizer.json', folder),
+        text.WORDS: _write_bytes(words, file.parent / 'words.txt', folder),
     }
+
+
+def _trace_language(part: str, entry: dict[str, Any], folder: Path) -> dict[str, str]:
+    """The graph of a language part without weights, beside its weights."""
+    if part == captioner.PART:
+        graph = trace_captioner(from_mapping(CaptionerConfig, entry['config'], part))
+    else:
+        settings = json.loads((folder / entry['settings']['file']).read_text())
+        graph = trace_text_tower(settings['model_cfg'])
+    return _write_bytes(graph, (folder / entry['file']).with_suffix('.onnx'), folder)
 
 
 def _write_untrained(folder: Path) -> Manifest:
@@ -167,10 +184,7 @@ def _trace(manifest: Manifest) -> Manifest:
     config, folder, parts = manifest.frame_config(), manifest.folder, dict(manifest.parts)
 
     def written(graph: bytes, name: str) -> dict[str, str]:
-        path = folder / f'{name}.onnx'
-        with written_whole(path) as temporary:
-            temporary.write_bytes(graph)
-        return _entry(path)
+        return _write_bytes(graph, folder / f'{name}.onnx', folder)
 
     profiles = {
         name: {**profile, 'graph': written(trace_graph(manifest.in_profile(name).frame_config()), f'{name}_graph')}
