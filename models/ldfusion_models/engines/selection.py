@@ -1,5 +1,6 @@
 """Which engine runs here: by name, or the best there is, with the reason."""
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # The size of a session that only shows whether there is a GPU.
 SMALL = (64, 64)
 LARGE = 'it takes no graph above 2 GB; onnxruntime and torch do'
+NO_DRIVER = 'no driver of a GPU is installed'
 Create = Callable[[Path | None, int, str], Engine]
 
 
@@ -235,12 +237,24 @@ def _no_torch(weights: Path | None) -> str:
 
 
 def _no_cuda_in_torch() -> str:
+    # Only to be told that it finds no device, a program would load PyTorch for seconds and some 200 MB.
+    if not _has_driver():
+        return NO_DRIVER
     try:
         with loading():
             import torch
     except EngineFailedError as error:
         return str(error)
     return '' if torch.cuda.is_available() else 'PyTorch finds no CUDA device'
+
+
+def _has_driver() -> bool:
+    """Whether NVIDIA's driver is installed, or AMD's, whose devices PyTorch calls CUDA as well."""
+    try:
+        ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return Path('/dev/kfd').exists()
+    return True
 
 
 def _no_openvino(weights: Path | None) -> str:

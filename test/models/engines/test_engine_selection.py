@@ -1,6 +1,8 @@
 """Which engine runs, what is said when one can't, and what happens when a GPU fails."""
 
+import _ctypes
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,7 +17,7 @@ from ldfusion_models.choices import EngineName
 from ldfusion_models.engines import EngineFailedError, FrameOutput, create_engine
 from ldfusion_models.engines.guarded_engine import GuardedEngine
 from ldfusion_models.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ldfusion_models.engines.selection import CANDIDATES, build_ahead
+from ldfusion_models.engines.selection import CANDIDATES, NO_DRIVER, build_ahead
 from ldfusion_models.errors import InputError
 
 IMAGE = np.full((1, 40, 50, 3), 90, np.uint8)
@@ -29,6 +31,18 @@ def test_auto_says_what_it_passed_over_and_why() -> None:
     if engine.name == 'onnxruntime':
         for name in ('tensorrt', 'torch', 'onnxruntime-cuda'):
             assert f'no {name}: ' in engine.reason
+
+
+def test_auto_loads_no_pytorch_where_no_driver_is() -> None:
+    program = """
+import sys
+from ldfusion_models.engines import create_engine
+print('torch' in sys.modules, create_engine('auto').reason, 'torch' in sys.modules)
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120, check=True)
+    if NO_DRIVER not in done.stdout and find_spec('torch'):
+        pytest.skip('there is a driver')
+    assert done.stdout.startswith('False') and done.stdout.endswith('False\n')
 
 
 def test_auto_takes_onnxruntime_where_nothing_else_is_and_says_what_to_install() -> None:
@@ -58,6 +72,8 @@ def test_packages_that_do_not_load_are_passed_over_with_the_reason(tmp_path: Pat
     for package, error in (('torch', 'OSError'), ('tensorrt', 'ImportError')):
         (tmp_path / package).mkdir()
         (tmp_path / package / '__init__.py').write_text(f"raise {error}('libmissing.so.9: cannot open')")
+    # Without a driver PyTorch would not be tried; any library that loads is one.
+    shutil.copyfile(_ctypes.__file__, tmp_path / 'libcuda.so.1')
     program = """
 from ldfusion_models.engines import create_engine
 from ldfusion_models.errors import InputError
@@ -68,7 +84,10 @@ for name in ('torch', 'tensorrt'):
     except InputError as error:
         print(error)
 """
-    environment = os.environ | {'PYTHONPATH': os.pathsep.join((str(tmp_path), os.environ.get('PYTHONPATH', '')))}
+    environment = os.environ | {
+        'PYTHONPATH': os.pathsep.join((str(tmp_path), os.environ.get('PYTHONPATH', ''))),
+        'LD_LIBRARY_PATH': str(tmp_path),
+    }
     done = subprocess.run(
         [sys.executable, '-c', program], capture_output=True, text=True, timeout=120, check=True, env=environment
     )
