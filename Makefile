@@ -11,6 +11,8 @@ INSTALL := $(BIN)/uv pip install --quiet
 # Tests start some hundred programs, and each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 LIVE := test/ros test/bench test/training/demo
+# A file in one process, for its tests share what takes long to make; in the order of test/conftest.py.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
@@ -26,10 +28,10 @@ demo: $(HOME_OF_ROS)/ready-for-demo
 test: $(addprefix test-,$(or $(ROS),kilted jazzy))
 
 test-kilted: lint
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 $(BY_FILE)
 
 test-jazzy: .venv-jazzy/ready-for-test $(if $(ROS),,test-kilted)
-	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest -n 2 --dist loadfile $(LIVE)
+	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest -n 2 $(BY_FILE) $(LIVE)
 
 lint: .venv/ready-for-test
 	$(BIN)/ruff check .

@@ -17,14 +17,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several programs over ROS 2 each, in real time.
 LIVE = ('test/ros/', 'test/bench/', 'test/training/demo/')
 # What takes longest begins first, so that no process of pytest has it left when the others are done.
-LONG = (*LIVE, 'test/training/test_weights_chain.py')
+LONG = (
+    'test/training/test_weights_chain.py',
+    'test/training/stages/test_training.py',
+    'test/training/bag_evaluation/test_evaluate_bag.py',
+    'test/package/test_install.py',
+    'test/models/engines/test_tensorrt_rtx.py',
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where pytest runs in several processes (``-n``), live tests share one; the others take file by file."""
-    for item in items:
-        file = file_of(item)
-        item.add_marker(pytest.mark.xdist_group('live' if file.startswith(LIVE) else file))
+    """Live files first, then the long ones; with ``--no-loadscope-reorder`` processes take them in this order."""
     items.sort(key=lambda item: (not file_of(item).startswith(LIVE), not file_of(item).startswith(LONG)))
 
 
