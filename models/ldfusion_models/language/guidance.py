@@ -24,7 +24,7 @@ from ldfusion_models.rig.depth_estimator import DepthEstimator
 # What a text encoder of 77 tokens can read.
 LONGEST_PROMPT = 300
 # How strongly captions act, beside prompts, that somebody chose: of more, edges suffer more than can be spared.
-CAPTION_STRENGTH = 0.15
+CAPTION_STRENGTH = 0.14
 # Unknown words that are named one by one.
 WORDS_SHOWN = 8
 # Captions need no more; the time for depth grows with the pixels.

@@ -28,7 +28,7 @@ _LARGEST_GAIN = 2.0
 _CRISPNESS = 0.09
 # What a text names differs so much more from what is around it (means of 5x5 cells); so much of what is above this
 # brightness is taken from it, or it would be white.
-_EMPHASIS = 1.2
+_EMPHASIS = 1.3
 _LIGHT, _HELD_BACK = 0.8, 0.9
 # What is decided at each place, see ``decide``.
 DECISIONS = 5
