@@ -6,7 +6,6 @@ come back in test_node_modes.py; engines that raise and transitions that break i
 
 import array
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -23,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from limits import largest_file
 from live import CAMERA, HEIGHT, MS, WIDTH, Robot, depth_of, header, scene, stamp_of
 from paths import ROOT
 
@@ -336,15 +336,9 @@ def full_disk(folder: Path) -> Iterator[None]:
         subprocess.run(['umount', '--lazy', folder], check=True)
 
 
-@contextmanager
-def small_files(folder: Path) -> Iterator[None]:
+def small_files(_: Path) -> AbstractContextManager[None]:
     """As a quota does it: files end after a few bytes."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    return largest_file(20_000)
 
 
 @pytest.mark.parametrize(('trouble', 'words'), [(full_disk, 'No space left'), (small_files, 'File too large')])

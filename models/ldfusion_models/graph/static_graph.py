@@ -1,5 +1,8 @@
 """The frame graph for images of one size: all that depends on sizes alone is computed beforehand."""
 
+import errno
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ def static_graph(content: bytes, size: tuple[int, int]) -> bytes:
 
     Raises:
         InputError: ``content`` is not a readable graph, or one for images of another size.
+        OSError: the disk is full.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, folded = Path(folder) / 'source.onnx', Path(folder) / 'folded.onnx'
@@ -42,6 +46,9 @@ def fold(source: Path, folded: Path, size: tuple[int, int], data: str = '') -> N
     try:
         session = onnxruntime.InferenceSession(str(source), options, providers=['CPUExecutionProvider'])
     except Exception as error:  # ONNX Runtime raises its own kinds, which it does not name
+        # Nor does it say why it could not write.
+        if shutil.disk_usage(folded.parent).free < source.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folded)) from error
         raise InputError(f'the graph cannot be folded for {size[0]}x{size[1]} ({error})') from error
     height, width = session.get_inputs()[0].shape[1:3]
     if (width, height) != size:

@@ -352,23 +352,33 @@ def test_the_video_shows_every_frame(tmp_path: Path, run: Run) -> None:
 
 
 class TestManyRecordings:
-    @pytest.fixture
-    def bags(self, tmp_path: Path) -> list[Path]:
-        return [record(tmp_path / f'{part}/drive', frames=2 + part) for part in range(2)]
+    @pytest.fixture(scope='class')
+    def bags(self, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+        folder = tmp_path_factory.mktemp('bags')
+        return [record(folder / f'{part}/drive', frames=2 + part) for part in range(2)]
 
-    def test_processes_give_what_one_after_the_other_gives(self, tmp_path: Path, run: Run, bags: list[Path]) -> None:
-        assert run(*bags, '--output', tmp_path / 'serial', '--threads', 1)[0] == 0
+    @pytest.fixture(scope='class')
+    def serial(self, bags: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Both evaluated, one after the other."""
+        output = tmp_path_factory.mktemp('serial')
+        assert main(['evaluate', 'bag', *map(str, bags), '--output', str(output), '--threads', '1']) == 0
+        return output
+
+    def test_processes_give_what_one_after_the_other_gives(
+        self, tmp_path: Path, run: Run, bags: list[Path], serial: Path
+    ) -> None:
         assert run(*bags, '--output', tmp_path / 'parallel', '--threads', 1, '--workers', 2)[0] == 0
-        assert results(tmp_path / 'serial') == results(tmp_path / 'parallel')
-        report = json.loads((tmp_path / 'serial/report.json').read_text())
+        assert results(serial) == results(tmp_path / 'parallel')
+        report = json.loads((serial / 'report.json').read_text())
         assert [recording['name'] for recording in report['recordings']] == ['drive', 'drive_2']
         assert report['frames'] == report['measures']['EN']['frames'] == 5
 
-    def test_ray_gives_what_one_after_the_other_gives(self, tmp_path: Path, run: Run, bags: list[Path]) -> None:
+    def test_ray_gives_what_one_after_the_other_gives(
+        self, tmp_path: Path, run: Run, bags: list[Path], serial: Path
+    ) -> None:
         pytest.importorskip('ray', reason='the extra cluster is not installed')
-        assert run(*bags, '--output', tmp_path / 'serial', '--threads', 1)[0] == 0
         assert run(*bags, '--output', tmp_path / 'ray', '--threads', 1, '--ray', 'local')[0] == 0
-        assert results(tmp_path / 'serial') == results(tmp_path / 'ray')
+        assert results(serial) == results(tmp_path / 'ray')
 
     def test_without_ray_the_extra_is_named(
         self, tmp_path: Path, run: Run, bags: list[Path], monkeypatch: pytest.MonkeyPatch

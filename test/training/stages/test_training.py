@@ -25,7 +25,6 @@ from ldfusion_models.mappings import from_mapping  # noqa: E402
 from ldfusion_models.rig.pipeline import Pipeline  # noqa: E402
 from ldfusion_training.cli import main  # noqa: E402
 from ldfusion_training.data.pairs import open_pairs  # noqa: E402
-from ldfusion_training.demo.processes import find_executable  # noqa: E402
 from ldfusion_training.runs.trainer import CHECKPOINT, read_checkpoint, train  # noqa: E402
 from ldfusion_training.stages import depth, diffusion, fusion, student  # noqa: E402
 
@@ -76,19 +75,26 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(pairs:
         torch.testing.assert_close(tensor, resumed[name], rtol=0, atol=0)
 
 
-def run_in_two_processes(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """``ldfusion`` under PyTorch's launcher, as on several GPUs; here two processes on the CPU."""
-    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--rdzv_backend', 'c10d']
-    command = [*launcher, '--rdzv_endpoint', 'localhost:0', str(find_executable('ldfusion')), *words]
-    return subprocess.run(command, env=os.environ | {'ACCELERATE_USE_CPU': '1'}, capture_output=True, text=True)
-
-
-def test_two_processes_make_the_weights_of_one(pairs: Path, tmp_path: Path) -> None:
+def test_two_processes_make_the_weights_of_one_and_refuse_a_batch_that_they_cannot_share(
+    pairs: Path, tmp_path: Path
+) -> None:
+    """Under PyTorch's launcher, as on several GPUs; here two processes on the CPU, which do both in turn."""
     recipe = tmp_path / 'diffusion.yaml'
     recipe.write_text(yaml.safe_dump(diffusion_settings(pairs)))
     words = ['train', 'diffusion', '--config', str(recipe), '--output']
-    done = run_in_two_processes([*words, str(tmp_path / 'two')])
+    odd = [*words, str(tmp_path / 'odd'), '--set', 'trainer.batch_size=3']
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'from ldfusion_training.cli import main\n'
+        f'assert main({odd}) == 2\n'
+        f'assert main({[*words, str(tmp_path / "two")]}) == 0\n'
+    )
+    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--rdzv_backend', 'c10d']
+    command = [*launcher, '--rdzv_endpoint', 'localhost:0', script]
+    done = subprocess.run(command, env=os.environ | {'ACCELERATE_USE_CPU': '1'}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert 'ldfusion: trainer.batch_size 3: 2 processes need a multiple of their number' in done.stderr
+    assert not (tmp_path / 'odd' / CHECKPOINT).exists()
     assert done.stdout.count('checkpoint.pt, picture.png') == 1, 'one of the processes tells'
     assert main([*words, str(tmp_path / 'one')]) == 0
     one, two = (read_checkpoint(tmp_path / name / CHECKPOINT)['average'] for name in ('one', 'two'))
@@ -96,17 +102,8 @@ def test_two_processes_make_the_weights_of_one(pairs: Path, tmp_path: Path) -> N
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6)
 
 
-def test_a_batch_that_processes_cannot_share_is_refused(pairs: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / 'diffusion.yaml'
-    recipe.write_text(yaml.safe_dump(diffusion_settings(pairs, batch_size=3)))
-    done = run_in_two_processes(['train', 'diffusion', '--config', str(recipe), '--output', str(tmp_path / 'run')])
-    assert done.returncode != 0
-    assert 'ldfusion: trainer.batch_size 3: 2 processes need a multiple of their number' in done.stderr
-    assert not (tmp_path / 'run' / CHECKPOINT).exists()
-
-
 def test_the_denoiser_learns(pairs: Path, tmp_path: Path) -> None:
-    settings = diffusion_settings(pairs, steps=80, learning_rate=5e-3, warmup=5)
+    settings = diffusion_settings(pairs, steps=80, learning_rate=5e-3, warmup=5, checkpoint_every=80)
     config = from_mapping(diffusion.CONFIG, settings, 'test')
     losses = [report.losses['loss'] for report in train(diffusion.create(config), config.trainer, tmp_path / 'run')]
     # A prediction of zero noise has a loss of 1.
@@ -116,7 +113,7 @@ def test_the_denoiser_learns(pairs: Path, tmp_path: Path) -> None:
 
 def test_the_student_learns_what_the_fusion_gets_from_the_denoiser(pairs: Path, tmp_path: Path) -> None:
     settings = {
-        'trainer': {**TRAINER, 'steps': 40, 'learning_rate': 3e-3},
+        'trainer': {**TRAINER, 'steps': 40, 'learning_rate': 3e-3, 'checkpoint_every': 40},
         'data': {'folders': [str(pairs)], 'crop': 48},
     }
     stage = student.create(from_mapping(student.CONFIG, settings, 'test'))
