@@ -27,6 +27,9 @@ STRIDE, GREY = 32, 114
 # Least score of what is told: of what moves on its own, and of other things, which were learned from visible images.
 LEAST_SCORE, LEAST_SCORE_OF_OTHERS = 0.5, 0.6
 TRAFFIC = ('person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck')
+# A street is told where one of these may be: of what else is out of doors, real images have taught no place.
+OF_STREETS = ('bicycle', 'car', 'motorcycle', 'bus', 'truck', 'train', 'traffic light', 'stop sign')
+LEAST_SCORE_OF_STREETS = 0.3
 # Classes that are taken for each other: one thing gets one box.
 KINDS = (('car', 'bus', 'truck', 'train'), ('bicycle', 'motorcycle'))
 MOST_OVERLAP = 0.5
@@ -92,6 +95,9 @@ class Captioner:
         boxes, objectness, classes, scene = (output[0] for output in self._session.run(None, {'image': planes}))
         place, light, weather = self._scene(scene)
         scores = _likelihood(objectness)[:, None] * _likelihood(classes)
+        of_streets = [number for number, name in enumerate(self._names) if name in OF_STREETS]
+        if place == 'street' and scores[:, of_streets].max(initial=0.0) < LEAST_SCORE_OF_STREETS:
+            place = ''
         mentions = [self._mention(image, depth, *found) for found in self._things(boxes / scale, scores)]
         mentions.sort(key=lambda each: (each.distance_m or np.inf, -each.score))
         if self._is_thermal:

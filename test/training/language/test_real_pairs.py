@@ -26,6 +26,7 @@ def test_fifty_pairs_are_for_validation_only() -> None:
     ('change', 'message'),
     [
         ({'light': 'noon'}, 'light is'),
+        ({'place': 'moon'}, 'place is'),
         ({'split': 'test'}, 'split is'),
         ({'counts': {'car': 7}}, 'counts are'),
         ({'size': [100, 100]}, 'outside 100x100'),

@@ -1,10 +1,10 @@
 """What somebody saw in 80 real pairs: ``real_pairs.json``, in our own words; the images are not in the repository.
 
 Each pair has ``name`` and ``set`` (files ``SET/vi/NAME.*`` and ``SET/ir/NAME.*``), ``split`` (``training``, or
-``validation``: not to be trained on, wherever its files lie), ``size`` ([width, height] in pixels), ``light``,
-``weather``, ``text``, ``counts`` (objects by class, without ignored regions) and ``objects``. An object has ``name``,
-``box`` ([xmin, ymin, xmax, ymax] in pixels of the visible image), ``where``, ``distance_m``,
-``visible_in`` and ``difficult``.
+``validation``: not to be trained on, wherever its files lie), ``size`` ([width, height] in pixels), ``place`` (as
+captions tell it, or ``other``: fields, woods and what else they have no word for), ``light``, ``weather``, ``text``,
+``counts`` (objects by class, without ignored regions) and ``objects``. An object has ``name``, ``box`` ([xmin, ymin,
+xmax, ymax] in pixels of the visible image), ``where``, ``distance_m``, ``visible_in`` and ``difficult``.
 ``where`` is the third of the image that holds the middle of the box. Distances are rough estimates: by the apparent
 height of the box, or by eye where the camera looks from above or is another; they are no measurements.
 An object of class ``ignore`` is a region whose things can't be told apart; it has no distance.
@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from ldfusion_models.errors import InputError, naming
+from ldfusion_models.language.facts import LIGHTS, PLACES, SIDES
 from ldfusion_training.data.pairs import PairSource, images_by_name
 
 FILE = Path(__file__).with_name('real_pairs.json')
 IGNORE = 'ignore'
 SPLITS = ('training', 'validation')
-LIGHTS = ('day', 'dusk', 'night')
-PLACES = ('left', 'ahead', 'right')
+OTHER_PLACE = 'other'
 CAMERAS = ('both', 'visible', 'thermal')
 
 
@@ -53,6 +53,7 @@ class SeenPair:
     set: str
     split: str
     size: tuple[int, int]
+    place: str
     light: str
     weather: str
     text: str
@@ -117,12 +118,15 @@ def _pair(entry: Mapping[str, Any]) -> SeenPair:
         size = (int(entry['size'][0]), int(entry['size'][1]))
         objects = tuple(_object(item, size) for item in entry['objects'])
         pair = SeenPair(
-            entry['name'], entry['set'], entry['split'], size, entry['light'], entry['weather'], entry['text'], objects
+            size=size,
+            objects=objects,
+            **{name: entry[name] for name in ('name', 'set', 'split', 'place', 'light', 'weather', 'text')},
         )
         counts = dict(entry['counts'])
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(f'{error} is missing or of the wrong kind; see the schema in real_pairs.py') from error
     _one_of('split', pair.split, SPLITS)
+    _one_of('place', pair.place, (*PLACES, OTHER_PLACE))
     _one_of('light', pair.light, LIGHTS)
     seen = Counter(item.name for item in objects if item.name != IGNORE)
     if counts != seen:
@@ -134,7 +138,7 @@ def _object(item: Mapping[str, Any], size: tuple[int, int]) -> SeenObject:
     left, top, right, bottom = item['box']
     if not (0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]):
         raise InputError(f'box {item["box"]} is empty or outside {size[0]}x{size[1]} pixels')
-    _one_of('where', item['where'], PLACES)
+    _one_of('where', item['where'], SIDES)
     if item['name'] == IGNORE:
         return SeenObject(IGNORE, (left, top, right, bottom), item['where'])
     _one_of('visible_in', item['visible_in'], CAMERAS)

@@ -16,7 +16,7 @@ from ldfusion_training.evaluation.downstream.captions import score_pair, summary
 from ldfusion_training.language.real_pairs import SeenObject, SeenPair
 
 SEEN = SeenPair(
-    'a', 'made', 'validation', (200, 100), 'night', 'clear', '',
+    'a', 'made', 'validation', (200, 100), 'other', 'night', 'clear', '',
     (
         SeenObject('person', (20, 20, 40, 80), 'left', 8.0),
         SeenObject('car', (120, 40, 180, 80), 'right', 12.0),
@@ -65,6 +65,7 @@ def test_kinds_places_and_ignored_regions() -> None:
     assert values['precision'] == pytest.approx(2 / 3)
     assert values['recall low'] == values['recall high'] == pytest.approx(1 / 2)
     assert (values['light'], values['light told']) == (0.0, 1.0)
+    assert (values['place'], values['place told']) == (0.0, 1.0), 'a street is told, and it is none'
 
 
 @pytest.mark.skipif(not (DATA / 'tno').is_dir(), reason='the development data is not here')

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.language.facts import Mention
+from ldfusion_models.language.facts import Facts, Mention
 from ldfusion_models.language.guidance import Captions, PairCaptioner
 from ldfusion_training.data.pairs import Pair
 from ldfusion_training.evaluation.downstream.average_precision import Values, bootstrap, overlaps
@@ -30,7 +30,7 @@ class PairScore:
     Attributes:
         wanted, found: by class, objects that are plain to see, and those of them that are told.
         told, right, sides: things told, those that are there, and those of them on the right side.
-        light_right: whether the light told is right; None if none was told.
+        place_right, light_right: whether what is told is right; None if nothing was told.
     """
 
     name: str
@@ -39,6 +39,7 @@ class PairScore:
     told: int
     right: int
     sides: int
+    place_right: bool | None
     light_right: bool | None
 
 
@@ -74,10 +75,12 @@ def score_pair(pair: SeenPair, captions: Captions) -> PairScore:
         elif overlaps(np.array([box]), ignored, of_first=True).max(initial=0.0) > INSIDE:
             continue
         counted += 1
-    facts = captions.visible.facts
-    light = facts.light if facts else ''
+    facts = captions.visible.facts or Facts()
     wanted = Counter(each.name for each in truth if not each.difficult)
-    return PairScore(pair.name, wanted, +found, counted, right, sides, light == pair.light if light else None)
+    place, light = (
+        said == true if said else None for said, true in ((facts.place, pair.place), (facts.light, pair.light))
+    )
+    return PairScore(pair.name, wanted, +found, counted, right, sides, place, light)
 
 
 def united(captions: Captions) -> list[Mention]:
@@ -100,7 +103,7 @@ def kind_of(name: str) -> str:
 
 
 def summary(scores: Sequence[PairScore]) -> dict[str, float]:
-    """Recall and precision with 95 % intervals over pairs, recall by class, sides and light."""
+    """Recall and precision with 95 % intervals over pairs, recall by class, sides, place and light."""
     table = np.array([[s.found.total(), s.wanted.total(), s.right, s.told] for s in scores], float)
     values = {}
     for name, top, bottom in (('recall', 0, 1), ('precision', 2, 3)):
@@ -109,9 +112,11 @@ def summary(scores: Sequence[PairScore]) -> dict[str, float]:
         values |= {f'{name} low': low, f'{name} high': high}
     wanted, found = (sum((getattr(s, name) for s in scores), Counter[str]()) for name in ('wanted', 'found'))
     values |= {f'recall of {name}': _share(found[name], count) for name, count in sorted(wanted.items())}
-    lights = [s.light_right for s in scores if s.light_right is not None]
     values['side'] = _share(sum(s.sides for s in scores), table[:, 2].sum())
-    return values | {'light': _share(sum(lights), len(lights)), 'light told': len(lights) / len(scores)}
+    for name in ('place', 'light'):
+        told = [right for s in scores if (right := getattr(s, f'{name}_right')) is not None]
+        values |= {name: _share(sum(told), len(told)), f'{name} told': len(told) / len(scores)}
+    return values
 
 
 def report(values: dict[str, float], count: int) -> str:
