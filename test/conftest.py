@@ -16,7 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Several programs over ROS 2 each, in real time.
 LIVE = ('test/ros/', 'test/bench/', 'test/training/demo/')
-# What takes longest begins first, so that no process of pytest has it left when the others are done.
+# What takes longest begins early, so that no process of pytest has it left when the others are done.
 LONG = (
     'test/training/test_weights_chain.py',
     'test/training/stages/test_training.py',
@@ -27,8 +27,12 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Live files first, then the long ones; with ``--no-loadscope-reorder`` processes take them in this order."""
-    items.sort(key=lambda item: (not file_of(item).startswith(LIVE), not file_of(item).startswith(LONG)))
+    """Live files first, for they wait much, and the long ones between (``--no-loadscope-reorder`` keeps to it)."""
+    first = [file for file in dict.fromkeys(map(file_of, items)) if file.startswith(LIVE)]
+    for number, file in enumerate(LONG):
+        first.insert(3 * number, file)
+    rank = {file: number for number, file in enumerate(first)}
+    items.sort(key=lambda item: rank.get(file_of(item), len(rank)))
 
 
 def file_of(item: pytest.Item) -> str:
