@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from paths import ROOT
 
@@ -35,22 +36,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(file_of(item), len(rank)))
 
 
-def file_of(item: pytest.Item) -> str:
-    """Where a test is, from the checkout."""
-    return item.path.relative_to(ROOT).as_posix()
+def file_of(node: pytest.Item | pytest.Module) -> str:
+    """Where a test or a file of tests is, from the checkout."""
+    return node.path.relative_to(ROOT).as_posix()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope='module')
 def processors(request: pytest.FixtureRequest) -> Iterator[None]:
-    """One processor for each process of pytest, all of them for live tests.
+    """All processors for live tests; one for another file where pytest runs in several processes: the idlest of late.
 
     Threads of ONNX Runtime and PyTorch whose processor is taken wait for each other, for many times the work.
     """
-    whole = os.sched_getaffinity(0)
-    worker = os.environ.get('PYTEST_XDIST_WORKER')
-    if worker and not file_of(request.node).startswith(LIVE):
-        os.sched_setaffinity(0, {sorted(whole)[int(worker.removeprefix('gw')) % len(whole)]})
+    whole, busy = os.sched_getaffinity(0), psutil.cpu_percent(percpu=True)
+    if 'PYTEST_XDIST_WORKER' in os.environ and not file_of(request.node).startswith(LIVE):
+        os.sched_setaffinity(0, {min(whole, key=busy.__getitem__)})
     yield
     os.sched_setaffinity(0, whole)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """A test may have changed PyTorch's."""
+    yield
     if torch := sys.modules.get('torch'):
         torch.set_num_threads(1)

@@ -60,10 +60,14 @@ def test_complement_is_zero_for_the_sum_of_the_sources() -> None:
     assert float(losses.correlation_of_differences(visible + thermal, visible, thermal)) == pytest.approx(0, abs=1e-4)
 
 
+def visual_information(fused: torch.Tensor, visible: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    return losses.visual_information(visible, fused, scales=1).mean()
+
+
 COLOURED = [losses.multi_channel_intensity, losses.multi_channel_gradient]
 GREY = [
     losses.correlation_of_differences,
-    lambda fused, visible, thermal: losses.visual_information(visible, fused, scales=1).mean(),
+    visual_information,
     losses.edge_loss,
     lambda fused, visible, thermal: losses.silog(fused, thermal + 1.0, 0.85),
     lambda fused, visible, thermal: losses.log_gradient(fused, thermal + 1.0),
@@ -72,8 +76,10 @@ GREY = [
 
 @pytest.mark.parametrize(('loss', 'channels'), [*((loss, 3) for loss in COLOURED), *((loss, 1) for loss in GREY)])
 def test_gradients_are_those_of_finite_differences(loss: object, channels: int) -> None:
-    visible, thermal = random_images(channels, seed=2), random_images(1)
-    fused = random_images(channels, seed=1).requires_grad_()
+    # Each value is changed by itself, so few of them; the windows of visual information need more.
+    size = 19 if loss is visual_information else 11
+    visible, thermal = random_images(channels, size, seed=2), random_images(1, size)
+    fused = random_images(channels, size, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda image: loss(image, visible, thermal), (fused,), eps=1e-6, atol=1e-5)
 
 

@@ -156,7 +156,7 @@ def test_runs_are_rows_of_the_table_with_their_cost(runs: Path, data: Path, caps
 
 def test_autoencoder_gives_back_what_it_sees(data: Path, tmp_path: Path) -> None:
     recipe = read_recipe(RECIPES / 'ablations' / 'autoencoder_denoiser.yaml') | SMALL
-    recipe['trainer'] = {**SMALL['trainer'], 'steps': 40, 'learning_rate': 5e-3}
+    recipe['trainer'] = {**SMALL['trainer'], 'steps': 40, 'checkpoint_every': 40, 'learning_rate': 5e-3}
     recipe['data'] = {'folders': [str(data)], 'crop': 32}
     path = tmp_path / 'recipe.yaml'
     path.write_text(yaml.safe_dump(recipe))
