@@ -17,6 +17,8 @@ import yaml
 
 from ldfusion_models.errors import InputError
 
+# LibYAML's where PyYAML was built with it: the same values, many times as fast.
+SAFE_LOADER: Any = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff'})
 
 
@@ -176,7 +178,7 @@ def read_yaml(path: Path) -> Any:
         InputError: it can't be read, or is no YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding='utf-8'))
+        return yaml.load(path.read_text(encoding='utf-8'), SAFE_LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
         raise InputError(f'{path}: cannot be read as YAML ({reason})') from error

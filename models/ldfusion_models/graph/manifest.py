@@ -12,7 +12,7 @@ import yaml
 
 import ldfusion_models
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import data_folder, sha256_of, written_whole
+from ldfusion_models.files import SAFE_LOADER, data_folder, sha256_of, written_whole
 from ldfusion_models.graph.info import GraphInfo
 from ldfusion_models.mappings import from_mapping
 
@@ -129,7 +129,7 @@ def read_manifest(folder: Path | None = None) -> Manifest:
             return manifest.in_profile(folder.name)
         raise InputError(f'{path}: no such file; a folder of weights holds manifest.yaml')
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), SAFE_LOADER)
         return Manifest(folder, *(content[name] for name in ENTRIES))
     except (yaml.YAMLError, TypeError, KeyError) as error:
         raise InputError(f'{path}: not a manifest of weights ({error})') from error
