@@ -15,6 +15,7 @@ LIVE := test/ros test/bench test/training/demo
 SAME := camera_encodings camera_profiles examples node_engine node_published_depth
 # A file in one process, for its tests share what takes long to make; in the order of test/conftest.py.
 BY_FILE := --dist loadfile --no-loadscope-reorder
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 DEMO := ros,simulation
 TEST := $(DEMO),training,test
 
@@ -29,16 +30,16 @@ demo: $(HOME_OF_ROS)/ready-for-demo
 # make test [ROS=kilted | ROS=jazzy]: everything on Kilted, then the live tests on Jazzy, or one of the two.
 test: $(addprefix test-,$(or $(ROS),kilted jazzy))
 
-test-kilted: lint
+# While one processor lints, the other compiles what the tests import: each process of pytest would do so by itself.
+test-kilted: .venv/ready-for-test
+	$(LINT) & lint=$$!; $(BIN)/python -m pytest --collect-only -qq > /dev/null 2>&1; wait $$lint
 	$(BIN)/python -m pytest -n 3 $(BY_FILE)
 
 test-jazzy: .venv-jazzy/ready-for-test $(if $(ROS),,test-kilted)
 	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest -n 2 $(BY_FILE) $(LIVE) $(SAME:%=--ignore=test/ros/test_%.py)
 
 lint: .venv/ready-for-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(LINT)
 
 format: .venv/ready-for-test
 	$(BIN)/ruff check --fix .
