@@ -237,7 +237,7 @@ def _no_torch(weights: Path | None) -> str:
 
 
 def _no_cuda_in_torch() -> str:
-    # Only to be told that it finds no device, a program would load PyTorch for seconds and some 200 MB.
+    # Only to be told that it finds no device, a program would load PyTorch: seconds, and hundreds of megabytes.
     if not _has_driver():
         return NO_DRIVER
     try:
