@@ -12,7 +12,7 @@ INSTALL := $(BIN)/uv pip install --quiet
 unexport PYTHONDONTWRITEBYTECODE
 LIVE := test/ros test/bench test/training/demo
 # What the node makes of an image is the same on all distributions, and was shown on Kilted.
-SAME := camera_encodings camera_profiles examples node_engine node_published_depth
+SAME := camera_encodings camera_profiles examples node_published_depth
 # A file in one process, for its tests share what takes long to make; in the order of test/conftest.py.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
