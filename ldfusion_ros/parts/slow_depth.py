@@ -20,6 +20,7 @@ NICENESS = 11
 # A scale holds on from view to view, but another place may have another one; where frames use all processors of a slow
 # machine the next one takes most of a minute, and as long again until it is replaced.
 SCALE_SECONDS = 120.0
+NOTHING_YET = 'no depth yet'
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class SlowDepth(Part):
             self._pipeline = Pipeline(engine, None, max(engine.info.size or (0,)), 'none')
         self._worker: LatestWorker[tuple[Frame, int]] = LatestWorker(self._estimate, self._on_failure)
         self._latest: Said | None = None
-        self._frame_ns, self._is_nice = 0, False
+        self._words, self._is_nice = NOTHING_YET, False
 
     def start(self) -> None:
         """Begin to wait for frames."""
-        self._latest, self._is_nice = None, False
+        self._latest, self._words, self._is_nice = None, NOTHING_YET, False
         if self._pipeline is not None:
             self._worker.start()
 
@@ -71,19 +72,19 @@ class SlowDepth(Part):
 
     def of(self, stamp_ns: int) -> References | None:
         """The network's last depth as references for the frame of a moment; None if there is none of about then."""
-        self._frame_ns = stamp_ns
-        return self._at(stamp_ns)[0]
+        references, self._words = self._at(stamp_ns)
+        return references
 
     def report(self, health: Health) -> None:
         """How old the network's depth was for the last frame."""
         if self._name:
-            health.facts['correcting depth'] = f'{self._name}: {self._at(self._frame_ns)[1]}'
+            health.facts['correcting depth'] = f'{self._name}: {self._words}'
 
     def _at(self, stamp_ns: int) -> tuple[References | None, str]:
         """As :meth:`of`, and in words."""
         latest = self._latest
         if latest is None or latest.weights_id != self._weights_id:
-            return None, 'no depth yet'
+            return None, NOTHING_YET
         age_s = (stamp_ns - latest.stamp_ns) / 1e9
         words = f'{age_s:.2f} s old'
         # Negative where a recording starts anew.

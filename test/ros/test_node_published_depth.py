@@ -57,7 +57,10 @@ def test_a_slow_network_corrects_later_frames_and_of_other_views_the_scale(
             return np.log(published.metres_of(image_from_message(robot.images[-1])) / depth)
 
         before = factor()
-        robot.wait(lambda: 's old' in robot.told().get('correcting depth', ''), 'depth of the network')
+        robot.wait(
+            lambda: robot.fuse_good_pair() and 's old' in robot.told().get('correcting depth', ''),
+            'a frame that the network corrected',
+        )
         assert abs(np.median(factor())) < 0.05 < abs(np.median(before))
         assert robot.node.parameters.correcting_depth == str(folder), 'as its profile says'
         assert robot.told()['depth network'] == 'of the package'
