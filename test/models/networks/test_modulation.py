@@ -202,7 +202,7 @@ def test_of_labelled_pairs_things_and_the_rest_are_measured(tmp_path: Path) -> N
         (tmp_path / 'town' / kind).mkdir(parents=True)
         assert cv2.imwrite(str(tmp_path / 'town' / kind / '1.png'), image)
     person = SeenObject('person', (40, 20, 60, 60), 'ahead', 5.0)
-    seen = SeenPair('1', 'town', 'training', (128, 96), 'day', 'clear', '', (person,))
+    seen = SeenPair('1', 'town', 'training', (128, 96), 'street', 'day', 'clear', '', (person,))
     (subject,) = labelled_subjects(open_labelled([seen], tmp_path))
     assert set(subject.contrasts) == {'person', 'rest'}
     luma = image.astype(np.float32) / 255

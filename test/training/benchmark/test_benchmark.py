@@ -98,7 +98,7 @@ def test_operations_and_parameters_are_those_that_pytorch_counts() -> None:
     torch = pytest.importorskip('torch')
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ldfusion_models.graph.manifest import is_used_per_frame, load_frame_graph
+    from ldfusion_models.graph.manifest import is_in_graph, load_frame_graph
     from ldfusion_training.benchmark.latency import count_parameters
 
     graph, _ = load_frame_graph()
@@ -107,7 +107,7 @@ def test_operations_and_parameters_are_those_that_pytorch_counts() -> None:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         graph(*(torch.from_numpy(array) for array in inputs.values()))
     assert count_gflop(None, inputs) == pytest.approx(counter.get_total_flops() / 1e9, rel=1e-3)
-    expected = sum(tensor.numel() for name, tensor in graph.named_parameters() if is_used_per_frame(name))
+    expected = sum(tensor.numel() for name, tensor in graph.named_parameters() if is_in_graph(name))
     expected += sum(tensor.numel() for name, tensor in graph.named_buffers() if 'running' in name)
     assert count_parameters(None) == expected
 

@@ -161,6 +161,7 @@ def data(tmp_path: Path) -> Path:
     pair = {
         'split': 'validation',
         'size': [128, 96],
+        'place': 'street',
         'light': 'night',
         'weather': 'fog',
         'text': '',

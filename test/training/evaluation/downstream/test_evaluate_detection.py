@@ -23,7 +23,7 @@ def test_white_pixels_are_counted_in_boxes() -> None:
     grey[0:5, 0:10] = 250
     grey[10:20, 10:20] = 249
     things = (SeenObject('person', (0, 0, 10, 10), 'left'), SeenObject('car', (10, 10, 20, 20), 'right'))
-    seen = SeenPair('a', 'b', 'validation', (20, 20), 'day', 'clear', '', things)
+    seen = SeenPair('a', 'b', 'validation', (20, 20), 'street', 'day', 'clear', '', things)
     assert saturation(grey, seen) == {'person': 0.5, 'car': 0.0}
 
 
