@@ -60,6 +60,7 @@ class Captioner:
         facts = session.get_modelmeta().custom_metadata_map
         self._names: list[str] = json.loads(facts['classes'])
         self._scenes: list[list[str]] = [json.loads(facts[kind]) for kind in ('places', 'lights', 'weathers')]
+        self._of_streets = [number for number, name in enumerate(self._names) if name in OF_STREETS]
         self._size: int = json.loads(facts['size'])
         self._is_thermal = modality == 'thermal'
 
@@ -95,8 +96,7 @@ class Captioner:
         boxes, objectness, classes, scene = (output[0] for output in self._session.run(None, {'image': planes}))
         place, light, weather = self._scene(scene)
         scores = _likelihood(objectness)[:, None] * _likelihood(classes)
-        of_streets = [number for number, name in enumerate(self._names) if name in OF_STREETS]
-        if place == 'street' and scores[:, of_streets].max(initial=0.0) < LEAST_SCORE_OF_STREETS:
+        if place == 'street' and scores[:, self._of_streets].max(initial=0.0) < LEAST_SCORE_OF_STREETS:
             place = ''
         mentions = [self._mention(image, depth, *found) for found in self._things(boxes / scale, scores)]
         mentions.sort(key=lambda each: (each.distance_m or np.inf, -each.score))

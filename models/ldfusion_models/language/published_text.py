@@ -11,9 +11,6 @@ from ldfusion_models.errors import InputError, how_to_install
 from ldfusion_models.files import sha256_of
 from ldfusion_models.published.store import local_model
 
-# Texts that are encoded at once.
-BATCH = 256
-
 
 class PublishedTower:
     """A text tower of open_clip; every word counts as known."""
@@ -52,11 +49,8 @@ class PublishedTower:
         import torch
 
         with torch.inference_mode():
-            parts = [
-                self._model.encode_text(self._tokenize(texts[start : start + BATCH]), normalize=True).numpy()
-                for start in range(0, len(texts), BATCH)
-            ]
-        return np.concatenate(parts).astype(np.float32)
+            embeddings = self._model.encode_text(self._tokenize(list(texts)), normalize=True).numpy()
+        return np.asarray(embeddings, np.float32)
 
     def knows(self, word: str) -> bool:
         """Whether a word was learned: published models have seen everything."""

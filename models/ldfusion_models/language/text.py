@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.engines.onnxruntime_engine import open_part
-from ldfusion_models.files import sha256_of
 from ldfusion_models.graph.manifest import read_initializers, read_manifest
 from ldfusion_models.language.words import Reading, clean, read_lexicon, read_words
 
 PART, WORDS, TOKENIZER = 'text', 'words', 'tokenizer'
+# Texts that are encoded at once.
+BATCH = 256
 # Of the token embedding, one row a token; stage ``clip`` leaves those that it never saw at zero.
 TOKEN_EMBEDDING = 'token_embedding.weight'
 
@@ -70,8 +71,9 @@ class TextEncoder:
     def _encode(self, cleaned: list[str]) -> npt.NDArray[np.float32]:
         embeddings = np.zeros((len(cleaned), self.dim), np.float32)
         rows = [row for row, text in enumerate(cleaned) if text and self._tower.understands(text)]
-        if rows:
-            embeddings[rows] = self._tower.embed([cleaned[row] for row in rows])
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            embeddings[part] = self._tower.embed([cleaned[row] for row in part])
         return embeddings
 
     def read(self, text: str) -> Reading:
@@ -142,8 +144,9 @@ def load_text_encoder(setting: str = EMBEDDED, weights: Path | None = None, thre
     if setting != EMBEDDED:
         from ldfusion_models.language.published_text import PublishedTower
 
-        name, tower = PublishedTower.load(setting)
-        return TextEncoder(name, tower, {})
+        name, published = PublishedTower.load(setting)
+        return TextEncoder(name, published, {})
     manifest = read_manifest(weights)
-    name = f'{EMBEDDED}-{sha256_of(manifest.verify(PART))[:12]}'
-    return TextEncoder(name, EmbeddedTower(weights, threads), read_lexicon(manifest.verify(PART, WORDS)))
+    tower, lexicon = EmbeddedTower(weights, threads), read_lexicon(manifest.verify(PART, WORDS))
+    # The tower has held its file to this sum.
+    return TextEncoder(f'{EMBEDDED}-{manifest.parts[PART]["sha256"][:12]}', tower, lexicon)
