@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import pytest
+from heavy import WhenUsed
 
-torch = pytest.importorskip('torch')
-transformers = pytest.importorskip('transformers')
-pytest.importorskip('torchvision')
+torch = WhenUsed('torch')
+transformers = WhenUsed('transformers')
+WhenUsed('torchvision')
 
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 

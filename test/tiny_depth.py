@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from heavy import WhenUsed
 
-torch = pytest.importorskip('torch')
-transformers = pytest.importorskip('transformers')
-pytest.importorskip('torchvision')
+torch = WhenUsed('torch')
+transformers = WhenUsed('transformers')
+WhenUsed('torchvision')
 
 STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
 SMALL = {'hidden_size': 16, 'num_hidden_layers': 4, 'num_attention_heads': 2, 'intermediate_size': 32}

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heavy import WhenUsed
 
 from ldfusion_models.files import write_image
 
-torch = pytest.importorskip('torch')
+torch = WhenUsed('torch')
 pytest.importorskip('onnx')
 
 CLASSES, SIDE = 80, 96

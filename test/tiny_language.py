@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 import yaml
+from heavy import WhenUsed
 
 from ldfusion_models.graph.manifest import SHIPPED
 from ldfusion_models.language.facts import Description, Facts, Mention
 
-torch = pytest.importorskip('torch')
-open_clip = pytest.importorskip('open_clip')
+torch = WhenUsed('torch')
+open_clip = WhenUsed('open_clip')
 
 MODEL = {
     'embed_dim': 64,

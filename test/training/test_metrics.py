@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import toolbox
 from paths import DATA
-from scipy.signal import convolve2d
+from toolbox import convolve2d
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_image

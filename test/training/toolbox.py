@@ -6,7 +6,11 @@ it gives the values that the toolbox gave for nine published methods, where thes
 """
 
 import numpy as np
-from scipy.signal import convolve2d, correlate2d
+import scipy
+
+
+def convolve2d(values: np.ndarray, window: np.ndarray, mode: str) -> np.ndarray:
+    return scipy.signal.convolve2d(values, window, mode)
 
 
 def measures(visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray) -> dict[str, float]:
@@ -122,7 +126,7 @@ def invented_edges(first: np.ndarray, second: np.ndarray, fused: np.ndarray) -> 
 
     def edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mirrored = np.pad(image, 1, mode='reflect')
-        x, y = correlate2d(mirrored, across, 'valid'), correlate2d(mirrored, across.T, 'valid')
+        x, y = (scipy.signal.correlate2d(mirrored, each, 'valid') for each in (across, across.T))
         with np.errstate(divide='ignore', invalid='ignore'):
             return np.hypot(x, y), np.nan_to_num(np.arctan(x / y))
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heavy import WhenUsed
 
 torch = pytest.importorskip('torch')
-transformers = pytest.importorskip('transformers')
-pytest.importorskip('torchvision')
+transformers = WhenUsed('transformers')
+WhenUsed('torchvision')
 
 from tiny_depth import write_depth_anything, write_zoe  # noqa: E402
 

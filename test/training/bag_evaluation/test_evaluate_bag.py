@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import scipy
 from paths import ROOT
-from scipy.signal import lfilter
 
 from ldfusion_models.camera.lens import Intrinsics, Lens
 from ldfusion_models.camera.registration import Registration
@@ -674,7 +674,7 @@ class TestCompare:
         noise = generator.normal(size=(150, 600))
         held = held_one_by_one = 0
         for row in noise:
-            series = lfilter([1.0], [1.0, -0.8], row)[100:]
+            series = scipy.signal.lfilter([1.0], [1.0, -0.8], row)[100:]
             low, high = bootstrap_interval(series, 300)
             held += low <= 0 <= high
             single = [generator.choice(series, len(series)).mean() for _ in range(100)]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heavy import WhenUsed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip('torch')
-open_clip = pytest.importorskip('open_clip')
+open_clip = WhenUsed('open_clip')
 pytest.importorskip('accelerate')
 
 from ldfusion_models.engines.onnxruntime_engine import open_part  # noqa: E402
@@ -50,9 +51,9 @@ FACTS = st.builds(
     st.lists(MENTIONS, max_size=5).map(tuple),
 )
 
-TOKENIZE = open_clip.SimpleTokenizer()
-as_tokenizer_here = cache(lambda: as_tokenizer(TOKENIZE))
-TOKENS = set(clip_stage.training_tokens(TOKENIZE).tolist())
+tokenizer = cache(lambda: open_clip.SimpleTokenizer())
+rust_tokenizer = cache(lambda: as_tokenizer(tokenizer()))
+trained_tokens = cache(lambda: set(clip_stage.training_tokens(tokenizer()).tolist()))
 
 
 @pytest.fixture(scope='module')
@@ -83,8 +84,8 @@ def test_a_caption_can_be_read_back(told: Facts) -> None:
 def test_every_wording_is_made_of_words_that_the_encoder_is_trained_on(told: Facts, seed: int) -> None:
     random = np.random.default_rng(seed)
     topics = dataclasses.replace(told, topics=(told.mentions[0].name,) if told.mentions else ('road',), mentions=())
-    tokens = [token for each in (told, topics) for token in TOKENIZE.encode(wording.reword(random, each))]
-    assert set(tokens) <= TOKENS
+    tokens = [token for each in (told, topics) for token in tokenizer().encode(wording.reword(random, each))]
+    assert set(tokens) <= trained_tokens()
 
 
 @given(FACTS.filter(lambda told: bool(told.mentions)), st.sampled_from(SIDES), st.integers(0, 99))
@@ -160,7 +161,7 @@ def test_embeddings_are_those_of_stock_open_clip(encoder: TextEncoder) -> None:
 @settings(max_examples=100, deadline=None)
 @example("two people's bikes, a van and 12 lorries!?")
 def test_texts_become_the_tokens_of_open_clip(text: str) -> None:
-    assert as_tokenizer_here().encode(text).ids == TOKENIZE.encode(text)
+    assert rust_tokenizer().encode(text).ids == tokenizer().encode(text)
 
 
 @pytest.mark.parametrize('size', [(96, 64), (160, 224)])

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip import SimpleTokenizer
 from safetensors.numpy import save as array_bytes
 from safetensors.torch import save
 
@@ -142,6 +141,8 @@ def _save_half(weights: dict[str, torch.Tensor], path: Path) -> None:
 def _write_text_encoder(weights: dict[str, torch.Tensor], network: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The CLIP as a folder that open_clip loads by itself: its whole vocabulary, zeros for tokens never trained."""
     config = ClipNetworkConfig(**network)
+    from open_clip import SimpleTokenizer
+
     settings = folder / text.PART / 'open_clip_config.json'
     file = folder / text.PART / 'open_clip_model.safetensors'
     tokens, known = weights.pop('tokens'), weights[text.TOKEN_EMBEDDING]

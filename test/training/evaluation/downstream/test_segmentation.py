@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip('torch')
-pytest.importorskip('open_clip')
 
 from ldfusion_models.files import write_image
 from ldfusion_training.cli import main
