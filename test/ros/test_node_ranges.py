@@ -7,13 +7,17 @@ import cv2
 import numpy as np
 import pytest
 from live import CAMERA, HEIGHT, MS, WIDTH, Array, Robot, depth_of, header
+from safetensors.numpy import load_file
 
 from ldfusion_models.camera.lens import rays
 from ldfusion_models.camera.registration import Matrix, Registration, as_matrix
 from ldfusion_models.camera.registration_file import write_registration
+from ldfusion_models.engines import proof
+from ldfusion_models.graph.manifest import SHIPPED
+from ldfusion_models.rig.ground import find_ground
 
 pytest.importorskip('sensor_msgs', reason='needs ROS 2: pip install .[ros]')
-from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
+from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField, Range
 
 from ldfusion_ros.messages.conversions import camera_info_from_intrinsics
 
@@ -182,16 +186,43 @@ def test_a_height_that_tf_does_not_know_changes_nothing(robot: Robot, plain: Arr
         assert 'set camera_height' in robot.told()['message']
 
 
-def test_the_height_of_the_camera_is_used_where_ground_is_in_view(robot: Robot, plain: Array) -> None:
-    with robot.settings(camera_height=1.5):
-        robot.fuse_to_depth()
-        robot.wait(
-            lambda: (
-                robot.told()['depth corrected by'].startswith('camera height')
-                or 'camera_height' in robot.told()['message']
-            ),
-            'what the height brought',
-        )
+def street() -> tuple[Array, Array]:
+    """A visible (H, W, 3) and a thermal (H, W) image of a street: the pair that stands beside the weights."""
+    pair = load_file(SHIPPED / proof.FILE)
+    visible, thermal = (cv2.resize(pair[name][0], (WIDTH, HEIGHT)) for name in ('visible', 'thermal'))
+    return visible, thermal
+
+
+def height_seen(depth: Image) -> float:
+    """Metres of the camera above the ground in a depth image."""
+    return find_ground(depth_of(depth), rays(CAMERA)).height
+
+
+@pytest.mark.parametrize('height', [1.2, 4.0])
+def test_the_height_of_the_camera_is_used_where_ground_is_in_view(robot: Robot, plain: Array, height: float) -> None:
+    """But for the 5 % that the height is not sure of."""
+    assert abs(np.log(height_seen(robot.fuse_to_depth(*street())) / height)) > 0.1
+    with robot.settings(camera_height=height):
+        assert height_seen(robot.fuse_to_depth(*street())) == pytest.approx(height, rel=0.06)
+        robot.wait(lambda: robot.told()['depth corrected by'].startswith('camera height'), 'diagnostics')
     assert np.array_equal(depth_of(robot.fuse_to_depth()), plain, equal_nan=True)
     # A height of 0 is none.
     robot.wait(lambda: robot.told()['depth corrected by'] == 'nothing', 'diagnostics')
+
+
+def test_the_height_comes_from_tf(robot: Robot, plain: Array) -> None:
+    tf2_ros = pytest.importorskip('tf2_ros', reason='comes with a ROS distribution')
+    from geometry_msgs.msg import TransformStamped
+
+    placed = TransformStamped(header=header(0, 'ground'), child_frame_id='visible_optical')
+    placed.transform.translation.z = 1.2
+    # Optical axes in a frame whose x looks ahead.
+    turn = placed.transform.rotation
+    turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
+    tf2_ros.StaticTransformBroadcaster(robot.other).sendTransform(placed)
+    with robot.settings(ground_frame='ground'):
+        robot.wait(
+            lambda: robot.fuse_to_depth(*street()) and robot.told()['depth corrected by'].startswith('camera height'),
+            'the transform',
+        )
+        assert height_seen(robot.fuse_to_depth(*street())) == pytest.approx(1.2, rel=0.06)
