@@ -1,25 +1,16 @@
-"""ROS domains that no other test on this machine uses at the same time."""
+"""ROS domains that nobody else on this machine uses at the same time."""
 
-import fcntl
 import os
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 
-_held = []
+from ldfusion_training.demo.domain import free_domain
+
+_held = ExitStack()
 
 
 def own_domain() -> int:
-    """A domain that stays this process's until it ends; other tests of this kind wait for none but take the next."""
-    for domain in range(1, 100):
-        file = (Path(tempfile.gettempdir()) / f'ldfusion_test_domain_{domain}').open('a')
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            continue
-        _held.append(file)
-        return domain
-    raise RuntimeError('all ROS domains are in use by other tests')
+    """A domain that stays this process's until it ends."""
+    return _held.enter_context(free_domain())
 
 
 # Nothing leaves this machine. Humble knows the first name only; Jazzy warns of it wherever a program starts.

@@ -8,14 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from domains import ENVIRONMENT, own_domain
+from domains import ENVIRONMENT
 
 # Before rclpy is imported: nothing leaves this machine.
 os.environ.update(ENVIRONMENT)
@@ -34,6 +34,7 @@ from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.rig.pipeline import Pipeline
 from ldfusion_ros.fusion_node import FusionNode
 from ldfusion_ros.messages.conversions import camera_info_from_intrinsics, fill_image
+from ldfusion_training.demo.domain import free_domain
 
 WIDTH, HEIGHT = 160, 128
 CAMERA = Intrinsics(WIDTH, HEIGHT, 140.0, 140.0, 79.5, 63.5)
@@ -71,7 +72,8 @@ class Robot:
         cameras: bool = True,
         listener: bool = True,
     ) -> None:
-        self.domain = own_domain()
+        self._held = ExitStack()
+        self.domain = self._held.enter_context(free_domain())
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain)
         values = {'diagnostics_period': 0.2, 'warm_up_width': 64, 'warm_up_height': 64, 'threads': 2} | (
@@ -236,6 +238,7 @@ class Robot:
         self.node.destroy_node()
         self.other.destroy_node()
         rclpy.shutdown(context=self.context)
+        self._held.close()
 
     def _spin(self) -> None:
         while not self._closing.is_set():

@@ -1,11 +1,11 @@
 """The whole way of a frame over real ROS 2: replay a recording to ``fusion_node``, record and judge what comes out."""
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
+from ldfusion_training.demo.domain import free_domain
 from ldfusion_training.demo.processes import Child, find_executable
 from ldfusion_training.demo.report import DIAGNOSTICS, OUTPUTS, make_report, make_sheet
 from ldfusion_training.recordings.bags import duration_of, topics_of
@@ -25,7 +26,6 @@ START_SECONDS = 60.0
 VIEWER_SECONDS = 120.0
 # When the replay has ended, the last frames are still on their way; then diagnostics come once per second.
 IDLE_LOAD, IDLE_WAIT_SECONDS, DIAGNOSTICS_SECONDS = 0.1, 30.0, 2.5
-FIRST_DOMAIN, DOMAINS = 30, 70
 # On a busy machine the recorder may lag; what the node keeps is sent again.
 KEPT_MESSAGES = 20
 
@@ -89,19 +89,20 @@ def replay_through_node(config: DemoConfig, streams: Streams, outputs: Path, pub
     """Run node, recorder and replay as processes of their own; returns the node's load during the replay."""
     wanted = {streams.visible, streams.thermal, *camera_infos(streams).values(), '/tf', '/tf_static'}
     topics = sorted(wanted & topics_of(config.recording).keys())
-    with ExitStack() as stack:
-        node = stack.enter_context(_start(config, NODE, *node_arguments(config, streams)))
+    with free_domain() as domain, ExitStack() as stack:
+        start = partial(_start, config, domain)
+        node = stack.enter_context(start(NODE, *node_arguments(config, streams)))
         _wait_until_says(node, 'active')
-        recorder = stack.enter_context(_start(config, 'record', outputs, *OUTPUTS.values(), DIAGNOSTICS))
+        recorder = stack.enter_context(start('record', outputs, *OUTPUTS.values(), DIAGNOSTICS))
         for topic in OUTPUTS.values():
             _wait_until_says(recorder, f'recording {topic}')
         if config.view is not None:
-            _wait_for_viewer(stack.enter_context(_start(config, 'live_view', '--port', config.view)))
+            _wait_for_viewer(stack.enter_context(start('live_view', '--port', config.view)))
         options = ['--rate', config.rate, '--wait-for-subscribers', '--publish-log', publish_log, '--topics', *topics]
-        replay = stack.enter_context(_start(config, 'replay', config.recording, *options))
-        before, start = node.usage(), time.monotonic()
+        replay = stack.enter_context(start('replay', config.recording, *options))
+        before, began = node.usage(), time.monotonic()
         _show_progress(replay, duration_of(config.recording) / config.rate, (node, recorder))
-        cpu_percent = 100 * (node.usage().cpu_seconds - before.cpu_seconds) / (time.monotonic() - start)
+        cpu_percent = 100 * (node.usage().cpu_seconds - before.cpu_seconds) / (time.monotonic() - began)
         _wait_until_idle(node)
         time.sleep(DIAGNOSTICS_SECONDS)
         return {'cpu_percent': round(cpu_percent, 1), 'peak_memory_mb': round(node.usage().peak_megabytes, 1)}
@@ -126,12 +127,8 @@ def node_arguments(config: DemoConfig, streams: Streams) -> list[str]:
     return arguments
 
 
-def _start(config: DemoConfig, name: str, *arguments: object) -> Child:
-    # A domain of its own keeps other ROS programs on this machine and network out.
-    environment = {
-        'ROS_DOMAIN_ID': str(FIRST_DOMAIN + os.getpid() % DOMAINS),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-    }
+def _start(config: DemoConfig, domain: int, name: str, *arguments: object) -> Child:
+    environment = {'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     command = [str(word) for word in (find_executable(name), *arguments)]
     return Child(name, command, config.output / 'logs' / f'{name}.log', environment)
 
