@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
+from ldfusion_models.paths import named_path
 from ldfusion_models.rig.settings import meanings
 from ldfusion_ros.node.parameters import refusal
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
@@ -74,7 +75,7 @@ def known_profiles(folder: Path) -> list[str]:
 
 
 def _read(name: str, folder: Path) -> CameraProfile:
-    path = Path(name).expanduser() if name.endswith('.yaml') else folder / f'{name}.yaml'
+    path = named_path(name) if name.endswith('.yaml') else folder / f'{name}.yaml'
     if not path.is_file():
         raise InputError(f'camera {name!r} is unknown; known are {", ".join(known_profiles(folder))}, or name a file')
     profile = from_mapping(CameraProfile, read_yaml(path), str(path))

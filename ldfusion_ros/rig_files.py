@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
+from ldfusion_models.paths import named_path
 
 # What belongs to all pairs of a launch, and not to one.
 SHARED = ('rig', 'rviz', 'rviz_frame', 'bag', 'rate', 'loop', 'view')
@@ -20,7 +21,7 @@ def read_rigs(values: Mapping[str, str]) -> list[dict[str, str]]:
         InputError: a file that can't be read or names no argument of a pair, or two pairs in one namespace.
     """
     names = [name.strip() for name in values['rig'].split(',') if name.strip()]
-    rigs = [{**values, **_read(Path(name).expanduser(), values)} for name in names] or [dict(values)]
+    rigs = [{**values, **_read(named_path(name), values)} for name in names] or [dict(values)]
     spaces = [rig['namespace'].strip('/') for rig in rigs]
     for space in spaces:
         if spaces.count(space) > 1:

@@ -170,10 +170,11 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
             self.trigger_activate()
 
     def restart(self) -> None:
-        """Go down to unconfigured and up again, to recover from work that keeps failing."""
-        self.trigger_deactivate()
-        self.trigger_cleanup()
-        self.bring_up()
+        """Go down to unconfigured and up again, to recover from work that keeps failing, unless it has ended."""
+        if self.state == State.PRIMARY_STATE_ACTIVE:
+            self.trigger_deactivate()
+            self.trigger_cleanup()
+            self.bring_up()
 
     @property
     def is_configured(self) -> bool:
@@ -187,7 +188,18 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         super().destroy_node()
 
     def _set_up(self) -> None:
-        self.parts = self.set_up()
+        """Make the parts; where one can't be made, what has been opened for the others is closed again."""
+        publishers, subscriptions, guards = (set(each) for each in (self.publishers, self.subscriptions, self.guards))
+        try:
+            self.parts = self.set_up()
+        except Exception:
+            for publisher in set(self.publishers) - publishers:
+                self.destroy_publisher(publisher)
+            for subscription in set(self.subscriptions) - subscriptions:
+                self.destroy_subscription(subscription)
+            for guard in set(self.guards) - guards:
+                self.destroy_guard_condition(guard)
+            raise
 
     def _start(self) -> None:
         for part in self.parts:

@@ -8,6 +8,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from ldfusion_models.errors import InputError
+from ldfusion_models.paths import named_path
 from ldfusion_models.rig.rig import Rig, Shot, thermal_unit
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.decoding import BadFrameError, decode
@@ -87,7 +88,7 @@ class Fusing(Part):
         """
         if self._last is None:
             raise InputError('no frame has been fused yet')
-        folder = Path(self._node.parameters.snapshot_folder).expanduser()
+        folder = named_path(self._node.parameters.snapshot_folder)
         return save_snapshot(folder, *self._last, self._node.parameters, facts)
 
     def report(self, health: Health) -> None:

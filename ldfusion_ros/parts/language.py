@@ -50,11 +50,12 @@ def _limit_pytorch(threads: int) -> None:
 
 
 def give_way(niceness: int) -> None:
-    """Lower the priority of the calling thread.
+    """Lower the priority of the calling thread, unless it is as low already: raising it takes a right of its own.
 
     A thread of niceness 19 still keeps a processor to the end of its slice, milliseconds for which the many short
     steps of the engine wait. Where the system knows idle threads, it becomes one, which steps aside at once.
     """
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, max(os.getpriority(os.PRIO_PROCESS, thread), niceness))
     if niceness == TO_EVERYBODY and hasattr(os, 'SCHED_IDLE'):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

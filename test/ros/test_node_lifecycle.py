@@ -142,7 +142,11 @@ def test_weights_that_are_missing_fail_the_transition_in_words_and_can_be_correc
         assert str(tmp_path / 'nowhere') in robot.told()['message']
         assert (robot.told()['level'], robot.told()['state']) == ('2', 'unconfigured')
         assert not change(robot, Transition.TRANSITION_CONFIGURE)
-        robot.node.set_parameters([Parameter('weights', value='')])
+        # A part that can't be made leaves nothing of those that were made before.
+        robot.node.set_parameters([Parameter('weights', value=''), Parameter('correcting_depth', value='no/such')])
+        assert not change(robot, Transition.TRANSITION_CONFIGURE)
+        assert (robot.node.count_publishers('/fusion/fused/image'), list(robot.node.guards)) == (0, [])
+        robot.node.set_parameters([Parameter('correcting_depth', value='')])
         assert change(robot, Transition.TRANSITION_CONFIGURE)
         assert change(robot, Transition.TRANSITION_ACTIVATE)
         robot.wait(robot.is_ready, 'subscriptions')
@@ -188,6 +192,10 @@ def test_an_engine_that_fails_is_counted_and_restarted() -> None:
         robot.wait(lambda: robot.pipeline not in (None, pipeline) and robot.is_ready(), 'restart')
         robot.fuse_good_pair()
         assert robot.dropped('failure') == 3
+        # A restart that comes after somebody else's transition leaves it as it is.
+        assert change(robot, Transition.TRANSITION_DEACTIVATE)
+        robot.do(robot.node.restart)
+        assert robot.node.state == State.PRIMARY_STATE_INACTIVE
 
 
 def test_under_load_the_newest_pair_is_fused_and_the_rest_is_counted() -> None:

@@ -175,8 +175,10 @@ def test_a_snapshot_holds_the_frame(robot: Robot, tmp_path: Path) -> None:
     robot.send_pair(thermal=counts)
     robot.wait(lambda: len(robot.images) > before, 'fused image')
     (tmp_path / 'file').write_text('in the way')
-    with robot.settings(snapshot_folder=str(tmp_path / 'file')):
-        assert not call().success
+    for folder in (str(tmp_path / 'file'), '~nosuchuser/snapshots'):
+        with robot.settings(snapshot_folder=folder):
+            refused = call()
+            assert (refused.success, folder in refused.message) == (False, True)
     with robot.settings(snapshot_folder=str(tmp_path / 'new')):
         answer = call()
         assert answer.success, answer.message

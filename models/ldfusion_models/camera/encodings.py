@@ -114,14 +114,14 @@ def _converted(pixels: npt.NDArray[Any], encoding: str, conversion: int, width: 
 
 
 def decode_compressed(data: Any, said: str = '') -> npt.NDArray[Any]:
-    """Decode JPEG, PNG or TIFF bytes to (H, W, 3) RGB uint8, or (H, W) uint8 or uint16.
+    """Decode JPEG, PNG or TIFF bytes to (H, W, 3) RGB, or (H, W), of the types that :func:`decode_raw` gives.
 
     Args:
         data: the bytes, also with the header that ``compressedDepth`` puts before them.
         said: the message's ``format``, which is believed only where the bytes can't tell.
 
     Raises:
-        InputError: not an image, larger than OpenCV allows, or temperatures that were kept as depth.
+        InputError: not an image, of other types, larger than OpenCV allows, or temperatures that were kept as depth.
     """
     stored = np.frombuffer(data, np.uint8)
     if stored[DEPTH_HEADER : DEPTH_HEADER + len(PNG)].tobytes() == PNG:
@@ -134,6 +134,9 @@ def decode_compressed(data: Any, said: str = '') -> npt.NDArray[Any]:
         image = None
     if image is None:
         raise InputError(f'compressed image of {stored.size} bytes cannot be decoded')
+    types = ('uint8', 'uint16') if image.ndim == 3 else ('uint8', 'uint16', 'int16', 'float32')
+    if image.dtype.name not in types:
+        raise InputError(f'compressed image of {image.dtype} and shape {image.shape}: {", ".join(types)} can be read')
     if image.ndim == 2:
         return image
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)

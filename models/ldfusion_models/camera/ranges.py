@@ -83,8 +83,9 @@ def points_of_cloud(message: PointCloud2) -> Points:
         InputError: no x, y and z, or as :func:`structured_points`.
     """
     points = structured_points(message)
-    if not {'x', 'y', 'z'} <= set(points.dtype.names or ()):
-        raise InputError(f'points with fields {", ".join(points.dtype.names or ()) or "none"}; x, y and z are needed')
+    names = points.dtype.names or ()
+    if not {'x', 'y', 'z'} <= {name for name in names if not points.dtype[name].shape}:
+        raise InputError(f'points with fields {", ".join(names) or "none"}; x, y and z, one value each, are needed')
     return np.stack([points[axis].reshape(-1) for axis in 'xyz'], axis=1).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import written_whole
+from ldfusion_models.paths import named_path
 
 log = logging.getLogger(__name__)
 MAGIC = b'ldfusion plan 2\n'
@@ -61,7 +62,7 @@ class PlanKey:
 def default_folder() -> Path:
     """``ldfusion_ros/tensorrt`` in the user's cache folder."""
     base = os.environ.get('XDG_CACHE_HOME')
-    return (Path(base) if base else Path.home() / '.cache') / 'ldfusion_ros' / 'tensorrt'
+    return named_path(base or '~/.cache') / 'ldfusion_ros' / 'tensorrt'
 
 
 def store(folder: Path, key: PlanKey, content: bytes) -> Path:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
+from ldfusion_models.paths import named_path
 from ldfusion_models.published.store import fitted_fusion, local_model, prepared_graph, task_of
 
 Settings = TypeVar('Settings', bound=Any)
@@ -76,7 +76,7 @@ def read_profile(name: str) -> Profile:
         return PROFILES[name]
     if not name.endswith('.yaml'):
         raise InputError(f'profile {name!r} is unknown; known are {", ".join(PROFILES)}, or name a .yaml file')
-    return from_mapping(Profile, read_yaml(Path(name).expanduser()), name)
+    return from_mapping(Profile, read_yaml(named_path(name)), name)
 
 
 def profile_of(model: str, depth_source: str) -> Profile:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import sha256_of, written_whole
+from ldfusion_models.paths import named_path
 from ldfusion_models.published.catalogue import METRIC_SIBLINGS, hub_name
 
 OWNER_AND_NAME = re.compile(r'[\w.-]+/[\w.-]+')
@@ -39,7 +40,7 @@ def store_folder() -> Path:
     if named := os.environ.get('LDFUSION_MODELS'):
         return Path(named)
     base = os.environ.get('XDG_CACHE_HOME')
-    return (Path(base) if base else Path.home() / '.cache') / 'ldfusion_ros' / 'models'
+    return named_path(base or '~/.cache') / 'ldfusion_ros' / 'models'
 
 
 def folder_of(name: str) -> Path:

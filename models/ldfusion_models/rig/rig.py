@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from ldfusion_models.camera.thermal import GainControl
 from ldfusion_models.camera.thermal_reader import CELSIUS_ZERO, ThermalForm, ThermalReader
 from ldfusion_models.engines import Engine
 from ldfusion_models.errors import InputError
+from ldfusion_models.paths import named_path
 from ldfusion_models.rig.ground import ground_references
 from ldfusion_models.rig.measured import Measured
 from ldfusion_models.rig.pipeline import Pipeline
@@ -183,7 +183,7 @@ class Rig:
         self.pipeline = pipeline
         self.asked: Registration | None = None
         if settings.registration_file:
-            self.asked = read_registration(Path(settings.registration_file).expanduser())
+            self.asked = read_registration(named_path(settings.registration_file))
         self._registrar: Registrar | None = None
         self._read_thermal = ThermalReader()
         self._last_depth: npt.NDArray[np.float32] | None = None

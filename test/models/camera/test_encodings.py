@@ -1,11 +1,12 @@
 """Colour encodings of raw drivers: a known picture, stored by a plain reading of each format, comes back."""
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from raw_formats import DEEP, STORED, patches
 
-from ldfusion_models.camera.encodings import decode_raw
+from ldfusion_models.camera.encodings import decode_compressed, decode_raw
 from ldfusion_models.errors import InputError
 
 
@@ -40,6 +41,17 @@ def test_signed_counts_keep_their_sign(big_endian: bool) -> None:
     decoded = decode_raw('16SC1', 3, 4, 8, counts.tobytes(), big_endian)
     assert decoded.dtype == np.int16
     assert np.array_equal(decoded, counts)
+
+
+@pytest.mark.parametrize('shape', [(16, 16), (16, 16, 3), (16, 16, 4)])
+@pytest.mark.parametrize('kind', ['i1', 'i2', 'i4', 'u1', 'u2', 'f4', 'f8'])
+def test_a_tiff_of_any_numbers_is_an_image_or_refused(kind: str, shape: tuple[int, ...]) -> None:
+    _, stored = cv2.imencode('.tiff', np.ones(shape, kind))
+    if kind in ('u1', 'u2') or (len(shape) == 2 and kind in ('i2', 'f4')):
+        assert decode_compressed(stored.tobytes()).dtype == kind
+    else:
+        with pytest.raises(InputError, match='can be read'):
+            decode_compressed(stored.tobytes())
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,10 @@ def test_clouds_that_promise_what_they_do_not_hold_are_refused() -> None:
         points_of_cloud(Cloud(data=b'\0' * 20))
     with pytest.raises(InputError, match='x, y and z'):
         points_of_cloud(Cloud(names='xyw'))
+    several = Cloud()
+    several.fields[0].count = 2
+    with pytest.raises(InputError, match='one value each'):
+        points_of_cloud(several)
     short = Cloud()
     short.point_step, short.row_step = 8, 16
     with pytest.raises(InputError, match='8 bytes'):

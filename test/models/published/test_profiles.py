@@ -50,6 +50,8 @@ def test_what_is_no_profile_is_named(tmp_path: Path) -> None:
         read_profile(profile_file(tmp_path, dept='owner/depth'))
     with pytest.raises(InputError, match='cannot be read'):
         read_profile(str(tmp_path / 'none.yaml'))
+    with pytest.raises(InputError, match=r'~nosuchuser/my\.yaml: no such home'):
+        read_profile('~nosuchuser/my.yaml')
 
 
 def test_use_says_what_is_missing_one_after_the_other_and_then_writes(

@@ -16,8 +16,7 @@ def test_only_the_thread_that_gives_way_does(niceness: int, policy: int) -> None
     seen: list[tuple[int, int]] = []
 
     def work() -> None:
-        before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-        give_way(max(before, niceness))
+        give_way(niceness)
         seen.append((os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), os.sched_getscheduler(0)))
 
     here = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
