@@ -9,8 +9,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
 from ldfusion_models.paths import named_path
-from ldfusion_models.rig.settings import meanings
-from ldfusion_ros.node.parameters import refusal
+from ldfusion_models.rig.settings import meanings, refusal
 from ldfusion_ros.parts.fusion_parameters import FusionParameters
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 

@@ -3,7 +3,6 @@
 Declaration, checks at run time, the test of the YAML file and generated documentation all read the table.
 """
 
-import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ldfusion_models.errors import InputError
-from ldfusion_models.rig.settings import Meaning, StreamSettings, Value, meanings, setting
+from ldfusion_models.rig.settings import Meaning, StreamSettings, Value, meanings, refusal, setting
 
 T = TypeVar('T')
 TRANSPORTS = ('raw', 'compressed')
@@ -60,7 +59,7 @@ def declare(node: Node, table: type[Any]) -> list[str]:
     given = node.get_parameters_by_prefix('')
     qualities = [name for name in given if name.startswith(QUALITY)]
     for name in given:
-        if problem := refusal(table, name, given[name].value):
+        if problem := _refusal(table, name, given[name].value):
             raise InputError(problem)
         if name in meanings(table) or name in qualities:
             # Without a descriptor; it is declared again with one, and takes the given value then.
@@ -75,29 +74,10 @@ def read(node: Node, table: type[T]) -> T:
     return table(**{name: node.get_parameter(name).value for name in meanings(table)})
 
 
-def refusal(table: type[Any], name: str, value: object) -> str:
-    """Why a parameter can't have a value; empty if it can, or if it is rclpy's own."""
-    if name.startswith(RCLPY_PARAMETERS):
-        return ''
-    known = meanings(table)
-    if name not in known:
-        similar = difflib.get_close_matches(name, known, 1)
-        hint = f'did you mean {similar[0]!r}?' if similar else f'known are {", ".join(known)}'
-        return f'unknown parameter {name!r}; {hint}'
-    default, meaning = known[name]
-    if type(value) is not type(default):
-        return f'parameter {name!r} is {value!r}; a {type(default).__name__} like {default!r} is needed'
-    if meaning.choices and value not in meaning.choices:
-        return f'parameter {name!r} is {value!r}; choose one of {", ".join(meaning.choices)}'
-    if isinstance(value, (int, float)) and not meaning.low <= value <= meaning.high:
-        return f'parameter {name!r} is {value}; it must lie between {meaning.low} and {meaning.high}'
-    return ''
-
-
 def check_change(table: type[Any], changes: 'Iterable[Parameter[Any]]', configured: bool) -> SetParametersResult:
     """Whether parameters may change at run time, with the reason if not."""
     for change in changes:
-        if problem := refusal(table, change.name, change.value):
+        if problem := _refusal(table, change.name, change.value):
             return SetParametersResult(successful=False, reason=problem)
         _, meaning = meanings(table).get(change.name, (None, None))
         if configured and meaning and meaning.takes == 'configure':
@@ -106,6 +86,10 @@ def check_change(table: type[Any], changes: 'Iterable[Parameter[Any]]', configur
             )
             return SetParametersResult(successful=False, reason=reason)
     return SetParametersResult(successful=True)
+
+
+def _refusal(table: type[Any], name: str, value: object) -> str:
+    return '' if name.startswith(RCLPY_PARAMETERS) else refusal(table, name, value)
 
 
 def _descriptor(default: Value, meaning: Meaning) -> ParameterDescriptor:

@@ -21,3 +21,5 @@ DepthSource = Literal['fused', 'visible', 'thermal']
 EMBEDDED = 'embedded'
 # Pixels each way.
 MINIMUM_SIZE = 32
+# Endings of image files that are read and written.
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff')

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from ldfusion_models.choices import IMAGE_SUFFIXES
 from ldfusion_models.errors import InputError
 
 # LibYAML's where PyYAML was built with it: the same values, many times as fast.
 SAFE_LOADER: Any = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
-IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff'})
 
 
 def data_folder(package_file: str, name: str) -> Path:
@@ -106,7 +106,7 @@ def list_images(source: Path) -> list[Path]:
         raise InputError(f'{source}: no such file or folder')
     images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
-        raise InputError(f'{source}: holds no image ({", ".join(sorted(IMAGE_SUFFIXES))})')
+        raise InputError(f'{source}: holds no image ({", ".join(IMAGE_SUFFIXES)})')
     names = Counter(path.stem for path in images)
     twice = next((path for path in images if names[path.stem] > 1), None)
     if twice:
@@ -160,9 +160,14 @@ def write_image(path: Path, image: npt.NDArray[Any]) -> None:
         InputError: the file can't be written.
     """
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    is_encoded, data = cv2.imencode(path.suffix, stored)
+    try:
+        is_encoded, data = cv2.imencode(path.suffix, stored)
+    except cv2.error:  # an ending that OpenCV doesn't know
+        is_encoded = False
     if not is_encoded:
-        raise InputError(f'{path}: cannot be written as an image')
+        raise InputError(
+            f'{path}: cannot be written as an image; its ending must be one of {", ".join(IMAGE_SUFFIXES)}'
+        )
     # Not by imwrite, which may miss that the disk is full.
     with written_whole(path) as temporary:
         try:

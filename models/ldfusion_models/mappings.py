@@ -1,7 +1,7 @@
 """Dataclasses from nested names and values, such as YAML files hold them, and the way back."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from ldfusion_models.errors import InputError
@@ -46,14 +46,20 @@ def _is_required(field: 'dataclasses.Field[Any]') -> bool:
 def _typed(hint: Any, value: Any, source: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, source)  # type: ignore[arg-type]
-    if get_origin(hint) is Literal and value not in get_args(hint):
-        raise InputError(f'{source} is {value!r}; choose one of {", ".join(map(str, get_args(hint)))}')
-    if isinstance(value, list):
-        kind = next(iter(get_args(hint)), None)
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-            return tuple(value)
-        return tuple(from_mapping(kind, each, source) for each in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal and value not in inner:
+        raise InputError(f'{source} is {value!r}; choose one of {", ".join(map(str, inner))}')
+    if origin in (tuple, Sequence):
+        if not isinstance(value, list | tuple):
+            raise InputError(f'{source}: {value!r} is no list')
+        if origin is tuple and inner[-1] is not Ellipsis and len(value) != len(inner):
+            raise InputError(f'{source}: {value!r} is no list of {len(inner)}')
+        return tuple(_typed(inner[0], each, source) for each in value)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise InputError(f'{source}: {value!r} is not names and values')
+        return {_typed(str, name, source): _typed(inner[1], each, f'{source}: {name}') for name, each in value.items()}
+    if hint is float and type(value) is int:
         return float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:
         raise InputError(f'{source}: {value!r} is not of type {hint.__name__}')

@@ -147,6 +147,10 @@ def test_a_profile_of_ones_own_is_a_file(tmp_path: Path) -> None:
     for change, words in (
         ({'parameters': {'thermal_scale': 'much'}}, "'thermal_scale' is 'much'"),
         ({'parameters': {'scale': 1.0}}, "unknown parameter 'scale'"),
+        ({'parameters': None}, 'parameters: None is not names and values'),
+        ({'parameters': {1: 2}}, 'parameters: 1 is not of type str'),
+        ({'topics': {'image': ['a']}}, r"topics: image: \['a'\] is not of type str"),
+        ({'size': 160}, 'size: 160 is no list'),
         ({'camera': 'both'}, "camera is 'both'"),
         ({'more': 1}, "no setting 'more'"),
         ({'rate': 'often'}, "rate: 'often' is not of type float"),

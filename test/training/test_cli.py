@@ -314,6 +314,22 @@ def test_debug_shows_the_traceback(run: Run, tmp_path: Path) -> None:
     assert error.splitlines()[-1].startswith('ldfusion: ')
 
 
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        ('simulate --preview x.txt', 'x.txt does not end in one of .bmp, .jpeg'),
+        ('evaluate fusion --visible a --thermal b --sheet sheet', 'sheet does not end in one of'),
+        ('evaluate bag bag --output out --threads -3', "'threads' is -3; it must lie between 0 and 256"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_made(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(run(*words.split()), said)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_command(run: Run) -> None:
     assert_one_line(run('polish'), 'polish', 'fuse')
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from ldfusion_models.choices import EMBEDDED
+from ldfusion_models.choices import EMBEDDED, DepthSource
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
 from ldfusion_models.mappings import from_mapping
@@ -34,7 +34,7 @@ class Profile:
 
     depth: str = ''
     correcting_depth: str = ''
-    depth_source: str = 'fused'
+    depth_source: DepthSource = 'fused'
     captioner: str = EMBEDDED
     text_encoder: str = EMBEDDED
     weights: str = ''
@@ -79,7 +79,7 @@ def read_profile(name: str) -> Profile:
     return from_mapping(Profile, read_yaml(named_path(name)), name)
 
 
-def profile_of(model: str, depth_source: str) -> Profile:
+def profile_of(model: str, depth_source: DepthSource) -> Profile:
     """The profile that uses one model that is here, for what it is for; raises InputError as ``task_of``."""
     task = task_of(model)
     if task == 'depth':

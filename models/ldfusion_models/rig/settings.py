@@ -1,5 +1,6 @@
 """All that decides what becomes of a pair of images, on a robot as in files; each setting with meaning and limits."""
 
+import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -53,6 +54,23 @@ def meanings(table: type[Any]) -> dict[str, tuple[Any, Meaning]]:
     return {item.name: (item.default, item.metadata['meaning']) for item in fields(table)}
 
 
+def refusal(table: type[Any], name: str, value: object) -> str:
+    """Why a table's parameter can't have a value; empty if it can."""
+    known = meanings(table)
+    if name not in known:
+        similar = difflib.get_close_matches(name, known, 1)
+        hint = f'did you mean {similar[0]!r}?' if similar else f'known are {", ".join(known)}'
+        return f'unknown parameter {name!r}; {hint}'
+    default, meaning = known[name]
+    if type(value) is not type(default):
+        return f'parameter {name!r} is {value!r}; a {type(default).__name__} like {default!r} is needed'
+    if meaning.choices and value not in meaning.choices:
+        return f'parameter {name!r} is {value!r}; choose one of {", ".join(meaning.choices)}'
+    if isinstance(value, (int, float)) and not meaning.low <= value <= meaning.high:
+        return f'parameter {name!r} is {value}; it must lie between {meaning.low} and {meaning.high}'
+    return ''
+
+
 @dataclass(frozen=True)
 class Profiled:
     """Settings of which some, ``of_profile``, may be those of a profile (``ldfusion_models/published/profiles.py``)."""
@@ -69,7 +87,11 @@ class Profiled:
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How the images of two cameras come together; a field's name is the name of the nodes' parameter."""
+    """How the images of two cameras come together; a field's name is the name of the nodes' parameter.
+
+    Raises:
+        InputError: a value of another type, or out of its limits or choices.
+    """
 
     sync_tolerance: float = setting(0.025, 'Seconds that the stamps of a pair may differ.', limits=(0.0, 10.0))
     sync_queue_size: int = setting(10, 'Images of each camera that wait for a partner.', limits=(1, 100))
@@ -102,6 +124,11 @@ class StreamSettings:
         'Unit of thermal images of floats (32FC1); auto: celsius where half of them are below 150, else kelvin.',
         choices=TEMPERATURES,
     )
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if problem := refusal(type(self), name, value):
+                raise InputError(problem)
 
     def thermal_form(self) -> ThermalForm:
         """How the thermal camera's images are made."""

@@ -291,4 +291,6 @@ def test_settings_of_the_wrong_type_are_named() -> None:
 
     with pytest.raises(InputError, match='bins'):
         from_mapping(DepthConfig, {'bins': 'many'}, 'test')
+    with pytest.raises(InputError, match=r"widths: 'many' is not of type int"):
+        from_mapping(DepthConfig, {'widths': [32, 'many']}, 'test')
     assert from_mapping(DepthConfig, {'maximum': 80}, 'test').maximum == 80.0

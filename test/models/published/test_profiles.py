@@ -19,7 +19,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('LDFUSION_MODELS', str(tmp_path / 'store'))
 
 
-def profile_file(folder: Path, **settings: str) -> str:
+def profile_file(folder: Path, **settings: object) -> str:
     path = folder / 'my.yaml'
     path.write_text(yaml.safe_dump(settings))
     return str(path)
@@ -48,6 +48,10 @@ def test_what_is_no_profile_is_named(tmp_path: Path) -> None:
         read_profile('moon')
     with pytest.raises(InputError, match=r"my\.yaml: Profile has no setting 'dept'; known are .*depth_source"):
         read_profile(profile_file(tmp_path, dept='owner/depth'))
+    with pytest.raises(InputError, match=r"depth_source is 'bogus'; choose one of fused"):
+        read_profile(profile_file(tmp_path, depth_source='bogus'))
+    with pytest.raises(InputError, match=r'weights: \[1\] is not of type str'):
+        read_profile(profile_file(tmp_path, weights=[1]))
     with pytest.raises(InputError, match='cannot be read'):
         read_profile(str(tmp_path / 'none.yaml'))
     with pytest.raises(InputError, match=r'~nosuchuser/my\.yaml: no such home'):

@@ -512,10 +512,28 @@ def test_stamps_that_do_not_go_on_are_said_and_arrival_pairs_them(tmp_path: Path
 
 def test_a_parameter_file_of_the_node_is_understood(tmp_path: Path) -> None:
     file = tmp_path / 'robot.yaml'
-    file.write_text('/robot/fusion_node:\n  ros__parameters:\n    sync_tolerance: 1\n    lazy: false\n')
+    file.write_text('/robot/fusion_node:\n  ros__parameters:\n    sync_tolerance: 1.0\n    lazy: false\n')
     assert node_settings(file) == replace(NodeSettings(), sync_tolerance=1.0)
     shipped = ROOT / 'config/ldfusion.yaml'
     assert node_settings(shipped) == NodeSettings()
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        ('1: {ros__parameters: {}}', 'holds no parameters of fusion_node'),
+        ('/**/fusion_node:', 'holds no parameters of fusion_node'),
+        ('fusion_node: {ros__parameters: {sync_tolerance: 1}}', "'sync_tolerance' is 1; a float like 0.025"),
+        ('fusion_node: {ros__parameters: {enlargement: bogus}}', "'enlargement' is 'bogus'; choose one of guided"),
+        ('fusion_node: {ros__parameters: {thermal_low_percentile: 150.0}}', 'it must lie between 0.0 and 49.0'),
+        ('fusion_node: {ros__parameters: {thermal_smoothin: 0.5}}', "did you mean 'thermal_smoothing'?"),
+    ],
+)
+def test_what_the_node_would_refuse_of_a_parameter_file_is_refused(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / 'robot.yaml'
+    file.write_text(content)
+    with pytest.raises(InputError, match=re.escape(words)):
+        node_settings(file)
 
 
 def test_a_bounded_number_of_frames_is_shown_however_long_the_recording() -> None:

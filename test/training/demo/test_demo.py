@@ -16,7 +16,7 @@ import pytest
 from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_models.errors import InputError
 from ldfusion_training.cli import main
-from ldfusion_training.demo.recordings import simulated_recording
+from ldfusion_training.demo.recordings import make_room, simulated_recording
 from ldfusion_training.demo.report import (
     DEPTH,
     DIAGNOSTICS,
@@ -152,6 +152,25 @@ def test_simulated_recording_is_made_once(tmp_path: Path) -> None:
     assert find_streams(path) == STREAMS
     assert simulated_recording(tmp_path / 'bag', config) == path
     assert {file: file.stat().st_mtime_ns for file in path.iterdir()} == before
+
+
+def test_a_demo_deletes_only_what_a_demo_left(tmp_path: Path) -> None:
+    mine = tmp_path / 'outputs' / 'thesis.txt'
+    mine.parent.mkdir()
+    mine.write_text('years of work')
+    record_pairs(tmp_path / 'bag')
+    record_pairs(tmp_path / 'left')
+    for folder, bag in (
+        (mine.parent, None),
+        (tmp_path / 'bag', tmp_path / 'bag'),
+        (tmp_path / 'bag', tmp_path / 'bag/x'),
+    ):
+        with pytest.raises(InputError, match=f'{folder}: .* choose another --output'):
+            make_room(folder, bag)
+    assert mine.is_file()
+    assert (tmp_path / 'bag').is_dir()
+    make_room(tmp_path / 'left', tmp_path / 'bag')
+    assert not (tmp_path / 'left').exists()
 
 
 class TestDemo:

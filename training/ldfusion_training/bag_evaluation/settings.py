@@ -2,17 +2,19 @@
 
 import logging
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import read_yaml
-from ldfusion_models.mappings import from_mapping
 from ldfusion_models.published.profiles import read_profile, with_profile
-from ldfusion_models.rig.settings import NodeSettings
+from ldfusion_models.rig.settings import NodeSettings, refusal
 from ldfusion_training.evaluation.depth_metrics import DepthRange
 
 NODE = 'fusion_node'
+# Names that only a robot's node has have no part here; one as near as this to a setting is a slip.
+SLIP = 0.85
 _log = logging.getLogger(__name__)
 PAIR_BY = ('stamps', 'arrival')
 
@@ -62,18 +64,25 @@ def node_settings(path: Path) -> NodeSettings:
     """The settings in a parameter file of the node (YAML, as ``config/ldfusion.yaml``); others in it are left aside.
 
     Raises:
-        InputError: no such file, no YAML, no parameters of ``fusion_node``, or no such profile.
+        InputError: no such file, no YAML, no parameters of ``fusion_node``, a value that can't be or a name that is
+            nearly that of a setting, or no such profile.
     """
     content = read_yaml(path)
     sections = content if isinstance(content, dict) else {}
-    found = [section for name, section in sections.items() if name.strip('/').rpartition('/')[2] in (NODE, '**', '*')]
-    if not found or not all(isinstance(section.get('ros__parameters'), dict) for section in found):
-        raise InputError(f'{path}: holds no parameters of {NODE}')
+    mine = [
+        section for name, section in sections.items() if str(name).strip('/').rpartition('/')[2] in (NODE, '**', '*')
+    ]
+    found = [section.get('ros__parameters') if isinstance(section, dict) else None for section in mine]
     given: dict[str, Any] = {}
-    for section in found:
-        given |= section['ros__parameters']
-    known = {setting.name for setting in fields(NodeSettings)}
-    settings = from_mapping(NodeSettings, {name: value for name, value in given.items() if name in known}, str(path))
+    for parameters in found or [None]:
+        if not isinstance(parameters, dict):
+            raise InputError(f'{path}: holds no parameters of {NODE}')
+        given |= {str(name): value for name, value in parameters.items()}
+    known = [setting.name for setting in fields(NodeSettings)]
+    own = {name: value for name, value in given.items() if get_close_matches(name, known, 1, SLIP)}
+    if problems := [problem for name, value in own.items() if (problem := refusal(NodeSettings, name, value))]:
+        raise InputError(f'{path}: {problems[0]}')
+    settings = NodeSettings(**own)
     of_profile = read_profile(settings.profile).correcting_depth if settings.profile else ''
     if network := given.get('correcting_depth') or of_profile:
         _log.warning('correcting_depth: %s has no part here; when its depth comes depends on the machine', network)

@@ -46,7 +46,8 @@ def run_train(options: Train) -> int:
     """Train, with a progress bar, TensorBoard logs and a picture at the end."""
     module = stage_module(options.stage)
     recipe = options.config or RECIPES / f'{options.stage}.yaml'
-    config = from_mapping(module.CONFIG, override(read_recipe(recipe), options.set), str(recipe))
+    source = ' --set '.join([str(recipe), *options.set])
+    config = from_mapping(module.CONFIG, override(read_recipe(recipe), options.set), source)
     if options.dry_run:
         print(yaml.safe_dump(plain(dataclasses.asdict(config)), sort_keys=False), end='')
         return 0
@@ -131,7 +132,10 @@ def override(recipe: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
             raise InputError(f'--set {setting}: write NAME=VALUE, for example trainer.steps=100')
         *outer, last = name.split('.')
         place = recipe
-        for key in outer:
-            place = place.setdefault(key, {})
-        place[last] = yaml.safe_load(value)
+        try:
+            for key in outer:
+                place = place.setdefault(key, {})
+            place[last] = yaml.safe_load(value)
+        except (AttributeError, TypeError, yaml.YAMLError) as error:
+            raise InputError(f'--set {setting}: no such setting, or no value in YAML') from error
     return recipe

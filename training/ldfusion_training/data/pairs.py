@@ -25,8 +25,9 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.images import as_grey8, as_rgb8
 from ldfusion_models.camera.thermal import GainControl
+from ldfusion_models.choices import IMAGE_SUFFIXES
 from ldfusion_models.errors import InputError
-from ldfusion_models.files import IMAGE_SUFFIXES, read_image
+from ldfusion_models.files import read_image
 
 Faults = Literal['refuse', 'skip']
 Image8 = npt.NDArray[np.uint8]

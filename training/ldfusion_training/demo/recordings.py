@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ldfusion_models.errors import InputError
 from ldfusion_models.files import match_pairs
 from ldfusion_training.recordings.pair_recording import RecordingConfig, common_size, record_pairs
 from ldfusion_training.simulation.config import SimulationConfig
@@ -24,6 +25,19 @@ DRIVE = SimulationConfig(
 )
 
 
+def make_room(folder: Path, needed: Path | None = None) -> None:
+    """Delete the recording that an earlier demo left.
+
+    Raises:
+        InputError: what is there is no recording, or it is the one that is ``needed``.
+    """
+    if not folder.exists():
+        return
+    if not (folder / 'metadata.yaml').is_file() or (needed and needed.resolve().is_relative_to(folder.resolve())):
+        raise InputError(f'{folder}: exists already, and is not what a demo left; choose another --output')
+    shutil.rmtree(folder)
+
+
 def recording_of_pairs(visible: Path, thermal: Path, recording: Path) -> Path:
     """Record folders of pairs anew; images of differing sizes are brought to the smallest.
 
@@ -31,7 +45,7 @@ def recording_of_pairs(visible: Path, thermal: Path, recording: Path) -> Path:
         InputError: an image is missing, unpaired or damaged, or the recording can't be written.
     """
     pairs = match_pairs(visible, thermal)
-    shutil.rmtree(recording, ignore_errors=True)
+    make_room(recording)
     record_pairs(
         tqdm(pairs, unit='pair', disable=None), recording, RecordingConfig(FOLDER_RATE_HZ, size=common_size(pairs))
     )

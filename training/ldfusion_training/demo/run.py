@@ -1,6 +1,5 @@
 """The whole way of a frame over real ROS 2: replay a recording to ``fusion_node``, record and judge what comes out."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from ldfusion_models.errors import InputError
 from ldfusion_models.files import write_image
 from ldfusion_training.demo.domain import free_domain
 from ldfusion_training.demo.processes import Child, find_executable
+from ldfusion_training.demo.recordings import make_room
 from ldfusion_training.demo.report import DIAGNOSTICS, OUTPUTS, make_report, make_sheet
 from ldfusion_training.recordings.bags import duration_of, topics_of
 from ldfusion_training.recordings.image_topics import CAMERA_WORDS, Streams, camera_info_topic, find_camera
@@ -62,7 +62,7 @@ def run_demo(config: DemoConfig) -> dict[str, Any]:
     """
     streams = config.streams or find_streams(config.recording)
     outputs, publish_log = config.output / 'outputs', config.output / 'logs' / 'published.jsonl'
-    shutil.rmtree(outputs, ignore_errors=True)
+    make_room(outputs, config.recording)
     for name in RESULTS:
         (config.output / name).unlink(missing_ok=True)
     load = replay_through_node(config, streams, outputs, publish_log)

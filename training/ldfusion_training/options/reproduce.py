@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ldfusion_models.choices import EngineName
-from ldfusion_training.options.types import Count
+from ldfusion_training.options.types import Count, Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,5 +73,5 @@ class ReproduceRuns:
     """write all effects"""
     markdown: Path | None = None
     """write what is printed"""
-    plot: Path | None = None
+    plot: Picture | None = None
     """write the effects as a picture"""

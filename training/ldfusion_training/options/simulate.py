@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldfusion_training.options.types import Size
+from ldfusion_training.options.types import Picture, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Simulate:
 
     output: Path | None = None
     """folder for the scenes"""
-    preview: Path | None = None
+    preview: Picture | None = None
     """a sheet with the first frame of each scene"""
     benchmark: bool = False
     """print frames per second and core as JSON"""

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
-from ldfusion_models.choices import MINIMUM_SIZE
+from ldfusion_models.choices import IMAGE_SUFFIXES, MINIMUM_SIZE
 
 
 def check_positive(_: type, value: float | None) -> None:
@@ -20,6 +21,12 @@ def check_inference_size(_: type, value: int) -> None:
     """Refuse what the networks can't take; 0 stands for no limit."""
     if value and value < MINIMUM_SIZE:
         raise ValueError(f'{value} is no whole number from {MINIMUM_SIZE}')
+
+
+def check_picture(_: type, value: Path | None) -> None:
+    """Refuse what can't be written as an image, before anything is computed."""
+    if value is not None and value.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f'{value} does not end in one of {", ".join(IMAGE_SUFFIXES)}')
 
 
 def read_size(_: type, tokens: Sequence[Token]) -> tuple[int, int]:
@@ -35,6 +42,8 @@ NotNegative = Annotated[float, Parameter(validator=Number(gte=0))]
 Part = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 # An option that is given once for each of its values.
 Repeated = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
+# An image to write.
+Picture = Annotated[Path, Parameter(validator=check_picture)]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 InferenceSize = Annotated[int, Parameter(validator=check_inference_size)]
 Size = Annotated[tuple[int, int], Parameter(converter=read_size, n_tokens=1, accepts_keys=False)]

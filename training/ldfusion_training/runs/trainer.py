@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,10 +54,15 @@ class TrainerConfig:
     ema_decay: float = 0.998
     gradient_clip: float = 1.0
     seed: int = 0
-    precision: str = 'no'
+    precision: Literal['no', 'bf16', 'fp16'] = 'no'
     workers: int = 0
     checkpoint_every: int = 200
     log_every: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ('steps', 'batch_size', 'checkpoint_every', 'log_every'):
+            if getattr(self, name) < 1:
+                raise InputError(f'trainer.{name} {getattr(self, name)}: 1 or more are needed')
 
     def learning_rate_at(self, step: int, spent: float = 0.0) -> float:
         """The learning rate of optimizer step ``step`` (from 0), after the part ``spent`` of ``minutes``."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldfusion_training.options.types import Count
+from ldfusion_training.options.types import Count, Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class EvaluateDiffusion:
     """write the values"""
     markdown: Path | None = None
     """write what is printed"""
-    sheet: Path | None = None
+    sheet: Picture | None = None
     """write pairs, noisy, estimated and drawn anew from noise; below, pictures drawn from noise alone"""
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldfusion_training.options.types import Count, Positive
+from ldfusion_training.options.types import Count, Picture, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class EvaluateFusion:
     """write means and the values of each image"""
     markdown: Path | None = None
     """write the tables of means and of each image"""
-    sheet: Path | None = None
+    sheet: Picture | None = None
     """write a contact sheet of all results"""
 
 

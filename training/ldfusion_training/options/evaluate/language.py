@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ldfusion_models.choices import EMBEDDED
-from ldfusion_training.options.types import Count
+from ldfusion_training.options.types import Count, Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class EvaluateCaptions:
     """folder that holds the sets of the labelled real pairs"""
     split: Literal['training', 'validation'] = 'validation'
     """with --pairs: which of them"""
-    sheet: Path | None = None
+    sheet: Picture | None = None
     """with --pairs: write a contact sheet (PNG)"""
     every: Count = 1
     """use one in N frames"""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ldfusion_models.choices import EMBEDDED
-from ldfusion_training.options.types import Count
+from ldfusion_training.options.types import Count, Picture
 
 # What people ask for most, and the classes that these prompts are about.
 PROMPTS = ('people', 'cars', 'road', 'trees', 'buildings')
@@ -41,7 +41,7 @@ class EvaluatePrompts:
     """write all values"""
     markdown: Path | None = None
     """write what is printed"""
-    sheet: Path | None = None
+    sheet: Picture | None = None
     """write a contact sheet of a few pairs"""
 
 
