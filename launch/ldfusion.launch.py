@@ -39,8 +39,8 @@ ARGUMENTS = {
     'scan_topic': ('ranges/scan', 'LaserScan that corrects depth; without one nothing is lost.'),
     'range_topic': ('ranges/range', 'Range of sonars that correct depth; without one nothing is lost.'),
     'visible_transport': ('', 'raw or compressed; empty takes what params_file says.'),
-    'thermal_transport': ('', 'raw or compressed; empty takes what params_file says.'),
-    'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes.'),
+    'thermal_transport': ('', 'raw, compressed or compressedDepth; empty takes what params_file says.'),
+    'params_file': (str(CONFIG / 'ldfusion.yaml'), 'Parameters of the nodes; those of a camera profile go before it.'),
     'engine': ('', 'Runtime of the networks; empty takes what params_file says.'),
     'profile': (
         '',
@@ -50,7 +50,7 @@ ARGUMENTS = {
     'captioner': ('', 'Captioner of guidance_node: OWNER/NAME or folder; empty takes what params_file says.'),
     'text_encoder': ('', 'Text encoder, prepared by ldfusion models prepare; empty takes what params_file says.'),
     'threads': ('', 'CPU threads of fusion_node; empty: what params_file says, of several pairs an equal share.'),
-    'namespace': ('', 'Namespace of the nodes.'),
+    'namespace': ('', 'Namespace of the nodes; around those of several pairs.'),
     'rig': (
         '',
         'Several pairs of cameras: files of these arguments, with commas between, such as front.yaml,rear.yaml.',
@@ -58,7 +58,7 @@ ARGUMENTS = {
     'guidance': ('false', 'Start guidance_node too: captions and prompts that modulate the fusion.'),
     'prompt': ('', 'What matters, for guidance_node; empty: captions of what the cameras see.'),
     'autostart': ('true', 'Configure and activate by itself; false leaves it to a lifecycle manager.'),
-    'rviz': ('false', 'Show the outputs in RViz.'),
+    'rviz': ('false', 'Show the outputs in RViz, of several pairs those of the first.'),
     'rviz_frame': ('visible_optical_frame', 'Frame in which RViz shows the points: that of the visible images.'),
     'bag': ('', 'Recording to replay; nodes then take the time from it.'),
     'rate': ('1.0', 'Speed of the replay.'),
@@ -88,7 +88,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if is_true(rig['guidance']):
             nodes.append(guidance_node(rig, profiles))
     if is_true(values['rviz']):
-        nodes.append(rviz(context, values))
+        nodes.append(rviz(context, rigs[0]))
     if values['bag']:
         nodes.append(replay(values))
     if values['view']:

@@ -47,6 +47,7 @@ def find_topics(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     # Imported here, so that `--show-args` is quick.
     from ldfusion_training.demo.run import camera_infos, find_streams
     from ldfusion_training.recordings.bags import read_bag
+    from ldfusion_training.recordings.image_topics import base_and_transport
 
     given = context.launch_configurations
     bag = Path(given['bag']).expanduser()
@@ -56,9 +57,8 @@ def find_topics(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     streams = find_streams(bag)
     found = {'rviz_frame': next(read_bag(bag, [streams.visible])).message.header.frame_id}
     for camera, topic in (('visible', streams.visible), ('thermal', streams.thermal)):
-        found[f'{camera}_topic'] = topic.removesuffix('/compressed')
+        found[f'{camera}_topic'], found[f'{camera}_transport'] = base_and_transport(topic)
         found[f'{camera}_info_topic'] = camera_infos(streams)[camera]
-        found[f'{camera}_transport'] = 'compressed' if topic.endswith('/compressed') else 'raw'
     return [SetLaunchConfiguration(name, value) for name, value in found.items() if name not in given]
 
 

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError, how_to_install
-from ldfusion_ros.node.programs import message_class, offered_quality, quality, run
+from ldfusion_ros.node.programs import full_names, message_class, offered_quality, quality, run
 
 if TYPE_CHECKING:
     from foxglove import Channel
@@ -55,13 +55,13 @@ class Viewer:
 
         Raises:
             ModuleNotFoundError: foxglove-sdk is not installed.
-            InputError: the port is taken, or there is no such address.
+            InputError: the port is taken, there is no such port or address, or a name can be no topic.
         """
         import foxglove
 
         foxglove.set_log_level('ERROR')
         self._node = node
-        self._wanted = {node.resolve_topic_name(topic) for topic in topics}
+        self._wanted = full_names(node, topics)
         self._shown: dict[str, Shown | None] = {}
         self._joined: deque[int] = deque()
         self._greeted = False
@@ -73,7 +73,7 @@ class Viewer:
                 server_listener=_listener(self._joined),
                 message_backlog_size=BACKLOG,
             )
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, OverflowError) as error:
             raise InputError(f'{host}:{port}: cannot serve there ({error}); name another with --port') from error
         self.address = f'ws://{host}:{self._server.port}'
         node.create_timer(SEARCH_SECONDS, self.search)

@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import folder_written_whole
-from ldfusion_ros.node.programs import message_class, offered_quality, quality, run
+from ldfusion_ros.node.programs import full_names, message_class, offered_quality, quality, run
 
 DEFAULT_TOPICS = (
     '/fusion_node/fused/image',
@@ -41,7 +41,7 @@ class Recorder:
     def __init__(self, node: Node, writer: Writer, topics: Sequence[str]) -> None:
         self._node = node
         self._writer = writer
-        self._missing = [node.resolve_topic_name(topic) for topic in topics]
+        self._missing = full_names(node, topics)
         self.counts: dict[str, int] = dict.fromkeys(self._missing, 0)
         self.search()
         node.create_timer(SEARCH_SECONDS, self.search)

@@ -15,7 +15,8 @@ SHARED = ('rig', 'rviz', 'rviz_frame', 'bag', 'rate', 'loop', 'view')
 def read_rigs(values: Mapping[str, str]) -> list[dict[str, str]]:
     """The arguments of the launch file for each pair: those of its file, else those that were given for all.
 
-    Without ``rig`` there is one pair, that of the arguments. A pair whose file says no namespace takes the file's name.
+    Without ``rig`` there is one pair, that of the arguments. A pair whose file says no namespace takes the
+    file's name, inside of the namespace for all.
 
     Raises:
         InputError: a file that can't be read or names no argument of a pair, or two pairs in one namespace.
@@ -53,4 +54,7 @@ def _read(path: Path, values: Mapping[str, str]) -> dict[str, str]:
     if wrong := [str(name) for name in content if name not in values or name in SHARED]:
         known = ', '.join(name for name in values if name not in SHARED)
         raise InputError(f'rig {path}: {", ".join(wrong)} cannot be said of one pair; known are {known}')
-    return {'namespace': path.stem} | {name: str(value) for name, value in content.items()}
+    if listed := [name for name, value in content.items() if isinstance(value, dict | list)]:
+        raise InputError(f'rig {path}: {", ".join(listed)}: one value is needed; names go with commas between')
+    own = {name: '' if value is None else str(value) for name, value in content.items()}
+    return {'namespace': f'{values["namespace"]}/{path.stem}'.lstrip('/'), **own}

@@ -5,7 +5,7 @@ import importlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import cv2
@@ -71,6 +71,23 @@ def run(name: str, parser: argparse.ArgumentParser, work: Callable[[argparse.Nam
     finally:
         rclpy.try_shutdown()
     return 0
+
+
+def full_names(node: Node, topics: Iterable[str]) -> list[str]:
+    """The names of topics as a node resolves them, each once.
+
+    Raises:
+        InputError: a name that ROS does not allow.
+    """
+    names = []
+    for topic in topics:
+        try:
+            names.append(node.resolve_topic_name(topic))
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f'{topic!r} can be no topic: letters, digits, _ and /, no part begins with a digit'
+            ) from error
+    return list(dict.fromkeys(names))
 
 
 def message_class(name: str) -> type | None:

@@ -1,6 +1,7 @@
 """Dataclasses from nested names and values, such as YAML files hold them, and the way back."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -59,7 +60,7 @@ def _typed(hint: Any, value: Any, source: str) -> Any:
         if not isinstance(value, Mapping):
             raise InputError(f'{source}: {value!r} is not names and values')
         return {_typed(str, name, source): _typed(inner[1], each, f'{source}: {name}') for name, each in value.items()}
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:
         raise InputError(f'{source}: {value!r} is not of type {hint.__name__}')

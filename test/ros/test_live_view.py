@@ -81,12 +81,13 @@ def test_replay_shows_itself(drive: Path) -> None:
     assert finish(replay, signal.SIGINT)[0] == 0
 
 
-def test_a_taken_port_is_named() -> None:
+def test_a_port_that_is_taken_or_can_not_be_is_named() -> None:
     first = start('live_view', '--port', 0)
     assert first.stdout is not None
     port = address_in(first.stdout.readline()).rpartition(':')[2]
-    code, _, errors = finish(start('live_view', '--port', port))
+    others = [(word, start('live_view', '--port', word)) for word in (port, '99999', '-1')]
+    for word, other in others:
+        code, _, errors = finish(other)
+        assert (code, errors.count('\n')) == (2, 1)
+        assert f'127.0.0.1:{word}: cannot serve there' in errors
     finish(first, signal.SIGINT)
-    assert code == 2
-    assert errors.count('\n') == 1
-    assert f'127.0.0.1:{port}: cannot serve there' in errors

@@ -1,5 +1,6 @@
 """replay and record as programs of their own: what is in a recording goes over DDS and into another one unchanged."""
 
+import importlib.util
 import json
 import resource
 import signal
@@ -203,6 +204,17 @@ def test_record_does_not_overwrite(bag: Path) -> None:
     code, _, errors = finish(start('record', bag))
     assert code == 2
     assert errors == f'record: {bag}: exists already; remove it or choose another name\n'
+
+
+def test_topics_that_can_not_be_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    programs = [start('record', tmp_path / 'a', '1bad'), start('record', tmp_path / 'b', '/a b')]
+    if importlib.util.find_spec('foxglove'):
+        programs.append(start('live_view', '--port', 0, '/1bad'))
+    for program in programs:
+        code, _, errors = finish(program)
+        assert (code, errors.count('\n')) == (2, 1), errors
+        assert 'can be no topic' in errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recorder_on_a_full_disk_says_so_and_leaves_nothing_behind_its_name(bag: Path, tmp_path: Path) -> None:

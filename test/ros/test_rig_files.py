@@ -18,6 +18,9 @@ def test_each_pair_has_its_own_arguments_and_those_of_all(tmp_path: Path) -> Non
     assert (first['namespace'], first['camera'], first['guidance']) == ('front', 'boson,realsense', 'True')
     assert (second['namespace'], second['camera'], second['engine']) == ('/robot/back', 'lepton', 'onnxruntime')
     assert read_rigs(GIVEN) == [GIVEN]
+    front.write_text('camera:\n')
+    (inside,) = read_rigs(GIVEN | {'rig': str(front), 'namespace': '/robot'})
+    assert (inside['namespace'], inside['camera']) == ('robot/front', ''), 'within that of all; nothing is no word'
 
 
 def test_processors_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +37,7 @@ def test_processors_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ('camra: lepton', 'camra cannot be said of one pair; known are namespace, camera, engine'),
         ('view: 8766', 'view cannot be said of one pair'),
+        ('camera: [lepton, realsense]', 'camera: one value is needed'),
         ('- lepton', 'arguments of ldfusion.launch.py'),
         ('{', 'cannot be read as YAML'),
         ('namespace: ""', "2 pairs in namespace ''"),

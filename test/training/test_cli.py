@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -96,7 +98,9 @@ class TestMakeBag:
         assert run('make-bag', *options(pairs), '--size', '32x24', out) == (0, '')
         assert {r.image().shape[:2] for r in read_bag(out, ['/visible/image_raw'])} == {(24, 32)}
 
-    @pytest.mark.parametrize('words', [('--rate', '0'), ('--rate', 'nan'), ('--fov', '180'), ('--size', '10'), ()])
+    @pytest.mark.parametrize(
+        'words', [('--rate', '0'), ('--rate', 'nan'), ('--rate', '1e-12'), ('--fov', '180'), ('--size', '10'), ()]
+    )
     def test_impossible_options(self, run: Run, pairs: dict[str, Path], tmp_path: Path, words: tuple[str, ...]) -> None:
         out = [tmp_path / 'bag'] if words else []
         assert_one_line(run('make-bag', *options(pairs), *words, *out))
@@ -176,6 +180,21 @@ class TestFuse:
         assert known.any()
         np.testing.assert_allclose(depths[120][known], 2.0 * depths[60][known], atol=1.5)
 
+    def test_clouds_are_those_of_the_camera_of_reduced_results(self) -> None:
+        """Half the size, half the focal length; what is unknown is left out."""
+        from ldfusion_models.engines import create_engine
+        from ldfusion_models.rig.rig import Rig, pipeline_of
+        from ldfusion_models.rig.settings import RigSettings
+        from ldfusion_training.commands.fuse import shot_of
+        from ldfusion_training.report.cloud_sheet import cloud_sheet
+
+        settings = RigSettings(inference_size=64, enlargement='none', minimum_confidence=0.6)
+        visible, thermal = RANDOM.integers(0, 256, (96, 128, 3), np.uint8), RANDOM.integers(0, 256, (96, 128), np.uint8)
+        frame = Rig(pipeline_of(create_engine('onnxruntime'), settings), settings)(shot_of(visible, thermal, 90.0))
+        assert 0 < np.isfinite(frame.depth).mean() < 1
+        unknown = replace(frame, camera=None, calibration=None)
+        np.testing.assert_array_equal(cloud_sheet(frame, 500.0), cloud_sheet(unknown, 45.0))
+
     def test_measured_depth_corrects_the_rest(self, run: Run, pairs: dict[str, Path], tmp_path: Path) -> None:
         from ldfusion_models.depth_files import read_float_depth, write_depth
 
@@ -190,6 +209,22 @@ class TestFuse:
         for name in 'abc':
             before, after = (read_float_depth(tmp_path / f'{folder}/depth/{name}.npz') for folder in ('plain', 'out'))
             np.testing.assert_allclose(np.median(after / before), 0.7, rtol=0.01)
+        sparse[5:] = np.nan
+        sparse[:, 5:] = np.nan
+        write_depth(tmp_path / 'measured', 'b', sparse)
+        code, error = run('fuse', *words, tmp_path / 'part', '--references', tmp_path / 'measured')
+        assert code == 1, 'all was written, but one without correction'
+        assert re.fullmatch(r'ldfusion: \S+b\.jpg: depth is not corrected: .+\n', error)
+        assert json.loads((tmp_path / 'part/summary.json').read_text())['images'] == 3
+        one = (
+            *words,
+            tmp_path / 'none',
+            '--visible',
+            pairs['visible'] / 'b.jpg',
+            '--thermal',
+            pairs['thermal'] / 'b.png',
+        )
+        assert_one_line(run('fuse', *one[4:], '--references', tmp_path / 'measured/b.png'), 'depth is not corrected')
         (tmp_path / 'measured/b.png').unlink()
         result = run('fuse', *words, tmp_path / 'lack', '--references', tmp_path / 'measured')
         assert_one_line(result, 'b.jpg', 'no references of that name')

@@ -1,6 +1,6 @@
 """Registrations as YAML files; docs/registration.md explains the keys."""
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -153,7 +153,7 @@ def _matrices(value: Any) -> dict[str, Matrix]:
 def _numbers(value: Any, count: int) -> tuple[float, ...]:
     listed = list(value) if isinstance(value, (list, tuple)) else [value]
     fit = len(listed) == count and all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number) for number in listed
+        type(number) in (int, float) and abs(number) <= sys.float_info.max for number in listed
     )
     if not fit:
         raise InputError(f'{value!r}: {count} finite numbers are needed')

@@ -104,7 +104,8 @@ class ThermalReader:
             return
         low, high = np.percentile(counts[TELEMETRY_ROWS:-TELEMETRY_ROWS:2, ::2], (1, 99))
         reach = FAR * max(float(high - low), LEAST_RANGE)
-        edges = {'top': counts[:TELEMETRY_ROWS], 'bottom': counts[: -TELEMETRY_ROWS - 1 : -1]}
+        # One row more: where that is unlike the picture, too, the rows are part of a scene.
+        edges = {'top': counts[: TELEMETRY_ROWS + 1], 'bottom': counts[: -TELEMETRY_ROWS - 2 : -1]}
         for edge, rows in edges.items():
             outside = ((rows < low - reach) | (rows > high + reach)).mean(axis=1) > UNLIKE
             found = int(np.argmin(outside)) if not outside.all() else 0

@@ -119,8 +119,8 @@ class PairCaptioner:
 def describe(image: npt.NDArray[np.uint8], branch: Branch, focal: float | None) -> Description:
     """A caption of ``image`` (H, W, 3) or (H, W) with ``focal`` in pixels at this size."""
     height, width = image.shape[:2]
-    if (scale := LONGEST_SIDE / max(width, height)) < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
+    if (scale := max(LONGEST_SIDE / max(width, height), MINIMUM_SIZE / min(width, height))) < 1:
+        size = round(width * scale), round(height * scale)
         focal = None if focal is None else focal * size[0] / width
         image = as_uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     return branch.captioner.describe(image, branch.depth(image, focal))

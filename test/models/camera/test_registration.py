@@ -295,6 +295,7 @@ def test_files_are_read_as_written(name: str, tmp_path: Path) -> None:
         ({'thermal_H_visible': [[1, 0, 0], [0, 1, 0], [0, 0, 0]]}, 'cannot be inverted'),
         ({'thermal_H_visible': [[1, 0], [0, 1]]}, 'thermal_H_visible: a list of 3 rows'),
         ({'thermal_H_visible': [[1, 0, 'x'], [0, 1, 0], [0, 0, 1]]}, '3 finite numbers'),
+        ({'thermal_H_visible': [[1, 0, 10**400], [0, 1, 0], [0, 0, 1]]}, '3 finite numbers'),
         ({'visible_size': [160.5, 120]}, 'visible_size: .*two whole numbers'),
         ({'distance': -1}, 'distance -1.0: metres above 0'),
         ({'undistort': 'yes please'}, 'undistort: .*true or false'),

@@ -48,15 +48,16 @@ def test_gain_control_shows_them_as_it_shows_counts(kind: str) -> None:
     assert np.abs(grey.astype(int) - as_grey8(counts, GainControl())).max() <= 2
 
 
+@pytest.mark.parametrize('number', [2, 4])
 @pytest.mark.parametrize('edge', ['top', 'bottom'])
-def test_telemetry_is_found_named_and_cut(edge: str) -> None:
+def test_telemetry_is_found_named_and_cut(edge: str, number: int) -> None:
     counts = (kelvin(120, 160) * 100).astype(np.uint16)
-    rows = np.random.default_rng(0).integers(0, 65536, (2, 160)).astype(np.uint16)
+    rows = np.random.default_rng(0).integers(0, 65536, (number, 160)).astype(np.uint16)
     sent = np.vstack([rows, counts] if edge == 'top' else [counts, rows])
     reader = ThermalReader()
     reader(sent, ThermalForm())
-    assert reader.notes['telemetry'].endswith(f'set thermal_cut_{edge} to 2')
-    cut = ThermalForm(2, 0) if edge == 'top' else ThermalForm(0, 2)
+    assert reader.notes['telemetry'].endswith(f'set thermal_cut_{edge} to {number}')
+    cut = ThermalForm(number, 0) if edge == 'top' else ThermalForm(0, number)
     clean = ThermalReader()
     assert np.array_equal(clean(sent, cut), counts)
     assert clean.notes == {}

@@ -180,6 +180,8 @@ def test_large_images_are_reduced_with_their_focal_length() -> None:
     captioner(np.full((2 * 64, 2 * LONGEST_SIDE, 3), 50, np.uint8), None, focal=500.0)
     expected = DepthEstimator.load('visible')(np.full((64, LONGEST_SIDE, 3), 50, np.uint8), 250.0)
     assert np.allclose(recorder.depths[0], expected, rtol=1e-4)
+    captioner(np.full((32, 4 * LONGEST_SIDE, 3), 50, np.uint8), None)
+    assert recorder.depths[1].shape == (32, 4 * LONGEST_SIDE), 'what can be fused can be described'
 
 
 def test_the_command_refuses_an_empty_prompt_and_names_what_has_no_effect(

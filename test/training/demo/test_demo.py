@@ -140,7 +140,7 @@ class TestStreams:
             find_streams(bag)
 
     def test_camera_info_is_beside_the_image(self) -> None:
-        infos = camera_infos(Streams('/rig/rgb/image_raw/compressed', '/rig/lwir/image_raw'))
+        infos = camera_infos(Streams('/rig/rgb/image_raw/compressed', '/rig/lwir/image_raw/compressedDepth'))
         assert infos == {'visible': '/rig/rgb/camera_info', 'thermal': '/rig/lwir/camera_info'}
 
 

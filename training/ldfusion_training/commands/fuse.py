@@ -54,26 +54,27 @@ def run_fuse(options: Fuse) -> int:
         if prompt.ignored:
             print(f'ldfusion: prompt: {one_line("; ".join(prompt.ignored))}', file=sys.stderr)
     summary = RunSummary()
+    uncorrected: list[str] = []
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
-        shot = _shot(read_image(visible_path), read_image(thermal_path), options.fx)
+        shot = shot_of(read_image(visible_path), read_image(thermal_path), options.fx)
         if references is not None:
             shot = replace(shot, measured=_read_references(references, visible_path, options, rig.asked))
         with naming(visible_path), summary.timed(*shot.size):
             frame = rig(shot, text)
         if rig.correction_problem:
-            raise InputError(f'{visible_path}: depth can not be corrected: {rig.correction_problem}')
+            uncorrected.append(f'{visible_path}: depth is not corrected: {rig.correction_problem}')
         if rig.registration_problem:
             raise InputError(f'{options.registration}: {rig.registration_problem}')
         name = visible_path.stem
         write_image(options.output / 'fused' / f'{name}.png', frame.fused)
         write_depth(options.output / 'depth', name, frame.depth, options.depth_format, options.depth_units)
         if options.clouds:
-            sheet = cloud_sheet(
-                frame.fused, frame.depth, options.fx or engine.info.canonical_focal or frame.depth.shape[1]
-            )
+            sheet = cloud_sheet(frame, engine.info.canonical_focal or frame.depth.shape[1])
             write_image(options.output / 'cloud' / f'{name}.png', sheet)
-    for note in rig.thermal_notes.values():
-        print(f'ldfusion: {note}', file=sys.stderr)
+    if len(uncorrected) == len(pairs):
+        raise InputError(uncorrected[0])
+    for note in (*rig.thermal_notes.values(), *uncorrected):
+        print(one_line(f'ldfusion: {note}'), file=sys.stderr)
     summary.write(
         options.output / 'summary.json',
         engine=engine.name,
@@ -83,7 +84,7 @@ def run_fuse(options: Fuse) -> int:
         prompt=options.prompt,
     )
     print(f'{len(pairs)} fused images and depth maps in {options.output}')
-    return 0
+    return 1 if uncorrected else 0
 
 
 def _references_by_name(path: Path, visible: Path, endings: Sequence[str]) -> dict[str, Path]:
@@ -112,7 +113,8 @@ def _read_references(
     return MeasuredPoints(read_scan(path), path.name).moved(matrix)
 
 
-def _shot(visible: AnyImage, thermal: AnyImage, focal: float | None) -> Shot:
+def shot_of(visible: AnyImage, thermal: AnyImage, focal: float | None) -> Shot:
+    """A pair of images; ``focal`` in pixels is that of the visible camera, with its optical axis in the middle."""
     if focal is None:
         return Shot(visible, thermal)
     height, width = visible.shape[:2]

@@ -25,6 +25,7 @@ def run_simulate(options: Simulate) -> int:
         print(json.dumps(benchmark(config), indent=2))
     if options.output:
         write_scenes(config, options.output, as_recordings=options.bag)
+        print(f'{config.scenes} scenes of {config.frames} frames in {options.output}')
     return 0
 
 

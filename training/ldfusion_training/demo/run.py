@@ -17,7 +17,13 @@ from ldfusion_training.demo.processes import Child, find_executable
 from ldfusion_training.demo.recordings import make_room
 from ldfusion_training.demo.report import DIAGNOSTICS, OUTPUTS, make_report, make_sheet
 from ldfusion_training.recordings.bags import duration_of, topics_of
-from ldfusion_training.recordings.image_topics import CAMERA_WORDS, Streams, camera_info_topic, find_camera
+from ldfusion_training.recordings.image_topics import (
+    CAMERA_WORDS,
+    Streams,
+    base_and_transport,
+    camera_info_topic,
+    find_camera,
+)
 from ldfusion_training.report.tables import write_json
 
 NODE = 'fusion_node'
@@ -120,9 +126,9 @@ def node_arguments(config: DemoConfig, streams: Streams) -> list[str]:
         arguments += ['-p', f'qos_overrides.{topic}.publisher.depth:={KEPT_MESSAGES}']
     infos = camera_infos(streams)
     for camera, topic in (('visible', streams.visible), ('thermal', streams.thermal)):
-        transport = 'compressed' if topic.endswith('/compressed') else 'raw'
+        base, transport = base_and_transport(topic)
         arguments += ['-p', f'{camera}_transport:={transport}']
-        arguments += ['-r', f'{camera}/image_raw:={topic.removesuffix("/compressed")}']
+        arguments += ['-r', f'{camera}/image_raw:={base}']
         arguments += ['-r', f'{camera}/camera_info:={infos[camera]}']
     return arguments
 

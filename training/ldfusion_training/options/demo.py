@@ -26,7 +26,7 @@ class Demo:
     thermal_topic: str | None = None
     """image topic of the recording, with --visible-topic"""
     output: Path = Path('out/demo')
-    """folder (default"""
+    """folder for the results"""
     engine: EngineName = 'auto'
     rate: Positive = 1.0
     """speed of the replay; 1 is as recorded"""

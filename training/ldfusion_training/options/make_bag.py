@@ -23,6 +23,6 @@ class MakeBag:
     rate: Positive = 10.0
     """pairs per second"""
     fov: Positive = 50.0
-    """horizontal field of view of both cameras (default %g)"""
+    """horizontal field of view of both cameras, in degrees"""
     size: Size | None = None
     """scale all images to cover this size and cut what is over; needed if sizes differ"""

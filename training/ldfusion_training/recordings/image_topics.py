@@ -49,4 +49,10 @@ def find_camera(topics: Mapping[str, str], camera: str, recording: Path) -> str:
 
 def camera_info_topic(image_topic: str) -> str:
     """The camera_info topic beside an image topic, by the usual naming."""
-    return image_topic.removesuffix(COMPRESSED).rpartition('/')[0] + '/camera_info'
+    return base_and_transport(image_topic)[0].rpartition('/')[0] + '/camera_info'
+
+
+def base_and_transport(image_topic: str) -> tuple[str, str]:
+    """The name that a node subscribes to, and the transport by which its images come there."""
+    base, _, last = image_topic.rpartition('/')
+    return (base, last) if last in ('compressed', 'compressedDepth') else (image_topic, 'raw')

@@ -37,6 +37,8 @@ class RecordingConfig:
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        if not 1e-3 <= self.rate_hz <= 1e6:
+            raise InputError(f'rate {self.rate_hz:g}; it must be between 0.001 and a million pairs per second')
         if not 0 < self.field_of_view < 180:
             raise InputError(f'field of view {self.field_of_view:g} degrees; it must be between 0 and 180')
 

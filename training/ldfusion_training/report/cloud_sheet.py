@@ -1,9 +1,9 @@
 """The point cloud of a fused frame as a picture: from above, and from the side."""
 
 import numpy as np
-import numpy.typing as npt
 
-from ldfusion_models.camera.lens import Intrinsics, points_from_depth, without_flying_points
+from ldfusion_models.camera.lens import Intrinsics, rays, without_flying_points
+from ldfusion_models.rig.rig import Frame
 from ldfusion_training.data.pairs import Image8
 from ldfusion_training.report.pictures import DepthScale, Row, colour_depth, contact_sheet, side_view, view_from_above
 
@@ -13,18 +13,21 @@ FLYING_STEP = 0.1
 NEAREST_RANGE, FARTHEST_RANGE = 5.0, 60.0
 
 
-def cloud_sheet(fused: Image8, depth: npt.NDArray[np.float32], focal: float) -> Image8:
+def cloud_sheet(frame: Frame, focal: float) -> Image8:
     """Fused image and depth above, the cloud without flying points from above and from the side below.
 
     Args:
-        fused: (H, W, 3) RGB.
-        depth: (H, W) metres.
-        focal: in pixels; the optical axis is taken to be in the middle of the image.
+        frame: with the camera's rays, if it is known.
+        focal: in pixels, for a camera that is not; its optical axis is in the middle of the image.
     """
+    fused, depth = frame.fused, frame.depth
     height, width = depth.shape
-    camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    points = points_from_depth(without_flying_points(depth, FLYING_STEP), camera)
-    farthest = float(np.clip(np.percentile(depth, 90), NEAREST_RANGE, FARTHEST_RANGE))
+    directions = frame.rays()
+    if directions is None:
+        directions = rays(Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2))
+    points = without_flying_points(depth, FLYING_STEP)[..., None] * directions
+    known = depth[np.isfinite(depth)]
+    farthest = float(np.clip(np.percentile(known, 90), NEAREST_RANGE, FARTHEST_RANGE)) if known.size else NEAREST_RANGE
     views = [
         view_from_above(points, fused, *CELL, farthest),
         side_view(points, fused, *CELL),

@@ -54,9 +54,8 @@ class EvaluateBag:
     pair_by: Literal['stamps', 'arrival'] = 'stamps'
     """by the stamps of the headers, or, where those are wrong, by when the messages were recorded"""
     metrics_every: int = 5
-    """VIF, Qabf, SSIM, Nabf, chroma error, flicker and depth of every Nth frame (default; 1: of all, 0: no
-    measures); the other measures are of all frames
-    """
+    """VIF, Qabf, SSIM, Nabf, chroma error, flicker and depth of every Nth frame (1: of all, 0: no measures); the other
+    measures are of all frames"""
     depth_tolerance: Positive = 0.02
     """between depth and visible image"""
     near: Positive = 0.001
