@@ -48,7 +48,7 @@ MEANINGS: Mapping[str, str] = {
     '~/points': 'x y z rgb thermal; organised',
     '/diagnostics': 'rates, drops by cause, latency, engine; what to do about a problem',
     '~/save_snapshot': 'writes the last frame, in and out, with all parameters into `snapshot_folder`',
-    '~/switch_engine': 'loads what engine, weights, threads, precision and inference_size now say, and changes over',
+    '~/switch_engine': 'loads what the parameters marked (switch) now say, and changes over',
 }
 
 

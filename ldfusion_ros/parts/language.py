@@ -3,12 +3,12 @@
 import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 from ldfusion_models.choices import EMBEDDED
 from ldfusion_models.errors import InputError
 from ldfusion_models.language.guidance import PairCaptioner
 from ldfusion_models.language.text import TextEncoder, load_text_encoder
+from ldfusion_models.paths import named_path
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 
 # The niceness that gives way to everybody.
@@ -30,7 +30,7 @@ def load_language(settings: GuidanceParameters) -> Language:
     Raises:
         InputError: the encoder can't be had.
     """
-    weights = Path(settings.weights) if settings.weights else None
+    weights = named_path(settings.weights) if settings.weights else None
     encoder = load_text_encoder(settings.text_encoder, weights, settings.threads)
     if settings.threads and (settings.text_encoder, settings.captioner) != (EMBEDDED, EMBEDDED):
         _limit_pytorch(settings.threads)

@@ -257,6 +257,18 @@ def test_programs_named_in_the_text_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_named_in_the_text_exist(page: Path) -> None:
+    """Modules by the end of their path, all else below a folder of the checkout in full; CAPITALS stand for others."""
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith('.')]
+    named = {name for name in re.findall(r'`([\w./-]+)`', page.read_text()) if not re.search('[A-Z]{2}', name)}
+    paths = {
+        name for name in named if name.endswith('.py') or name.startswith(tuple(f'{path.name}/' for path in folders))
+    }
+    files = [f'/{file}' for path in folders for file in path.rglob('*.py')]
+    assert [p for p in paths if not (ROOT / p).exists() and not any(file.endswith(f'/{p}') for file in files)] == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_marked_as_tests_run_from_top_to_bottom(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,7 +107,8 @@ def local_model(setting: str) -> Path:
     Raises:
         InputError: no such folder, or a model that is not installed, or not as it was fetched.
     """
-    return Path(setting) if Path(setting).is_dir() else verified(_name(setting))
+    folder = named_path(setting)
+    return folder if folder.is_dir() else verified(_name(setting))
 
 
 def _name(setting: str) -> str:
@@ -174,7 +175,8 @@ def task_of(setting: str) -> str:
 
 
 def _folder(setting: str) -> Path:
-    folder = Path(setting) if Path(setting).is_dir() else folder_of(_name(setting))
+    folder = named_path(setting)
+    folder = folder if folder.is_dir() else folder_of(_name(setting))
     if not folder.is_dir():
         raise InputError(f'{setting}: not on this machine; {how_to_fetch(setting)}')
     return folder

@@ -12,6 +12,7 @@ from ldfusion_models.camera.thermal import GainConfig
 from ldfusion_models.camera.thermal_reader import TEMPERATURES, ThermalForm
 from ldfusion_models.choices import EMBEDDED, DepthSource, EngineName, Enlargement, GainMode, Precision
 from ldfusion_models.errors import InputError
+from ldfusion_models.paths import named_path
 from ldfusion_models.published.profiles import OF_NODES
 from ldfusion_models.published.store import fitted_fusion, prepared_graph
 
@@ -204,8 +205,8 @@ class RigSettings(StreamSettings):
     )
     ground_frame: str = setting(
         '',
-        'Frame on the ground, such as base_footprint, above which TF knows the visible camera, in place of '
-        'camera_height; empty: none.',
+        'Frame on the ground, such as base_footprint, above which TF knows the visible camera, where '
+        'camera_height is 0; empty: none.',
     )
     correction_smoothing: float = setting(
         0.8,
@@ -287,4 +288,4 @@ class NodeSettings(RigSettings, Profiled):
             raise InputError('depth, weights: name one; a graph with a published depth network has its own weights')
         if self.depth:
             return prepared_graph(self.depth, self.depth_source)
-        return Path(self.weights) if self.weights else fitted_fusion(self.text_encoder)
+        return named_path(self.weights) if self.weights else fitted_fusion(self.text_encoder)

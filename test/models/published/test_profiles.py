@@ -8,7 +8,7 @@ import yaml
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.published.profiles import PROFILES, read_profile, with_profile
-from ldfusion_models.published.store import folder_of, graph_of
+from ldfusion_models.published.store import folder_of, graph_of, local_model
 from ldfusion_models.rig.settings import NodeSettings
 from ldfusion_training.bag_evaluation.settings import node_settings
 from ldfusion_training.cli import main
@@ -56,6 +56,16 @@ def test_what_is_no_profile_is_named(tmp_path: Path) -> None:
         read_profile(str(tmp_path / 'none.yaml'))
     with pytest.raises(InputError, match=r'~nosuchuser/my\.yaml: no such home'):
         read_profile('~nosuchuser/my.yaml')
+
+
+def test_a_home_folder_may_be_named_in_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    words = tmp_path / 'words'
+    graph_of(words, 'fused').parent.mkdir()
+    graph_of(words, 'fused').touch()
+    assert NodeSettings(weights='~/mine').weights_folder == tmp_path / 'mine'
+    assert NodeSettings(depth='~/words').weights_folder == graph_of(words, 'fused')
+    assert local_model('~/words') == words
 
 
 def test_use_says_what_is_missing_one_after_the_other_and_then_writes(

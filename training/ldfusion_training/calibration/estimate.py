@@ -2,7 +2,7 @@
 
 First the scale and the shift of the whole image, then the shifts of blocks, to which a homography is fitted, again and
 again with smaller blocks. All by the correlation of edge directions, summed over the pairs; half of the pairs are
-kept back to measure what is left. See ``ldfusion_models/alignment.py``.
+kept back to measure what is left. See ``ldfusion_models/camera/alignment.py``.
 """
 
 from collections.abc import Callable, Sequence
