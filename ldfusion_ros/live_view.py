@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError, how_to_install
-from ldfusion_ros.node.programs import full_names, message_class, offered_quality, quality, run
+from ldfusion_ros.node.programs import full_names, message_class, offered_quality, quality, run, steady_timer
 
 if TYPE_CHECKING:
     from foxglove import Channel
@@ -76,7 +76,7 @@ class Viewer:
         except (RuntimeError, OSError, ValueError, OverflowError) as error:
             raise InputError(f'{host}:{port}: cannot serve there ({error}); name another with --port') from error
         self.address = f'ws://{host}:{self._server.port}'
-        node.create_timer(SEARCH_SECONDS, self.search)
+        steady_timer(node, SEARCH_SECONDS, self.search)
 
     def search(self) -> None:
         """Offer what has come up since the last time; begin and end subscriptions as viewers come and go."""

@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.files import folder_written_whole
-from ldfusion_ros.node.programs import full_names, message_class, offered_quality, quality, run
+from ldfusion_ros.node.programs import full_names, message_class, offered_quality, quality, run, steady_timer
 
 DEFAULT_TOPICS = (
     '/fusion_node/fused/image',
@@ -44,7 +44,7 @@ class Recorder:
         self._missing = full_names(node, topics)
         self.counts: dict[str, int] = dict.fromkeys(self._missing, 0)
         self.search()
-        node.create_timer(SEARCH_SECONDS, self.search)
+        steady_timer(node, SEARCH_SECONDS, self.search)
 
     def search(self) -> None:
         """Subscribe to what has come up since the last time."""

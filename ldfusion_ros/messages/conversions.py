@@ -97,12 +97,14 @@ def moved_camera_info(info: CameraInfo, camera: Intrinsics, header: Header) -> C
     """The calibration of a message for what became of its camera, with nothing left to apply.
 
     Pixels of the whole sensor go where ``camera`` has them, in P as in K: scaled, cut, binned, or a region of interest.
-    Distortion and rectification do not depend on that.
+    Distortion and rectification do not depend on that. A P of zeros, as some drivers send it, becomes K.
     """
     moved = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model=info.distortion_model)
     moved.d, moved.r = info.d, info.r
     moved.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     p = np.array(info.p, np.float64).reshape(3, 4)
+    if not p[0, 0] > 0:
+        p[:, :3] = np.reshape(info.k, (3, 3))
     for axis, (focal, centre) in enumerate(((camera.fx, camera.cx), (camera.fy, camera.cy))):
         scale = focal / float(info.k[4 * axis])
         p[axis] = scale * p[axis] + (centre - scale * float(info.k[3 * axis + 2])) * p[2]

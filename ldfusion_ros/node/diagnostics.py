@@ -14,6 +14,8 @@ from ldfusion_models.shown import one_line
 
 LATENCIES_KEPT = 200
 SECONDS_BETWEEN_WARNINGS = 5.0
+# Causes of drops that come with cameras of different rates and say nothing bad.
+HARMLESS = ('visible_unpaired', 'thermal_unpaired')
 
 
 @dataclass(frozen=True)

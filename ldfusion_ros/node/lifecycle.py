@@ -10,11 +10,9 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # where all distributions have it
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.timer import Timer
 
 from ldfusion_models.errors import InputError
 from ldfusion_models.published.profiles import with_profile
@@ -23,7 +21,7 @@ from ldfusion_models.shown import one_line
 from ldfusion_ros.node import parameters
 from ldfusion_ros.node.calibrations import Calibrations
 from ldfusion_ros.node.diagnostics import Announcer, Health, Statistics
-from ldfusion_ros.node.programs import start_ros
+from ldfusion_ros.node.programs import start_ros, steady_timer
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 LABELS = {
@@ -95,7 +93,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
         self.given: P = parameters.read(self, self.table)
         self.parameters = with_profile(self.given)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_steady_timer(self.parameters.diagnostics_period, self._publish_diagnostics)
+        steady_timer(self, self.parameters.diagnostics_period, self._publish_diagnostics)
         self.add_on_set_parameters_callback(self._change_parameters)
         if self.parameters.autostart:
             self.start_by_itself()
@@ -158,11 +156,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
 
     def start_by_itself(self) -> None:
         """Configure and activate, as a lifecycle manager would, as soon as the node is spun."""
-        self._autostart = self.create_steady_timer(0.0, self._bring_up_once)
-
-    def create_steady_timer(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """A timer that also runs while simulated time stands still."""
-        return self.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._autostart = steady_timer(self, 0.0, self._bring_up_once)
 
     def bring_up(self) -> None:
         """Configure and activate, if nobody else has begun to."""
@@ -221,8 +215,8 @@ class ManagedNode(LifecycleNode, ABC, Generic[P]):
                 return SetParametersResult(successful=False, reason=obstacle)
         if result.successful:
             new = {change.name: change.value for change in changes if change.name in meanings(self.table)}
-            given = replace(self.given, **new)
             try:
+                given = replace(self.given, **new)
                 self.parameters = with_profile(given)
             except InputError as error:
                 return SetParametersResult(successful=False, reason=str(error))

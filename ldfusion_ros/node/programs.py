@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 import cv2
 import rclpy
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # where all distributions have it
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
 from rclpy.utilities import remove_ros_args
 
 from ldfusion_models.errors import InputError
@@ -88,6 +90,11 @@ def full_names(node: Node, topics: Iterable[str]) -> list[str]:
                 f'{topic!r} can be no topic: letters, digits, _ and /, no part begins with a digit'
             ) from error
     return list(dict.fromkeys(names))
+
+
+def steady_timer(node: Node, seconds: float, callback: Callable[[], None]) -> Timer:
+    """A timer that also runs while simulated time stands still."""
+    return node.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def message_class(name: str) -> type | None:

@@ -14,7 +14,7 @@ from ldfusion_ros.messages.conversions import nanoseconds
 from ldfusion_ros.node.diagnostics import Health
 from ldfusion_ros.node.inputs import Inputs, latched, sensor_data
 from ldfusion_ros.node.lifecycle import ManagedNode, Part
-from ldfusion_ros.node.programs import offered_quality
+from ldfusion_ros.node.programs import offered_quality, steady_timer
 
 CAMERAS = ('visible', 'thermal')
 # How often it is looked whether a calibration that has not come lies ready with its publisher.
@@ -49,7 +49,7 @@ class Cameras(Part):
             self._inputs.subscribe_image(f'{camera}/image_raw', transport, partial(self._on_image, camera))
             on_info = partial(self._on_camera_info, camera)
             self._inputs.subscribe(CameraInfo, f'{camera}/camera_info', on_info, sensor_data())
-        self._late_look = self._node.create_steady_timer(LATE_LOOK_SECONDS, self._ask_for_the_past)
+        self._late_look = steady_timer(self._node, LATE_LOOK_SECONDS, self._ask_for_the_past)
 
     def stop(self) -> None:
         """Unsubscribe."""

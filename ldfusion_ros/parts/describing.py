@@ -20,14 +20,17 @@ from ldfusion_models.language.guidance import Captions, Prompt, embedding_of, em
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.conversions import message_from_embedding
 from ldfusion_ros.messages.decoding import BadFrameError, decode
-from ldfusion_ros.node.diagnostics import Health
+from ldfusion_ros.node.diagnostics import HARMLESS, Health
 from ldfusion_ros.node.inputs import OVERRIDABLE, Inputs, latched
 from ldfusion_ros.node.lifecycle import ManagedNode, Part
+from ldfusion_ros.node.programs import steady_timer
 from ldfusion_ros.node.worker import LatestWorker
 from ldfusion_ros.parts.guidance_parameters import GuidanceParameters
 from ldfusion_ros.parts.language import Language, give_way
 
 CHARACTERS_SHOWN = 200
+# At least how often the last text is sent again, so that fusion_node does not take it for one of a node that is gone.
+REPEAT_SECONDS = 2.0
 # How long the fusion may take to get the last text.
 FAREWELL = Duration(seconds=1)
 ImagesMoment: TypeAlias = Moment[Image | CompressedImage]
@@ -75,6 +78,8 @@ class Describing(Part):
         self._latest: ImagesMoment | None = None
         self._prompt = Prompt('')
         self._is_sending = False
+        # None after a failure: then the text is left to become stale.
+        self._sent: Answer | None = None
         self._said = ''
         self._said_s = time.monotonic()
 
@@ -86,7 +91,10 @@ class Describing(Part):
         self._worker.start()
         self._is_sending = True
         self._inputs.subscribe(String, '~/prompt', self._on_prompt, QoSProfile(depth=1))
-        self._timers.append(self._node.create_steady_timer(1.0 / settings.rate, self._on_time))
+        period = 1.0 / settings.rate
+        for seconds, work in ((period, self._on_time), (min(period, REPEAT_SECONDS), self._repeat)):
+            self._timers.append(steady_timer(self._node, seconds, work))
+        self._repeat()
         text = f'active: text encoder {self._language.encoder.name}'
         problem = self._language.problem
         self._node.get_logger().info(f'{text}; prompts only, no captions: {problem}' if problem else text)
@@ -102,7 +110,7 @@ class Describing(Part):
             self._send(self._answer(Task()))
             # A process that ends at once would take its last message along.
             self._embeddings.wait_for_all_acked(FAREWELL)
-            self._is_sending = False
+            self._is_sending, self._sent = False, None
 
     def release(self) -> None:
         """Take the topics back."""
@@ -131,7 +139,7 @@ class Describing(Part):
             health.warn(problem)
         if self._language.captioner and not self._prompt.text:
             for cause, count in sorted(drops.items()):
-                if cause != 'failure':
+                if cause not in ('failure', *HARMLESS):
                     health.warn(f'{count} {cause}')
         for words in self._prompt.ignored:
             health.warn(f'prompt: {words}')
@@ -149,14 +157,21 @@ class Describing(Part):
             self._node.announcer.once('prompt', f'prompt: {"; ".join(self._prompt.ignored)}')
 
     def _on_time(self) -> None:
-        """Hand the worker what is to be said now; a prompt is said again, so that it does not become stale."""
+        """Hand the worker what is to be described now."""
         if self._prompt.text:
-            self._worker.submit(Task(self._prompt.text))
-        elif self._latest and self._language.captioner:
+            return
+        if self._latest and self._language.captioner:
             self._worker.submit(Task(moment=self._latest))
             self._latest = None
         elif self._said and time.monotonic() - self._said_s > self._node.parameters.stale_after:
             self._worker.submit(Task())
+
+    def _repeat(self) -> None:
+        """Say the last text again, so that it does not become stale while the next one takes its time."""
+        if self._prompt.text:
+            self._worker.submit(Task(self._prompt.text))
+        elif (sent := self._sent) is not None:
+            self._embeddings.publish(sent.embedding)
 
     def _process(self, task: Task) -> None:
         """Find text and numbers for what a task asks, in the worker's thread."""
@@ -165,11 +180,9 @@ class Describing(Part):
             captions = None if task.moment is None else self.describe(task.moment)
             scene = scene_json(captions, task.moment.stamp_ns) if captions and task.moment else ''
             self._answers.append(self._answer(task, captions, scene))
-        except BadFrameError as error:
-            self._node.drop(f'{error.camera}_bad', error)
-            return
         except InputError as error:
-            self._node.drop('refused', error)
+            self._sent = None
+            self._node.drop(f'{error.camera}_bad' if isinstance(error, BadFrameError) else 'refused', error)
             return
         self._answered.trigger()
 
@@ -220,9 +233,10 @@ class Describing(Part):
         if answer.scene:
             self._scenes.publish(String(data=answer.scene))
         self._embeddings.publish(answer.embedding)
-        self._said, self._said_s = answer.text, time.monotonic()
+        self._sent, self._said, self._said_s = answer, answer.text, time.monotonic()
 
     def _on_failure(self, error: Exception) -> None:
+        self._sent = None
         self._node.statistics.drop('failure')
         self._node.announcer.now_and_then('failure', f'caption failed: {type(error).__name__}: {error}')
 

@@ -12,7 +12,7 @@ from ldfusion_models.paths import named_path
 from ldfusion_models.rig.rig import Rig, Shot, thermal_unit
 from ldfusion_models.rig.streams import Moment
 from ldfusion_ros.messages.decoding import BadFrameError, decode
-from ldfusion_ros.node.diagnostics import Health
+from ldfusion_ros.node.diagnostics import HARMLESS, Health
 from ldfusion_ros.node.lifecycle import ManagedNode, Part
 from ldfusion_ros.node.worker import LatestWorker
 from ldfusion_ros.parts.cameras import Cameras
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from rclpy.guard_condition import GuardCondition
 
 FAILURES_BEFORE_RESTART = 3
-# Causes of drops that come with cameras of different rates and say nothing bad.
-HARMLESS = ('visible_unpaired', 'thermal_unpaired')
 
 
 class Fusing(Part):
@@ -58,6 +56,7 @@ class Fusing(Part):
     def start(self) -> None:
         """Begin to wait for moments."""
         self._failures, self._mode, self._last_output_s = 0, 'waiting', time.monotonic()
+        self._node.statistics.forget_times()
         self._worker.start()
 
     def stop(self) -> None:
@@ -113,7 +112,8 @@ class Fusing(Part):
         if self._mode != 'waiting' and not self._has_camera():
             health.warn('no visible camera_info: depth is not metric, no points')
         report_drops(health, settings)
-        report_latency(health, settings)
+        if self._is_wanted():
+            report_latency(health, settings)
 
     def _has_camera(self) -> bool:
         by_file = self._last is not None and self._last[1].frame.camera is not None
@@ -152,7 +152,7 @@ class Fusing(Part):
         with self._node.statistics.timed('decode'):
             visible, thermal = decode(moment, self._node.parameters.thermal_encoding)
         infos = calibrations.infos
-        measured = self.ranges.of(moment) or self.slow_depth.of(moment.stamp_ns)
+        measured = [each for each in (self.ranges.of(moment), self.slow_depth.of(moment.stamp_ns)) if each is not None]
         extrinsics, above = self._extrinsics.of(moment), self.ranges.height(moment)
         shot = Shot(visible, thermal, calibrations.known, extrinsics, measured, above)
         frame = self.rig(shot, self._text.embedding())

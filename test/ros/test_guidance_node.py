@@ -255,6 +255,19 @@ def test_only_the_latest_pair_is_described(guided: Guided) -> None:
     assert len(described) < 50, 'pairs that came while one was described are left out'
 
 
+def test_cameras_of_different_rates_are_no_problem(guided: Guided) -> None:
+    robot, before = guided.robot, int(guided.told().get('dropped visible_unpaired', 0))
+
+    def one_more() -> bool:
+        robot.stamp_ns += 50_000_000
+        robot.send('visible', flat(30)[0], robot.stamp_ns)
+        robot.send_pair(*flat(30))
+        return int(guided.told().get('dropped visible_unpaired', 0)) > before
+
+    guided.wait(one_more, 'an image without partner')
+    assert 'unpaired' not in guided.told()['message']
+
+
 def test_without_images_the_text_is_taken_back(guided: Guided) -> None:
     guided.show(50, lambda: guided.robot.told()['text'] == 'applied', 'text applied')
     guided.wait(lambda: guided.robot.told()['text'] == 'none', 'text taken back')
@@ -288,11 +301,14 @@ def test_without_captioner_prompts_work(weights: Path, encoder_folder: Path, tmp
     """Missing weights: load_language as the node calls it, with a folder that holds none."""
     settings = GuidanceParameters(text_encoder=str(encoder_folder), weights=str(tmp_path / 'absent'))
     assert 'absent' in load_language(settings).problem
-    guided = Guided(weights, text_encoder=str(encoder_folder), weights=str(tmp_path / 'absent'), prompt='people')
+    guided = Guided(
+        weights, text_encoder=str(encoder_folder), weights=str(tmp_path / 'absent'), prompt='people', rate=0.01
+    )
     try:
         guided.wait(lambda: 'absent' in guided.told()['message'], 'reason in diagnostics')
         assert guided.told()['level'] == '2'
         guided.wait(lambda: guided.robot.told().get('text') == 'applied', 'prompt applied')
+        guided.robot.wait(lambda: len(guided.embeddings) > 1, 'the prompt again, whatever the rate of captions', 60)
     finally:
         guided.close()
 

@@ -45,7 +45,7 @@ def padded(data: bytes) -> bytes:
 
 def test_a_client_gets_the_bytes_of_the_recording_with_their_definitions(drive: Path) -> None:
     """replay, a viewer beside it, and a client: images, camera_info and a latched text arrive unchanged."""
-    viewer = start('live_view', '--port', 0)
+    viewer = start('live_view', '--port', 0, '--ros-args', '-p', 'use_sim_time:=true')
     assert viewer.stdout is not None
     address = address_in(viewer.stdout.readline())
     log = drive / 'published.jsonl'

@@ -115,6 +115,9 @@ def test_what_the_parameter_services_say_can_be_given_to_the_next_node() -> None
         values = [parameter_value_to_python(value) for value in ask(client.get_parameters(names)).values]
         (refused,) = ask(client.set_parameters([Parameter('engine', value='nonsense')])).results
         assert (refused.successful, 'choose one of' in refused.reason) == (False, True)
+        limits = [Parameter('minimum_depth', value=2.0), Parameter('maximum_depth', value=1.0)]
+        _, refused = ask(client.set_parameters(limits)).results
+        assert refused.reason == 'minimum_depth 2 leaves no depth below maximum_depth 1'
     with Robot(dict(zip(names, values, strict=True))) as robot:
         assert (robot.node.parameters.sync_tolerance, robot.node.parameters.autostart) == (0.05, False)
 
@@ -196,6 +199,9 @@ def test_an_engine_that_fails_is_counted_and_restarted() -> None:
         assert change(robot, Transition.TRANSITION_DEACTIVATE)
         robot.do(robot.node.restart)
         assert robot.node.state == State.PRIMARY_STATE_INACTIVE
+        robot.wait(lambda: 'latency p95 [ms]' in robot.told(), 'latency')
+        assert change(robot, Transition.TRANSITION_ACTIVATE)
+        robot.wait(lambda: 'latency p95 [ms]' not in robot.told(), 'latency of the past is forgotten')
 
 
 def test_under_load_the_newest_pair_is_fused_and_the_rest_is_counted() -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live import CAMERA, HEIGHT, WIDTH, Array, Robot, scene
+from live import CAMERA, HEIGHT, MS, WIDTH, Array, Robot, header, scene
 from tiny_depth import write_depth_anything, write_depth_pro, write_glpn, write_zoe
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Range
 
 from ldfusion_models.engines import create_engine
 from ldfusion_models.networks.published_depth import PublishedDepth
@@ -48,6 +49,7 @@ def test_a_slow_network_corrects_later_frames_and_of_other_views_the_scale(
     profile.write_text(f'correcting_depth: {folder}\n')
     published, own = PublishedDepth.load(str(folder)), Pipeline(create_engine('onnxruntime'))
     with Robot({'engine': 'onnxruntime', 'profile': str(profile), 'correction_smoothing': 0.0}) as robot:
+        robot.publishers['ranges/range'] = robot.other.create_publisher(Range, 'ranges/range', 5)
         robot.wait(robot.is_ready, 'node ready', 120)
         robot.send_info()
 
@@ -62,6 +64,12 @@ def test_a_slow_network_corrects_later_frames_and_of_other_views_the_scale(
             'a frame that the network corrected',
         )
         assert abs(np.median(factor())) < 0.05 < abs(np.median(before))
+        # A sonar whose cone is not in view leaves it to the network.
+        sonar = Range(field_of_view=0.2, min_range=0.1, max_range=9.0, range=3.0)
+        sonar.header = header(robot.stamp_ns + 100 * MS, 'visible_optical')
+        robot.publishers['ranges/range'].publish(sonar)
+        robot.wait(lambda: 'count ranges/range in' in robot.told(), 'sonar')
+        assert abs(np.median(factor())) < 0.05
         assert robot.node.parameters.correcting_depth == str(folder), 'as its profile says'
         assert robot.told()['depth network'] == 'of the package'
         pair = tuple(np.ascontiguousarray(image[::-1]) for image in scene())

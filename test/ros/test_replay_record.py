@@ -104,8 +104,8 @@ def test_recordings_hold_the_same_however_they_are_stored(bag: Path, tmp_path: P
 
 
 def replay_into_recorder(bag: Path, output: Path, *arguments: object) -> tuple[str, str]:
-    """Run both programs; returns what replay and record said."""
-    recorder = start('record', output, *TOPICS)
+    """Run both programs, record in a simulated time that stands still; returns what replay and record said."""
+    recorder = start('record', output, *TOPICS, '--ros-args', '-p', 'use_sim_time:=true')
     assert recorder.stdout is not None
     assert 'recording' in recorder.stdout.readline()
     code, _, replayed = finish(start('replay', bag, '--wait-for-subscribers', *arguments))

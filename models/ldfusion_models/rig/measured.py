@@ -212,6 +212,8 @@ class Sweeps:
         for sweep in in_time:
             try:
                 measured = READERS[sweep.type](sweep.message, sweep.topic)
+                if not np.isfinite(measured.points).any():
+                    continue  # Nothing is in sight.
                 matrix = locate(sweep.message.header.frame_id)
             except InputError as error:
                 problem = problem or f'{sweep.topic}: {error}'

@@ -1,9 +1,9 @@
 """The one way from the images of two cameras to a frame; nodes, recordings and files all go it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import cv2
 import numpy as np
@@ -37,7 +37,8 @@ class Shot:
         thermal: as its camera sent it, (h, w) or (h, w, 3): 8 bits, counts of 16 bits, or temperatures (float32).
         calibrations: of the cameras, by ``visible`` and ``thermal``; without those that are not known.
         thermal_T_visible: (4, 4), points of the visible optical frame to the thermal one; None if unknown.
-        measured: depth that something else has measured, in the frame or the image of the camera that leads.
+        measured: depth that others have measured, in the frame or the image of the camera that leads; the first that
+            can be used is.
         height: metres of the camera above the ground where the settings don't say it; 0 if unknown.
     """
 
@@ -45,7 +46,7 @@ class Shot:
     thermal: AnyImage | None
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     thermal_T_visible: Matrix | None = None  # noqa: N815 (frames' usual notation)
-    measured: Measured | None = None
+    measured: Sequence[Measured] = ()
     height: float = 0.0
 
     @property
@@ -349,13 +350,11 @@ class Rig:
         camera: Intrinsics | None,
         calibration: Calibration | None,
     ) -> Correction | None:
-        """Depth corrected by measured ranges, else by the camera's height; None if by neither."""
+        """Depth corrected by what was measured, else by the camera's height; None if by neither."""
         self.correction_problem = ''
-        sources: list[Callable[[], References]] = []
-        if (measured := shot.measured) is not None:
-            sources.append(lambda: measured.seen_in(depth, camera, calibration))
+        sources = [partial(measured.seen_in, depth, camera, calibration) for measured in shot.measured]
         if (height := self.settings.camera_height or shot.height) > 0:
-            sources.append(lambda: _by_height(height, depth, camera, calibration))
+            sources.append(partial(_by_height, height, depth, camera, calibration))
         smoothing = self.settings.correction_smoothing if self._is_video else 0.0
         for references in sources:
             try:

@@ -146,7 +146,11 @@ class StreamSettings:
 
 @dataclass(frozen=True)
 class RigSettings(StreamSettings):
-    """Settings of a rig of two cameras; a field's name is the name of the node's parameter."""
+    """Settings of a rig of two cameras; a field's name is the name of the node's parameter.
+
+    Raises:
+        InputError: no depth is within its limits.
+    """
 
     inference_size: int = setting(
         0,
@@ -233,6 +237,12 @@ class RigSettings(StreamSettings):
         'becomes one; 0 is no limit.',
         limits=(0, 100_000_000),
     )
+
+    def __post_init__(self) -> None:
+        if 0 < self.maximum_depth <= self.minimum_depth:
+            raise InputError(
+                f'minimum_depth {self.minimum_depth:g} leaves no depth below maximum_depth {self.maximum_depth:g}'
+            )
 
     def gain(self) -> GainConfig:
         """Settings of the thermal gain control."""

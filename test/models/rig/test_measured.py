@@ -10,7 +10,7 @@ from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.lens import Intrinsics, Lens
 from ldfusion_models.camera.registration import Matrix
 from ldfusion_models.errors import InputError
-from ldfusion_models.rig.measured import MeasuredCone, MeasuredPoints, MeasuredTogether, Sweep, Sweeps
+from ldfusion_models.rig.measured import Gathered, MeasuredCone, MeasuredPoints, MeasuredTogether, Sweep, Sweeps
 from ldfusion_models.rig.references import Corrector
 
 WIDTH, HEIGHT = 160, 120
@@ -121,6 +121,8 @@ def test_what_is_left_out_is_said_and_the_rest_is_used() -> None:
         return tuple(map(tuple, AHEAD))
 
     assert sweeps.at(0, 0.1, locate).measured is None
+    sweeps.add(sweep('lost', 10**9, np.inf))
+    assert sweeps.at(10**9, 0.1, locate) == Gathered(), 'nothing in sight is no problem'
     sweeps.add(sweep('known', 0, 4.0))
     sweeps.add(sweep('silent', -(10**12), 4.0))
     gathered = sweeps.at(0, 0.1, locate)

@@ -252,6 +252,9 @@ def test_scaled_calibration_sees_the_same_points_in_the_scaled_image() -> None:
             expected = [(u + 0.5) / 2 - 0.5, (v + 0.5) / 3 - 0.5]
             assert project(getattr(scaled, name), np.array(point)) == pytest.approx(expected)
     assert scaled.p[3] == -24.0
+    info.p = [0.0] * 12
+    scaled = moved_camera_info(info, intrinsics_from_message(info).scaled(320, 160), HEADER)
+    assert np.array_equal(np.reshape(scaled.p, (3, 4)), np.c_[np.reshape(scaled.k, (3, 3)), np.zeros(3)])
 
 
 def test_region_of_interest_and_binning_are_worked_in() -> None:

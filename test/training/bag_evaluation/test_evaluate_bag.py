@@ -310,8 +310,8 @@ def test_sonars_are_where_the_registration_file_says(tmp_path: Path, engine: Eng
     with open_recording(tmp_path / 'drive') as recording:
         topics, _ = choose_topics(asked.topics, recording.topics, tmp_path)
         (recorded,) = PairReader(recording, topics, asked, Registration(visible_T_ranges=placed))
-    assert recorded.shot.measured is not None
-    seen = recorded.shot.measured.seen_in(np.full((HEIGHT, WIDTH), 6.0, np.float32), CAMERA, None)
+    (measured,) = recorded.shot.measured
+    seen = measured.seen_in(np.full((HEIGHT, WIDTH), 6.0, np.float32), CAMERA, None)
     assert seen.depth == pytest.approx(6.0, abs=0.07)
     middle = (WIDTH - 1) / 2
     assert (seen.columns < middle).any() and (seen.columns > middle).any()

@@ -1,7 +1,7 @@
 """What a recording's cameras saw, in the order in which the node would fuse it, read as a stream."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -224,8 +224,8 @@ class PairReader:
         shot = Shot(images['visible'], images['thermal'], self._calibrations, matrix, measured, height)
         return RecordedShot(moment.stamp_ns, moment.offset_ns, shot, frame_id, truth, transform)
 
-    def _measured(self, moment: Moment[Record]) -> Measured | None:
-        """The ranges nearest in time, in the frame of the leading camera; None if there are none that can be used."""
+    def _measured(self, moment: Moment[Record]) -> Sequence[Measured]:
+        """The ranges nearest in time, in the frame of the leading camera; empty if there are none that can be used."""
         leading = moment.leading.message.header.frame_id
         camera = 'thermal' if moment.visible is None else 'visible'
 
@@ -239,7 +239,7 @@ class PairReader:
         gathered = self._ranges.at(moment.stamp_ns, self._settings.ranges_tolerance, locate)
         if gathered.problem:
             self.notes.setdefault('ranges', f'{gathered.problem}; depth of such frames is not corrected by it')
-        return gathered.measured
+        return [] if gathered.measured is None else [gathered.measured]
 
     def _height(self, camera: str) -> float:
         """Metres of a camera above ``ground_frame``; 0 if it is unknown."""

@@ -58,7 +58,7 @@ def run_fuse(options: Fuse) -> int:
     for visible_path, thermal_path in tqdm(pairs, unit='pair', disable=None):
         shot = shot_of(read_image(visible_path), read_image(thermal_path), options.fx)
         if references is not None:
-            shot = replace(shot, measured=_read_references(references, visible_path, options, rig.asked))
+            shot = replace(shot, measured=[_read_references(references, visible_path, options, rig.asked)])
         with naming(visible_path), summary.timed(*shot.size):
             frame = rig(shot, text)
         if rig.correction_problem:
