@@ -169,6 +169,10 @@ def test_a_demo_deletes_only_what_a_demo_left(tmp_path: Path) -> None:
             make_room(folder, bag)
     assert mine.is_file()
     assert (tmp_path / 'bag').is_dir()
+    (tmp_path / 'left' / 'thesis.txt').write_text('years of work')
+    with pytest.raises(InputError, match='not what a demo left'):
+        make_room(tmp_path / 'left')
+    (tmp_path / 'left' / 'thesis.txt').unlink()
     make_room(tmp_path / 'left', tmp_path / 'bag')
     assert not (tmp_path / 'left').exists()
 

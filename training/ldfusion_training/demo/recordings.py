@@ -29,11 +29,14 @@ def make_room(folder: Path, needed: Path | None = None) -> None:
     """Delete the recording that an earlier demo left.
 
     Raises:
-        InputError: what is there is no recording, or it is the one that is ``needed``.
+        InputError: something else is there, too, or it is the recording that is ``needed``.
     """
     if not folder.exists():
         return
-    if not (folder / 'metadata.yaml').is_file() or (needed and needed.resolve().is_relative_to(folder.resolve())):
+    left = {'metadata.yaml', f'{folder.name}.mcap'}
+    if {path.name for path in folder.iterdir()} != left or (
+        needed and needed.resolve().is_relative_to(folder.resolve())
+    ):
         raise InputError(f'{folder}: exists already, and is not what a demo left; choose another --output')
     shutil.rmtree(folder)
 
