@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
@@ -178,7 +179,7 @@ class Describing(Part):
         give_way(self._node.parameters.niceness)
         try:
             captions = None if task.moment is None else self.describe(task.moment)
-            scene = scene_json(captions, task.moment.stamp_ns) if captions and task.moment else ''
+            scene = scene_json(captions, task.moment.leading.header.stamp) if captions and task.moment else ''
             self._answers.append(self._answer(task, captions, scene))
         except InputError as error:
             self._sent = None
@@ -241,7 +242,6 @@ class Describing(Part):
         self._node.announcer.now_and_then('failure', f'caption failed: {type(error).__name__}: {error}')
 
 
-def scene_json(captions: Captions, stamp_ns: int) -> str:
+def scene_json(captions: Captions, stamp: Time) -> str:
     """What goes out on ``~/scene``; docs/node.md describes it."""
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return json.dumps({'stamp': {'sec': seconds, 'nanosec': nanoseconds}, **captions.as_json()})
+    return json.dumps({'stamp': {'sec': stamp.sec, 'nanosec': stamp.nanosec}, **captions.as_json()})

@@ -107,6 +107,12 @@ class Synchroniser(Generic[T]):
         """Take a frame of the thermal camera; returns the pairs that are now certain, oldest first."""
         return self._add(self._thermal, stamp_ns + self.config.clock_offset_ns, item)
 
+    def forget(self) -> None:
+        """Drop what waits: a pair of it would come too late."""
+        for stream in (self._visible, self._thermal):
+            self._drop(stream, 'unpaired', len(stream.frames))
+            stream.frames.clear()
+
     @property
     def waiting(self) -> tuple[int, int]:
         """Visible and thermal frames that wait for a partner."""

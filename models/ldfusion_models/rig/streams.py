@@ -22,7 +22,7 @@ class Moment(Generic[T]):
 
     Attributes:
         visible, thermal: what arrived; None of a camera that is lost.
-        stamp_ns: of the visible image, or of the thermal one where it is alone.
+        stamp_ns: of the visible image, or of the thermal one where it is alone, in the clock of the visible camera.
         offset_ns: thermal minus visible stamp after the clock offset; 0 for one alone.
         complete_s: when the last of the two arrived.
     """
@@ -72,8 +72,11 @@ class Streams(Generic[T]):
         self._last_s[camera] = arrived_s
         self._last_ns[camera] = stamp_ns
         if self._is_alone(camera, arrived_s):
-            visible, thermal = (item, None) if camera == 'visible' else (None, item)
-            return [Moment(visible, thermal, stamp_ns, 0, arrived_s)]
+            # A partner that comes yet, when a stalled link delivers, would take the outputs back in time.
+            self._synchroniser.forget()
+            if camera == 'visible':
+                return [Moment(item, None, stamp_ns, 0, arrived_s)]
+            return [Moment(None, item, stamp_ns + self._synchroniser.config.clock_offset_ns, 0, arrived_s)]
         add = self._synchroniser.add_visible if camera == 'visible' else self._synchroniser.add_thermal
         pairs = add(stamp_ns, (item, arrived_s))
         if pairs:

@@ -40,9 +40,16 @@ def test_one_camera_goes_on_alone_until_the_other_is_back(alive: str, lost: str)
         assert moment.mode == f'{alive} only'
         assert getattr(moment, lost) is None
         assert moment.leading.startswith(alive)
+    assert not [moment for late in range(1, 31) for moment in send(streams, late, now_s, lost)], 'never back in time'
     send(streams, 31, now_s, lost)
     (moment,) = send(streams, 32, now_s, lost, alive)
     assert moment.mode == 'normal'
+
+
+def test_a_thermal_image_alone_is_of_a_moment_of_the_visible_clock() -> None:
+    streams: Streams[str] = Streams(StreamSettings(clock_offset=0.001), 0.0)
+    *_, alone = (streams.add('thermal', second * 10**9, float(second), 'a') for second in range(5))
+    assert [moment.stamp_ns for moment in alone] == [4_001_000_000]
 
 
 def test_the_offset_of_the_stamps_is_told_with_and_without_pairs() -> None:

@@ -157,19 +157,23 @@ def test_the_programs_may_do_what_they_do_and_nothing_else(bag: Path, language: 
         )
         robot.do(partial(robot.executor.remove_node, node))
         robot.do(node.destroy_node)
-    transports = {f'{camera}_transport': 'compressed' for camera in ('visible', 'thermal')}
+    transports = {'visible_transport': 'compressed', 'thermal_transport': 'compressedDepth'}
     with Robot(transports, name='fusion_node', cameras=False) as robot:
-        look(robot, 'fusion_node', lambda found: '/thermal/image_raw/compressed' in found['subscribe'])
+        look(robot, 'fusion_node', lambda found: '/thermal/image_raw/compressedDepth' in found['subscribe'])
     # What a recording may hold beside: compressed images, and transforms where tf2_msgs is installed.
-    seen['replay']['publish'] |= {f'/{camera}/image_raw/compressed' for camera in ('visible', 'thermal')}
+    compressed = {
+        '/visible/image_raw/compressed',
+        '/thermal/image_raw/compressed',
+        '/thermal/image_raw/compressedDepth',
+    }
+    seen['replay']['publish'] |= compressed
     seen['replay']['publish'] |= {'/tf', '/tf_static'}
     # A registration whose extrinsics come from TF listens to it where tf2_ros is installed.
     seen['fusion_node']['subscribe'] |= {'/tf', '/tf_static'}
     # The launch file remaps fusion_node's topic to guidance_node's.
-    seen['fusion_node']['subscribe'] |= {'/guidance_node/text_embedding'}
+    seen['fusion_node']['subscribe'] |= {'/guidance_node/text_embedding', *compressed}
     # It has the same time and transports as fusion_node.
-    common = ('/clock', '/visible/image_raw/compressed', '/thermal/image_raw/compressed')
-    seen['guidance_node']['subscribe'] |= set(common)
+    seen['guidance_node']['subscribe'] |= {'/clock', *compressed}
     for node, found in seen.items():
         assert permissions(node) == found
 

@@ -212,7 +212,7 @@ class PairReader:
         measured, height = self._measured(moment), self._height(frame_id)
         if visible is None or thermal is None:
             shot = Shot(images['visible'], images['thermal'], self._calibrations, None, measured, height)
-            return RecordedShot(moment.stamp_ns, 0, shot, frame_id, None, None)
+            return RecordedShot(moment.leading.stamp_ns, 0, shot, frame_id, None, None)
         truth = min(self._truths, key=lambda record: abs(record.stamp_ns - moment.stamp_ns), default=None)
         if truth is not None and abs(truth.stamp_ns - moment.stamp_ns) > self._tolerance_ns:
             truth = None
