@@ -239,6 +239,7 @@ class RigSettings(StreamSettings):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if 0 < self.maximum_depth <= self.minimum_depth:
             raise InputError(
                 f'minimum_depth {self.minimum_depth:g} leaves no depth below maximum_depth {self.maximum_depth:g}'
