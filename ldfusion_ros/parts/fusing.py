@@ -164,7 +164,7 @@ class Fusing(Part):
         for kind, words in self.rig.thermal_notes.items():
             self._node.announcer.once(f'thermal {kind}', words)
         leading = 'thermal' if visible is None else 'visible'
-        if not self.rig.undistorts or frame.calibration is not None:
+        if not self.rig.undistorts if frame.calibration is None else leading in shot.calibrations:
             height, width = frame.view.visible.shape[:2]
             calibrations.intrinsics(leading, width, height, self._node.parameters)
         if moment.mode == 'normal':

@@ -191,4 +191,7 @@ def _calibration(output: OutputFrame) -> list[CameraInfo]:
         return []
     if output.info is not None:
         return [moved_camera_info(output.info, camera, output.header)]
-    return [camera_info_from_intrinsics(camera, output.header)]
+    info = camera_info_from_intrinsics(camera, output.header)
+    if (known := output.frame.calibration) is not None:
+        info.distortion_model, info.d = known.model, known.coefficients
+    return [info]

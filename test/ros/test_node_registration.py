@@ -127,7 +127,8 @@ def test_a_camera_alone_is_undistorted_too(tmp_path: Path) -> None:
 
 def test_without_tf_the_node_goes_on_and_says_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / 'registration.yaml'
-    write_registration(file, Registration('cameras', True, visible=Lens(CAMERA), thermal=Lens(THERMAL)))
+    lens = Lens(CAMERA, 'plumb_bob', DISTORTION)
+    write_registration(file, Registration('cameras', True, visible=lens, thermal=Lens(THERMAL)))
     with Robot({'registration_file': str(file)}) as robot:
         robot.wait(robot.is_ready, 'node ready', 120)
         fused = image_from_message(robot.fuse_good_pair())
@@ -135,6 +136,10 @@ def test_without_tf_the_node_goes_on_and_says_what_to_do(tmp_path: Path) -> None
         robot.wait(
             lambda: 'write thermal_T_visible into the registration file' in robot.told()['message'], 'the remedy'
         )
+        # The file's camera stands in for camera_info, its distortion still in the image.
+        assert 'no visible camera_info' not in robot.told()['message']
+        robot.wait(lambda: robot.infos, 'camera_info')
+        assert (robot.infos[-1].k[0], tuple(robot.infos[-1].d)) == (CAMERA.fx, DISTORTION)
 
 
 def test_a_bad_file_fails_the_transition_and_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ldfusion_models.camera.camera_info import Calibration
 from ldfusion_models.camera.images import AnyImage, as_grey, as_grey8, as_rgb8, as_uint8
-from ldfusion_models.camera.lens import Intrinsics, rays
+from ldfusion_models.camera.lens import Intrinsics, Lens, rays
 from ldfusion_models.camera.registration import Matrix, Registrar, Registration, continue_thermal
 from ldfusion_models.camera.registration_file import read_registration
 from ldfusion_models.camera.thermal import GainControl
@@ -291,7 +291,11 @@ class Rig:
         height, width = image.shape[:2]
         if registrar and registrar.registration.undistort and camera:
             return camera, None
-        if (known := shot.calibrations.get(leading)) is not None:
+        known = shot.calibrations.get(leading)
+        lens: Lens | None = getattr(self.asked, leading, None)
+        if known is None and lens is not None:
+            known = Calibration.of_lens(lens)
+        if known is not None:
             known = known.scaled(width, height)
             return known.camera, known
         degrees = self.settings.fallback_field_of_view
