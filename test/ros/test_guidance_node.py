@@ -262,6 +262,7 @@ def test_cameras_of_different_rates_are_no_problem(guided: Guided) -> None:
         robot.stamp_ns += 50_000_000
         robot.send('visible', flat(30)[0], robot.stamp_ns)
         robot.send_pair(*flat(30))
+        time.sleep(0.05)
         return int(guided.told().get('dropped visible_unpaired', 0)) > before
 
     guided.wait(one_more, 'an image without partner')
