@@ -217,9 +217,15 @@ def test_under_load_the_newest_pair_is_fused_and_the_rest_is_counted() -> None:
             robot.send('thermal', thermal, robot.stamp_ns)
             time.sleep(0.005)
         robot.wait(lambda: stamp_of(robot.images[-1]) == robot.stamp_ns, 'the newest pair')
-        fused = len(robot.images) - arrived
-        assert fused < 20
-        robot.wait(lambda: robot.dropped('overload') == 20 - fused, 'drops in diagnostics')
+        assert len(robot.images) - arrived < 20
+
+        def is_counted() -> bool:
+            """The middleware may lose some before the node sees them; of what came, none waits."""
+            told = robot.told()
+            waited = int(told['count pairs']) - int(told['count fused out'])
+            return robot.dropped('overload') == waited > 0
+
+        robot.wait(is_counted, 'drops in diagnostics')
 
 
 def test_two_nodes_in_one_process_do_not_disturb_each_other() -> None:
