@@ -82,13 +82,29 @@ def _copy(source: Path, partial: Path) -> None:
         raise InputError(f'{source}: no such folder or archive')
     with tempfile.TemporaryDirectory(dir=partial.parent) as unpacked:
         try:
-            # No path out of the folder: zipfile sees to it by itself.
-            shutil.unpack_archive(source, unpacked, filter=None if source.suffix == '.zip' else 'data')
-        except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError) as error:
+            _unpack(source, Path(unpacked))
+        except (tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError) as error:
             raise InputError(f'{source}: not a readable archive ({error}); take .zip or .tar.gz') from error
         configs = [path for config in CONFIGS for path in Path(unpacked).rglob(config)]
         inner = min(configs, key=lambda path: len(path.parts)).parent if configs else Path(unpacked)
         shutil.copytree(inner, partial, ignore=shutil.ignore_patterns('.*', LOCK), copy_function=copy_file)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Nothing gets out of ``folder``: zipfile sees to it, tarfile by a filter, which the Python of Debian 12 lacks."""
+    if archive.suffix == '.zip':
+        with zipfile.ZipFile(archive) as members:
+            members.extractall(folder)
+        return
+    with tarfile.open(archive) as tar:
+        if hasattr(tarfile, 'data_filter'):
+            tar.extractall(folder, filter='data')
+            return
+        for member in tar:
+            place = (folder / member.name).resolve()
+            if not (member.isfile() or member.isdir()) or not place.is_relative_to(folder.resolve()):
+                raise tarfile.TarError(f'{member.name} is no file of its own folder')
+            tar.extract(member, folder)
 
 
 def _download(name: str, revision: str, partial: Path) -> str:

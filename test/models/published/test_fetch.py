@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,24 @@ def test_a_folder_or_an_archive_serves_without_network(kind: str, model: Path, t
         source = Path(shutil.make_archive(str(tmp_path / 'archive'), kind, tmp_path, 'published'))
     assert main(['models', 'fetch', NAME, '--source', str(source)]) == 0
     assert (verified(NAME) / 'model.safetensors').read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize('knows_filters', [True, False])
+def test_an_archive_writes_nowhere_else(
+    knows_filters: bool,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not knows_filters:
+        monkeypatch.delattr(tarfile, 'data_filter', raising=False)
+    archive = tmp_path / 'odd.tar.gz'
+    with tarfile.open(archive, 'w:gz') as tar:
+        tar.add(model, 'published')
+        tar.add(model / 'config.json', '../../../escaped.json')
+    assert 'escaped.json' in fails(capsys, NAME, '--source', str(archive))
+    assert not list(tmp_path.rglob('escaped.json'))
 
 
 def test_what_is_no_model_leaves_the_installed_one(
