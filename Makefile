@@ -27,19 +27,16 @@ demo: $(HOME_OF_ROS)/ready-for-demo
 	@$(NAMED) $(HOME_OF_ROS)/bin/ldfusion demo $(if $(OUT),--output '$(OUT)') $(if $(BAG),--bag '$(BAG)') \
 	    $(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(THERMAL),--thermal '$(THERMAL)')
 
-# make test [ROS=kilted | ROS=jazzy]: everything on Kilted and, at the same time, the live tests on Jazzy, or one of the two.
-test:
-	@+$(MAKE) --no-print-directory --jobs 2 $(addprefix test-,$(or $(ROS),kilted jazzy))
+# make test [ROS=kilted | ROS=jazzy]: everything on Kilted, then the live tests on Jazzy, or one of the two.
+test: $(addprefix test-,$(or $(ROS),kilted jazzy))
 
 # While one processor lints, the other compiles what the tests import: each process of pytest would do so by itself.
 test-kilted: .venv/ready-for-test
 	$(LINT) & lint=$$!; $(BIN)/python -m pytest --collect-only -qq > /dev/null 2>&1; wait $$lint
 	$(BIN)/python -m pytest -n 3 $(BY_FILE)
 
-# Beside Kilted's, what these tests say is shown at their end.
-test-jazzy: .venv-jazzy/ready-for-test
-	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest $(LIVE) $(SAME:%=--ignore=test/ros/test_%.py) \
-	    $(if $(ROS),-n 2 $(BY_FILE),> .venv-jazzy/test.log 2>&1; code=$$?; cat .venv-jazzy/test.log; exit $$code)
+test-jazzy: .venv-jazzy/ready-for-test $(if $(ROS),,test-kilted)
+	ROS_DISTRO=jazzy .venv-jazzy/bin/python -m pytest -n 2 $(BY_FILE) $(LIVE) $(SAME:%=--ignore=test/ros/test_%.py)
 
 lint: .venv/ready-for-test
 	$(LINT)

@@ -27,7 +27,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str], number: signal.Signals | None = None) -> tuple[int, str, str]:
     if number:
         process.send_signal(number)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=180)
     return process.returncode, output, errors
 
 
