@@ -45,12 +45,13 @@ def generate_launch_description() -> LaunchDescription:
 def find_topics(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Set what the recording itself says and nobody has given: topics, transports and the frame for RViz."""
     # Imported here, so that `--show-args` is quick.
+    from ldfusion_models.paths import named_path
     from ldfusion_training.demo.run import camera_infos, find_streams
     from ldfusion_training.recordings.bags import read_bag
     from ldfusion_training.recordings.image_topics import base_and_transport
 
     given = context.launch_configurations
-    bag = Path(given['bag']).expanduser()
+    bag = named_path(given['bag'])
     given['bag'] = str(bag)
     if {'visible_topic', 'thermal_topic'} <= given.keys():
         return []

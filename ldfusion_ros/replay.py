@@ -191,6 +191,10 @@ def _positive(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    return 0.0 if float(text) == 0 else _positive(text)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Arguments of ``replay``."""
     parser = argparse.ArgumentParser('replay', description=__doc__, epilog='Remap topics with --ros-args -r from:=to.')
@@ -199,7 +203,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('--rate', type=_positive, default=1.0, help='times the recorded pace')
     parser.add_argument('--loop', action='store_true', help='begin again at the end')
     parser.add_argument('--clock', action='store_true', help='publish /clock, for nodes with use_sim_time')
-    parser.add_argument('--delay', type=float, default=1.0, help='seconds between advertising and the first message')
+    parser.add_argument('--delay', type=_seconds, default=1.0, help='seconds between advertising and the first message')
     parser.add_argument(
         '--wait-for-subscribers',
         type=int,

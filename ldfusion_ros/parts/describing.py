@@ -169,10 +169,10 @@ class Describing(Part):
 
     def _repeat(self) -> None:
         """Say the last text again, so that it does not become stale while the next one takes its time."""
-        if self._prompt.text:
-            self._worker.submit(Task(self._prompt.text))
-        elif (sent := self._sent) is not None:
+        if (sent := self._sent) is not None and sent.prompt == self._prompt.text:
             self._embeddings.publish(sent.embedding)
+        elif self._prompt.text:
+            self._worker.submit(Task(self._prompt.text))
 
     def _process(self, task: Task) -> None:
         """Find text and numbers for what a task asks, in the worker's thread."""

@@ -19,7 +19,7 @@ from ldfusion_models.camera.lens import Intrinsics
 from ldfusion_training.recordings.bags import BagWriter, Transform, open_recording
 
 pytest.importorskip('rclpy', reason='needs ROS 2: pip install .[ros]')
-from ldfusion_ros.replay import Recording
+from ldfusion_ros.replay import Recording, make_parser
 
 FRAMES, PERIOD_NS = 8, 100_000_000
 
@@ -198,6 +198,14 @@ def test_bad_recordings_are_one_line_and_exit_code_2(bag: Path, tmp_path: Path) 
         assert str(arguments[-1] if words != 'no topic /nothing' else bag) in lines[0]
         assert words in lines[0]
         assert 'Traceback' not in errors
+
+
+@pytest.mark.parametrize('given', [('--delay', 'nan'), ('--delay', '-1'), ('--rate', '0'), ('--rate', 'inf')])
+def test_times_that_can_not_be_are_named(given: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match='2'):
+        make_parser().parse_args(['bag', *given])
+    assert capsys.readouterr().err.endswith(f'argument {given[0]}: {given[1]} is not a positive number\n')
+    assert make_parser().parse_args(['bag', '--delay', '0']).delay == 0
 
 
 def test_record_does_not_overwrite(bag: Path) -> None:

@@ -133,6 +133,11 @@ class TestStreams:
         bag = self.record(tmp_path / 'bag', '/camera/color/image_raw', '/boson/thermal/image', '/map/grid')
         assert find_streams(bag) == Streams('/camera/color/image_raw', '/boson/thermal/image')
 
+    def test_counts_sent_as_compressed_depth_are_no_depth(self, tmp_path: Path) -> None:
+        topics = '/camera/color/image_raw', '/camera/depth/image_raw', '/camera/depth/image_raw/compressedDepth'
+        bag = self.record(tmp_path / 'bag', *topics, '/boson/thermal/image/compressedDepth')
+        assert find_streams(bag) == Streams('/camera/color/image_raw', '/boson/thermal/image/compressedDepth')
+
     @pytest.mark.parametrize('topics', [('/a', '/b'), ('/rgb/left', '/rgb/right', '/thermal'), ('/rgb',)])
     def test_doubt_names_the_topics_and_the_option(self, tmp_path: Path, topics: tuple[str, ...]) -> None:
         bag = self.record(tmp_path / 'bag', *topics)

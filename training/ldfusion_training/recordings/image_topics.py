@@ -11,7 +11,6 @@ CAMERA_WORDS = {
     'visible': ('visible', 'rgb', 'color', 'colour'),
     'thermal': ('thermal', 'infrared', 'lwir', '/ir/', 'flir'),
 }
-COMPRESSED = '/compressed'
 # Depth images of a camera lie beside its own; what this package publishes is no input.
 DEPTH_WORD, OWN_OUTPUTS = 'depth', '/fusion_node/'
 
@@ -35,10 +34,10 @@ def find_camera(topics: Mapping[str, str], camera: str, recording: Path) -> str:
         topic
         for topic in images
         if any(word in topic.lower() for word in CAMERA_WORDS[camera])
-        and DEPTH_WORD not in topic.lower()
+        and DEPTH_WORD not in base_and_transport(topic)[0].lower()
         and not topic.startswith(OWN_OUTPUTS)
     ]
-    found = [topic for topic in named if topic.removesuffix(COMPRESSED) not in {*named} - {topic}]
+    found = [topic for topic in named if base_and_transport(topic)[0] not in {*named} - {topic}]
     if len(found) != 1:
         raise InputError(
             f'{recording}: its image topics are {", ".join(images) or "none"}; '
