@@ -39,6 +39,42 @@ def test_silog_of_an_image_without_truth_is_zero_and_does_not_dilute_the_others(
     assert float(losses.silog(predicted, unknown)) == 0.0
 
 
+def depth_of_ground(pitch: float, roll: float) -> torch.Tensor:
+    """Log depth (1, 1, 40, 60) of ground 1.5 m below a camera, all of it in view."""
+    rows, columns = torch.meshgrid(torch.arange(40.0), torch.arange(60.0), indexing='ij')
+    x, y = (columns - 30) / 60, (rows + 10) / 60
+    down = math.cos(pitch) * (math.cos(roll) * y - math.sin(roll) * x) + math.sin(pitch)
+    return (1.5 / down).log()[None, None]
+
+
+@pytest.mark.parametrize(('pitch', 'roll'), [(0.0, 0.0), (0.1, 0.05)])
+def test_a_plane_is_even_however_the_camera_is_turned_and_a_bump_is_not(pitch: float, roll: float) -> None:
+    flat = depth_of_ground(pitch, roll).double()
+    ground = torch.ones_like(flat, dtype=torch.bool)
+    assert float(losses.unevenness(flat, ground, allowed=0.0)) == pytest.approx(0, abs=1e-4)
+    bump = flat.clone()
+    bump[..., 10:14, 20:26] -= 0.5
+    bump.requires_grad_()
+    uneven = losses.unevenness(bump, ground, allowed=0.1)
+    uneven.backward()
+    assert float(uneven.detach()) == pytest.approx(0.4 * 24 / 2400, rel=0.2)
+    assert (bump.grad[..., 10:14, 20:26] < 0).all(), 'the bump is to go back'
+    assert (bump.grad == 0).sum() == 2400 - 24
+    few = torch.zeros_like(ground)
+    few[..., :8, :] = True
+    assert float(losses.unevenness(bump.detach(), few)) == 0, 'too little to tell a plane'
+
+
+def test_a_thing_behind_or_before_its_foot_comes_to_it() -> None:
+    log_depth = torch.tensor([[3.0, 1.0], [2.0, 1.5]]).reshape(1, 1, 2, 2).requires_grad_()
+    feet = torch.tensor([[2, 2], [-1, 2]]).reshape(1, 1, 2, 2)
+    apart = losses.apart_from_ground(log_depth, feet, allowed=0.6)
+    assert float(apart.detach()) == pytest.approx((0.4 + 0.4 + 0) / 3)
+    apart.backward()
+    assert log_depth.grad.flatten().tolist() == pytest.approx([1 / 3, -1 / 3, 0, 0])
+    assert float(losses.apart_from_ground(log_depth.detach(), torch.full_like(feet, -1))) == 0
+
+
 def test_intensity_is_the_distance_to_the_brighter_source() -> None:
     visible = torch.tensor([0.2, 0.9]).reshape(1, 1, 1, 2).expand(1, 3, 1, 2)
     thermal = torch.tensor([0.5, 0.1]).reshape(1, 1, 1, 2)

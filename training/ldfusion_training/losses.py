@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# A plane through fewer pixels is chance.
+LEAST_GROUND = 500
+
 
 def noise_prediction(predicted: Tensor, noise: Tensor) -> Tensor:
     """Eq. 8 as its usual mean square: both (B, 4, H, W)."""
@@ -40,6 +43,51 @@ def log_gradient(predicted_log: Tensor, truth: Tensor) -> Tensor:
     )
     known = torch.isfinite(steps)
     return torch.where(known, steps, 0.0).abs().sum() / known.sum().clamp(min=1)
+
+
+def unevenness(log_depth: Tensor, ground: Tensor, allowed: float = 0.05) -> Tensor:
+    """How much the depth of ground differs from that of a plane: mean of what is more than ``allowed`` in log depth.
+
+    The inverse depth of a plane is linear in column and row. The plane is fitted to each image by least squares of
+    relative errors, and is no target of the gradient.
+
+    Args:
+        log_depth: (B, 1, H, W) natural logarithm of predicted depth.
+        ground: (B, 1, H, W) bool; images with less than ``LEAST_GROUND`` of them count nothing.
+        allowed: what real ground may be away from a plane.
+    """
+    height, width = log_depth.shape[-2:]
+    rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    y, x = torch.meshgrid(rows.to(log_depth), columns.to(log_depth), indexing='ij')
+    places = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(0, 1)
+    with torch.no_grad():
+        seen = ground.flatten(1) & (ground.sum(dim=(1, 2, 3)) >= LEAST_GROUND)[:, None]
+        inverse = (-log_depth).exp().flatten(1)
+        weights = seen / inverse**2
+        weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-12)
+        moments = torch.einsum('bn,ni,nj->bij', weights, places, places) + 1e-6 * torch.eye(3).to(log_depth)
+        plane = torch.linalg.solve(moments, torch.einsum('bn,ni,bn->bi', weights, places, inverse))
+        flat = torch.einsum('bi,ni->bn', plane, places)
+        # A plane's horizon may lie below the last pixels of a hill.
+        seen = seen & (flat > 0.1 * inverse)
+        target = -flat.clamp(min=1e-6).log()
+    error = torch.relu((log_depth.flatten(1) - target).abs() - allowed)
+    return (error * seen).sum() / seen.sum().clamp(min=1)
+
+
+def apart_from_ground(log_depth: Tensor, feet: Tensor, allowed: float = 0.2) -> Tensor:
+    """How far things are before or behind the ground on which they stand: mean of what is more than ``allowed``.
+
+    Args:
+        log_depth: (B, 1, H, W) natural logarithm of predicted depth; that of the ground is no target of the gradient.
+        feet: (B, 1, H, W) flat index of the ground pixel below a thing's lowest one, for each pixel of the thing; -1
+            elsewhere.
+        allowed: in log depth; a car is longer than a person.
+    """
+    depths, index = log_depth.flatten(1), feet.flatten(1)
+    known = index >= 0
+    error = torch.relu((depths - depths.detach().gather(1, index.clamp(min=0))).abs() - allowed)
+    return (error * known).sum() / known.sum().clamp(min=1)
 
 
 def sobel(image: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def is_alive(pid: int) -> bool:
 def test_interrupt_lets_a_program_finish_its_work(tmp_path: Path) -> None:
     script = 'import time\ntry:\n print("up"); time.sleep(60)\nexcept KeyboardInterrupt:\n print("finished")'
     with child(tmp_path, script) as running:
-        assert running.wait_for('up', 20)
+        assert running.wait_for('up\n', 20)
     assert (running.is_running, running.wait(0), running.last_lines(1)) == (False, 0, 'finished')
 
 

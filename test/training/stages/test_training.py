@@ -253,10 +253,37 @@ def test_training_from_released_weights_keeps_what_is_frozen(depth_folder: Path,
     assert {'bin_logits.weight', 'encoder._blocks.5._expand_conv.weight'} <= changed
 
 
+@pytest.mark.parametrize('branch', ['visible', 'thermal'])
+def test_labels_send_the_sky_away_and_keep_the_ground_even(branch: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    label = np.full((96, 128), 6, np.uint8)
+    label[48:] = 0
+    label[40:70, 60:72] = 2
+    colours = np.array([[90, 90, 90], [0, 0, 0], [200, 40, 40], *[[0, 0, 0]] * 3, [120, 170, 230]], np.uint8)
+    for name, image in ('vi', colours[label] + generator.integers(0, 20, (96, 128, 1), np.uint8)), ('label', label):
+        (tmp_path / name).mkdir()
+        write_image(tmp_path / name / 'a.png', image)
+    masked = {'folder': str(tmp_path), 'sky': [6], 'ground': [0], 'things': [2]}
+    settings = {
+        'branch': branch,
+        'initial_weights': 'released',
+        'frozen_statistics': True,
+        'trainer': {**TRAINER, 'steps': 12, 'learning_rate': 1e-3, 'warmup': 1},
+        'data': {'masked': [masked], 'crop': [128, 96], 'zoom': [1.0, 1.0], 'turned': 2.0, 'fused': 0.0},
+    }
+    config = from_mapping(depth.CONFIG, settings, 'test')
+    reports = list(train(depth.create(config), config.trainer, tmp_path / 'run'))
+    first, last = (sum(report.losses['loss'] for report in part) for part in (reports[:3], reports[-3:]))
+    assert last < 0.7 * first
+    assert all(report.losses['silog'] < 0.01 for report in reports), 'no depth is known'
+    assert all(reports[0].losses[term] > 0 for term in ('sky', 'ground', 'standing'))
+
+
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
         ({'initial_weights': 'absent'}, 'absent'),
+        ({'data': {'masked': [{'folder': 'x'}]}}, 'x: no folders vi and label'),
         ({'branch': 'visible', 'data': {'luminance': ['x']}}, 'luminance'),
         ({'data': {'folders': ['x'], 'faults': 'refuse'}}, 'no such folder'),
     ],

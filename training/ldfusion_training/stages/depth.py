@@ -32,11 +32,12 @@ from ldfusion_training.data.augment import (
 )
 from ldfusion_training.data.depth import DepthSource, Modality
 from ldfusion_training.data.depth_sets import open_depth
+from ldfusion_training.data.masks import GROUND, SKY, MaskedImage, MaskedSetConfig, Roles, feet, read_masked
 from ldfusion_training.data.pairs import Faults, Pair, as_thermal8, images_by_name, open_pairs, read_each
 from ldfusion_training.data.places import folder_and_pattern
 from ldfusion_training.data.simulated import SimulatedFrame, open_simulation
 from ldfusion_training.data.stereo import RightImages, open_right_images
-from ldfusion_training.losses import log_gradient, silog
+from ldfusion_training.losses import apart_from_ground, log_gradient, silog, unevenness
 from ldfusion_training.runs.starting_weights import RELEASED, load_weights
 from ldfusion_training.runs.trainer import Sample, Stage, TrainerConfig
 from ldfusion_training.stages.pairs_in_memory import as_planes, draw_probabilities
@@ -50,8 +51,8 @@ class DepthDataConfig:
         folders: data sets, any layout of ``ldfusion_training.data.depth``; ``FOLDER:PATTERN`` takes the samples whose
             names match.
         right: folders of right images, from which stereo tells the depth that the laser leaves open (``data.stereo``).
-        weights: how often each of ``folders``, ``luminance`` and ``taught`` is drawn, in this order, relative; empty
-            for evenly by images.
+        weights: how often each of ``folders``, ``luminance``, ``taught`` and ``masked`` is drawn, in this order,
+            relative; empty for evenly by images.
         held_out: patterns of sample names that are never trained on, but measured on.
         luminance: data sets whose visible images the thermal branch reads as luminance: measured depth for what a
             fused image looks like by day. The visible branch has none.
@@ -71,6 +72,7 @@ class DepthDataConfig:
             OWNER/NAME), whose metres are taken as they are: these pairs have no camera.
         teacher_variance: largest variance of the teacher's log depth that is believed.
         teacher_darkest: pairs whose visible image has a lower mean (0 to 255) teach nothing.
+        masked: labelled images without depth, for sky, ground and things that stand on it.
         faults: ``refuse`` or ``skip`` samples with depth whose files are wrong.
     """
 
@@ -92,6 +94,7 @@ class DepthDataConfig:
     teacher: str = RELEASED
     teacher_variance: float = 0.05
     teacher_darkest: float = 50.0
+    masked: tuple[MaskedSetConfig, ...] = ()
     faults: Faults = 'refuse'
 
 
@@ -102,7 +105,9 @@ class DepthLossConfig:
     Attributes:
         variance_weight: of eq. 1; 1 as printed, less lets the scale count (ZoeDepth: 0.85).
         gradient: steps of log depth between neighbours, where both are known.
-        sky: where simulated truth holds nothing, depth beyond ``sky_depth`` canonical metres.
+        sky: where simulated truth or a label tells the sky, depth beyond ``sky_depth`` canonical metres.
+        ground: labelled ground is a plane.
+        standing: labelled things are as far as the ground at their feet.
         certainty: the bins' variance against the squared error.
     """
 
@@ -110,6 +115,8 @@ class DepthLossConfig:
     gradient: float = 0.5
     sky: float = 0.1
     sky_depth: float = 120.0
+    ground: float = 0.3
+    standing: float = 0.3
     certainty: float = 0.02
 
 
@@ -154,6 +161,7 @@ class DepthItem:
         camera: intrinsics.
         open_sky: whether NaN means that nothing is there.
         instances: (H, W) numbers of the things that a simulated visible image shows, or None.
+        roles: (H, W) what each pixel of a labelled image is for depth (``data.masks``), or None.
     """
 
     image: npt.NDArray[np.uint8]
@@ -162,10 +170,11 @@ class DepthItem:
     camera: Intrinsics
     open_sky: bool
     instances: npt.NDArray[np.uint16] | None = None
+    roles: Roles | None = None
 
 
 class DepthStage(Stage):
-    """SiLog on canonical depth, with terms for edges, sky and certainty."""
+    """SiLog on canonical depth, with terms for edges, certainty, and what labels tell."""
 
     def __init__(self, config: DepthStageConfig) -> None:
         super().__init__()
@@ -180,6 +189,7 @@ class DepthStage(Stage):
         sets = [_read_folder(folder, modality, config.data, fuse) for folder in config.data.folders]
         sets += [_luminance_of(folder, config) for folder in config.data.luminance]
         sets += [_taught_pairs(Path(folder), config, fuse) for folder in config.data.taught]
+        sets += [[_labelled(image, config) for image in read_masked(each)] for each in config.data.masked]
         self.items = [item for items in sets for item in items]
         self._probability = draw_probabilities([len(items) for items in sets], config.data.weights)
         self._looks = [look for folder in config.data.looks for look in _looks_of(Path(folder), config)]
@@ -206,7 +216,11 @@ class DepthStage(Stage):
         return self
 
     def sample(self, generator: np.random.Generator) -> Sample:
-        """``image`` (C, h, w) in [0, 1], canonical ``truth`` (1, h, w) metres with NaN, ``sky`` (1, h, w) bool."""
+        """A view of an image.
+
+        ``image`` (C, h, w) in [0, 1]; canonical ``truth`` metres with NaN, ``sky`` and ``ground`` bool, ``feet`` as
+        ``data.masks.feet`` (1, h, w).
+        """
         data = self.config.data
         item = self.items[int(generator.choice(len(self.items), p=self._probability))]
         image = item.image
@@ -227,11 +241,18 @@ class DepthStage(Stage):
     def _prepare(self, item: DepthItem, view: View, image: npt.NDArray[np.uint8]) -> Sample:
         depth = view.of_depth(item.depth)
         canonical = depth * np.float32(self.config.network.canonical_focal / view.of_camera(item.camera).fx)
-        sky = np.isnan(depth) & item.open_sky
-        return {'image': as_planes(image.reshape(*depth.shape, -1)), 'truth': canonical[None], 'sky': sky[None]}
+        roles = np.zeros(depth.shape, np.uint16) if item.roles is None else view.of_instances(item.roles)
+        sky = np.isnan(depth) & item.open_sky | (roles == SKY)
+        return {
+            'image': as_planes(image.reshape(*depth.shape, -1)),
+            'truth': canonical[None],
+            'sky': sky[None],
+            'ground': (roles == GROUND)[None],
+            'feet': feet(roles)[None],
+        }
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``loss`` and its terms: silog, gradient, sky, certainty."""
+        """``loss`` and its terms: silog, gradient, sky, ground, standing, certainty."""
         weights = self.config.loss
         output = self.branch(batch['image'])
         predicted, variance, truth = output.log_depth.float(), output.variance.float(), batch['truth']
@@ -242,12 +263,16 @@ class DepthStage(Stage):
             'silog': (silog(predicted, truth, weights.variance_weight) + 1e-6).sqrt(),
             'gradient': log_gradient(predicted, truth),
             'sky': _mean_over(torch.relu(np.log(weights.sky_depth) - predicted), batch['sky']),
+            'ground': unevenness(predicted, batch['ground']),
+            'standing': apart_from_ground(predicted, batch['feet']),
             'certainty': _mean_over(error.detach() ** 2 / (variance + 1e-3) + (variance + 1e-3).log(), known),
         }
         loss = (
             terms['silog']
             + weights.gradient * terms['gradient']
             + weights.sky * terms['sky']
+            + weights.ground * terms['ground']
+            + weights.standing * terms['standing']
             + weights.certainty * terms['certainty']
         )
         return {'loss': loss, **terms}
@@ -365,16 +390,29 @@ def _taught(pair: Pair, teacher: DepthNetwork | PublishedDepth, config: DepthSta
     output = teacher(torch.from_numpy(as_planes(pair.visible))[None])
     depth: npt.NDArray[np.float32] = output.log_depth.exp()[0, 0].numpy()
     depth[output.variance[0, 0].numpy() > config.data.teacher_variance] = np.nan
-    focal = config.network.canonical_focal
-    camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
     image = pair.visible if config.branch == 'visible' else pair.thermal[..., None]
-    return DepthItem(image, None, depth, camera, False)
+    return DepthItem(image, None, depth, _canonical_camera(width, height, config), False)
+
+
+def _labelled(masked: MaskedImage, config: DepthStageConfig) -> DepthItem:
+    """An image without any known depth; the thermal branch reads its luminance."""
+    height, width = masked.roles.shape
+    image = masked.image if config.branch == 'visible' else _grey(masked.image)
+    depth = np.full((height, width), np.nan, np.float32)
+    return DepthItem(image, None, depth, _canonical_camera(width, height, config), False, roles=masked.roles)
+
+
+def _canonical_camera(width: int, height: int, config: DepthStageConfig) -> Intrinsics:
+    focal = config.network.canonical_focal
+    return Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
 def _turned(item: DepthItem, image: npt.NDArray[np.uint8], turn: Turn) -> tuple[DepthItem, npt.NDArray[np.uint8]]:
     """An item and what is shown of it, by a turned camera; nothing is known beyond the border, no sky either."""
     instances = None if item.instances is None else turn.of_instances(item.instances)
-    turned = dataclasses.replace(item, depth=turn.of_depth(item.depth), open_sky=False, instances=instances)
+    roles = None if item.roles is None else turn.of_instances(item.roles)
+    depth = turn.of_depth(item.depth)
+    turned = dataclasses.replace(item, depth=depth, open_sky=False, instances=instances, roles=roles)
     return turned, turn.of_image(image)
 
 
