@@ -75,6 +75,8 @@ def data(tmp_path: Path) -> Path:
     write('msrs/train', 'aN', 'aD', thermal=True)
     write('idd_lite/train', 'a')
     write('camvid/train', '0001TP_a', '0006R0_a')
+    for name, each in ('idd_lite', 'a'), ('camvid', '0001TP_a'):
+        write_image(folder / name / 'train' / 'label' / f'{each}.png', np.zeros((HEIGHT, WIDTH), np.uint8))
     write_hit_uav(folder / 'hit_uav' / 'train')
     write_yolox(folder / 'teachers' / 'yolox_nano.onnx')
     (folder / 'kitti/right').mkdir()

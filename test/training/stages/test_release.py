@@ -38,16 +38,17 @@ def test_released_weights_are_those_of_the_checkpoint_in_half_precision(checkpoi
     assert read_manifest(folder).weights_id == before, 'the same weights have the same name'
 
 
-def test_several_runs_are_released_as_their_mean(checkpoint: Path, tmp_path: Path) -> None:
+def test_several_runs_and_released_weights_are_released_as_their_mean(checkpoint: Path, tmp_path: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
     other = tmp_path / 'other.pt'
     torch.save({**content, 'average': {name: 3 * w for name, w in content['average'].items()}}, other)
     folder = tmp_path / 'weights'
     words = ['release', '--output', str(folder), '--part', 'fusion', '--checkpoint', str(checkpoint)]
-    assert main([*words, str(other)]) == 0
-    for name, tensor in load_frame_graph(folder)[0].fusion.state_dict().items():
-        expected = (2 * content['average'][f'fusion.{name}']).half().float()
-        torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-6)
+    for more, factor in (other, 2), (folder / 'fusion.safetensors', 1.5):
+        assert main([*words, str(more)]) == 0
+        for name, tensor in load_frame_graph(folder)[0].fusion.state_dict().items():
+            expected = (factor * content['average'][f'fusion.{name}']).half().float()
+            torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ class Release:
     """Put trained weights where nodes and commands load them."""
 
     checkpoint: tuple[Path, ...]
-    """checkpoint.pt of a training stage; of several runs the mean of their weights"""
+    """checkpoint.pt of a training stage; of several, or of files of released weights after it, the mean of all"""
     part: Literal['denoiser', 'student', 'fusion', 'visible_depth', 'thermal_depth', 'captioner', 'text']
     """network whose weights it holds"""
     output: Path | None = None

@@ -31,7 +31,9 @@ def load_weights(network: nn.Module, part: str, weights: str, kept: str = '') ->
     path = Path(weights)
     if weights == RELEASED or path.is_dir():
         path = read_manifest(None if weights == RELEASED else path).verify(part)
-    state = _released_file(path) if path.suffix == '.safetensors' else _average(path, part)
+    state = weights_in(path, part)
+    # Of a checkpoint without this part, another's.
+    state = state or {name.partition('.')[2]: tensor for name, tensor in read_checkpoint(path)['average'].items()}
     if kept:
         state = {name: tensor for name, tensor in state.items() if not name.startswith(kept)}
         state |= {name: tensor for name, tensor in network.state_dict().items() if name.startswith(kept)}
@@ -42,12 +44,14 @@ def load_weights(network: nn.Module, part: str, weights: str, kept: str = '') ->
         raise InputError(f'{path}: does not hold {part} weights of this configuration ({reason})') from error
 
 
-def _average(path: Path, part: str) -> dict[str, Tensor]:
-    average: dict[str, Tensor] = read_checkpoint(path)['average']
-    return named_below(average, part) or {name.partition('.')[2]: tensor for name, tensor in average.items()}
+def weights_in(path: Path, part: str) -> dict[str, Tensor]:
+    """One part's weights in a checkpoint, of which the averaged ones are taken, or in a file of released ones.
 
-
-def _released_file(path: Path) -> dict[str, Tensor]:
+    Raises:
+        InputError: missing or damaged.
+    """
+    if path.suffix != '.safetensors':
+        return named_below(read_checkpoint(path)['average'], part)
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:

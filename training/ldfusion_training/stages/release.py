@@ -30,7 +30,8 @@ from ldfusion_models.mappings import from_mapping, plain
 from ldfusion_models.networks.captioner import CaptionerConfig
 from ldfusion_training.language.tokenizer import as_tokenizer
 from ldfusion_training.report.tables import write_json
-from ldfusion_training.runs.trainer import named_below, read_checkpoint
+from ldfusion_training.runs.starting_weights import weights_in
+from ldfusion_training.runs.trainer import read_checkpoint
 from ldfusion_training.stages.clip import ClipNetworkConfig
 
 
@@ -39,7 +40,8 @@ def release(checkpoints: Sequence[Path], part: str, folder: Path, facts: dict[st
 
     Args:
         checkpoints: of the stage that trained the part; the mean of several runs from the same start is often better
-            than each (Wortsman et al. 2022, "Model soups").
+            than each (Wortsman et al. 2022, "Model soups"), and so is that of a run and of what it started from: files
+            of released weights may follow the first.
         part: one of ``PARTS`` or ``LANGUAGE_PARTS``.
         folder: of weights; made complete with untrained parts if it is new.
         facts: what the manifest says of the part: data, recipe, metrics, licence.
@@ -82,7 +84,7 @@ def _mean_weights(checkpoints: Sequence[Path], part: str) -> dict[str, torch.Ten
     """The averaged weights of each checkpoint, and of these the mean; counters are those of the first."""
     all_weights: list[dict[str, torch.Tensor]] = []
     for checkpoint in checkpoints:
-        weights = named_below(read_checkpoint(checkpoint)['average'], part)
+        weights = weights_in(checkpoint, part)
         if not weights:
             raise InputError(f'{checkpoint}: holds no weights of {part!r}')
         if all_weights and {name: each.shape for name, each in weights.items()} != {
@@ -90,10 +92,11 @@ def _mean_weights(checkpoints: Sequence[Path], part: str) -> dict[str, torch.Ten
         }:
             raise InputError(f'{checkpoint}: holds another network than {checkpoints[0]}; no mean of the two')
         all_weights.append(weights)
-    return {
-        name: torch.stack([weights[name] for weights in all_weights]).mean(0) if first.is_floating_point() else first
-        for name, first in all_weights[0].items()
-    }
+
+    def mean(name: str) -> torch.Tensor:
+        return torch.stack([weights[name].float() for weights in all_weights]).mean(0)
+
+    return {name: mean(name) if each.is_floating_point() else each for name, each in all_weights[0].items()}
 
 
 def record_reference(folder: Path) -> None:
