@@ -70,6 +70,7 @@ def data(tmp_path: Path) -> Path:
     write('kitti/train', *DRIVES, measured=True)
     for site in ('sites/train', 'indoor/train', 'places/train'):
         write(site, 'a', measured=True)
+    write('places/train', 'kitti_a', measured=True)
     write('roadscene/train', 'FLIR_00001', 'FLIR_06400', 'FLIR_06700', 'FLIR_07000', thermal=True)
     write('llvip/train', 'a', thermal=True)
     write('msrs/train', 'aN', 'aD', thermal=True)
