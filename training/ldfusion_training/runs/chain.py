@@ -74,8 +74,8 @@ CHAIN = (
     _train('depth_taught', 9.0, trial=_SMALL),
     _release('visible_depth', 'depth_visible', 'depth_taught'),
     _train('depth_places', 1.0, trial=_SMALL),
-    # Half-way between the run and what it started from.
-    _release('visible_depth', 'depth_places', 'depth_places', 'depth_visible', 'depth_taught'),
+    # Two parts of the run, one of what it started from.
+    _release('visible_depth', *['depth_places'] * 4, 'depth_visible', 'depth_taught'),
     _train('depth_thermal', 0.9, trial=_SMALL),
     _release('thermal_depth', 'depth_thermal'),
     _simulate('train', 260, 4, '--rate 1 --size 480x360 --seed 1000'),
